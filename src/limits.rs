@@ -1,0 +1,86 @@
+//! Every bound of the service, named with its unit, in one place.
+//!
+//! The relations between them are asserted at compile time. Bounds that a user
+//! sets (`--ttl`, `--max-services`, …) have their ranges and defaults here; the
+//! values in force live in [`crate::config::Config`].
+
+use std::ops::RangeInclusive;
+
+/// Bytes of a text command before its line end.
+pub const LINE_LEN_MAX: usize = 1024;
+/// Bytes of the big-endian header length that starts a frame.
+pub const FRAME_PREFIX_LEN: usize = 2;
+/// Bytes of a frame's JSON header: the largest length whose first byte, 0x07, still says "frame".
+pub const FRAME_HEADER_LEN_MAX: usize = 2047;
+/// Bytes of a frame's content.
+pub const FRAME_CONTENT_LEN_MAX: usize = 4096;
+/// Bytes of the longest whole frame.
+pub const FRAME_LEN_MAX: usize = FRAME_PREFIX_LEN + FRAME_HEADER_LEN_MAX + FRAME_CONTENT_LEN_MAX;
+/// Bytes of a service type's name.
+pub const TYPE_LEN_MAX: usize = 63;
+
+/// Seconds that a registration lives without a heartbeat.
+pub const TTL_SECONDS: RangeInclusive<u32> = 1..=86_400;
+/// Default of `--ttl`.
+pub const TTL_SECONDS_DEFAULT: u32 = 30;
+/// Milliseconds between two sweeps of stale entries.
+pub const TICK_MS: RangeInclusive<u32> = 10..=60_000;
+/// Default of `--tick`.
+pub const TICK_MS_DEFAULT: u32 = 1000;
+/// Registrations held at once: slot numbers are `u32`, and the last one means "none".
+pub const SERVICES: RangeInclusive<u32> = 1..=u32::MAX - 1;
+/// Default of `--max-services`.
+pub const SERVICES_DEFAULT: u32 = 1_000_000;
+/// Connections held at once.
+pub const CONNECTIONS: RangeInclusive<u32> = 1..=1_000_000;
+/// Default of `--max-connections`.
+pub const CONNECTIONS_DEFAULT: u32 = 10_000;
+/// Default of `--idle-timeout`, in seconds; 0 turns it off.
+pub const IDLE_SECONDS_DEFAULT: u32 = 300;
+/// Largest `--idle-timeout`, in seconds: a year.
+pub const IDLE_SECONDS_MAX: u32 = 31_536_000;
+
+/// Connections that the kernel keeps for a listener until they are accepted.
+pub const BACKLOG: i32 = 1024;
+
+/// Bytes read from a socket at once; also the most that one connection can have read but not run.
+pub const READ_LEN_MAX: usize = 12 * 1024;
+/// Bytes of answers waiting in one connection at which its further commands wait unread.
+pub const OUTPUT_WAITING_LEN_MAX: usize = 64 * 1024;
+/// Bytes of an answer up to which it is copied into a connection's output; longer ones are shared.
+pub const ANSWER_COPY_LEN_MAX: usize = 2048;
+
+/// Bytes read from one connection in one turn of the loop.
+pub const TURN_READ_LEN_MAX: usize = 8 * READ_LEN_MAX;
+/// Bytes written to one connection in one turn of the loop.
+pub const TURN_WRITE_LEN_MAX: usize = 1024 * 1024;
+/// Connections accepted from one listener in one turn of the loop.
+pub const TURN_ACCEPTS_MAX: usize = 256;
+/// Registrations that one turn of the loop takes from the timing wheel.
+pub const TURN_SWEEP_MAX: usize = 4096;
+/// Connections served in one turn of the loop.
+pub const TURN_CONNECTIONS_MAX: usize = 1024;
+
+/// Milliseconds from the first byte of a command to its last.
+pub const COMMAND_MS_MAX: u64 = 10_000;
+/// Milliseconds that waiting answers may stay without a byte of progress.
+pub const OUTPUT_STALL_MS_MAX: u64 = 10_000;
+/// Milliseconds that a closing connection is drained, so that its peer reads the last answer
+/// and not a reset.
+pub const LINGER_MS_MAX: u64 = 2_000;
+/// Connections beyond `--max-connections` that may linger with their refusal; more are closed at once.
+pub const LINGERING_REFUSED_MAX: usize = 64;
+/// Milliseconds until a listener that ran out of descriptors or memory is tried again.
+pub const ACCEPT_RETRY_MS: u64 = 50;
+/// Milliseconds in which a service that was told to stop finishes the replies in flight.
+pub const SHUTDOWN_MS_MAX: u64 = 2_000;
+
+const _: () = {
+    assert!(FRAME_HEADER_LEN_MAX >> 8 == 0x07, "the first byte decides between frame and text");
+    assert!(READ_LEN_MAX >= FRAME_LEN_MAX, "a whole frame fits into one buffer");
+    assert!(READ_LEN_MAX >= LINE_LEN_MAX + 2, "a whole line with CRLF fits into one buffer");
+    assert!(ANSWER_COPY_LEN_MAX < OUTPUT_WAITING_LEN_MAX);
+    assert!(TURN_READ_LEN_MAX >= READ_LEN_MAX);
+    assert!(ACCEPT_RETRY_MS <= 100, "accepting again within 100 ms of a free descriptor");
+    assert!(*SERVICES.end() < u32::MAX, "the last slot number means none");
+};

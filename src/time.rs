@@ -1,0 +1,47 @@
+//! Registry time: what every age and deadline in the service is computed from.
+//!
+//! It is plain data that is handed in. Only the server room reads a clock.
+
+use std::time::Duration;
+
+/// A point in registry time, in whole milliseconds since the service started.
+///
+/// It follows the monotonic clock, but does not advance while the service itself
+/// is stopped, so the difference of two moments is the time in which a peer could be heard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Moment(u64);
+
+impl Moment {
+    /// The start of the service.
+    pub const START: Moment = Moment(0);
+
+    /// The moment `ms` milliseconds after the start.
+    #[must_use]
+    pub const fn from_millis(ms: u64) -> Moment {
+        Moment(ms)
+    }
+
+    /// Milliseconds since the start.
+    #[must_use]
+    pub const fn as_millis(self) -> u64 {
+        self.0
+    }
+
+    /// The moment `ms` milliseconds later; the end of time if there is none.
+    #[must_use]
+    pub const fn plus_millis(self, ms: u64) -> Moment {
+        Moment(self.0.saturating_add(ms))
+    }
+
+    /// Milliseconds since `earlier`; 0 when `earlier` is not earlier.
+    #[must_use]
+    pub const fn millis_since(self, earlier: Moment) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// Time since `earlier`; zero when `earlier` is not earlier.
+    #[must_use]
+    pub const fn since(self, earlier: Moment) -> Duration {
+        Duration::from_millis(self.millis_since(earlier))
+    }
+}

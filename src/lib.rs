@@ -24,10 +24,16 @@
 //! | [`service`] | the verbs | bytes, sockets, clocks |
 //! | [`wire`] | text lines and JSON frames | sockets, the registry |
 
+pub mod config;
+pub mod conn;
+pub mod engine;
 pub mod limits;
 pub mod message;
 pub mod output;
 pub mod registry;
+pub mod server;
+pub mod service;
 pub mod time;
+pub mod tokens;
 pub mod wheel;
 pub mod wire;

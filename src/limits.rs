@@ -5,6 +5,7 @@
 //! values in force live in [`crate::config::Config`].
 
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 /// Bytes of a text command before its line end.
 pub const LINE_LEN_MAX: usize = 1024;
@@ -16,6 +17,8 @@ pub const FRAME_HEADER_LEN_MAX: usize = 2047;
 pub const FRAME_CONTENT_LEN_MAX: usize = 4096;
 /// Bytes of the longest whole frame.
 pub const FRAME_LEN_MAX: usize = FRAME_PREFIX_LEN + FRAME_HEADER_LEN_MAX + FRAME_CONTENT_LEN_MAX;
+/// Bytes of a token: with `auth ` before it, it fits into a line.
+pub const TOKEN_LEN_MAX: usize = 1000;
 /// Bytes of a service type's name.
 pub const TYPE_LEN_MAX: usize = 63;
 
@@ -43,24 +46,50 @@ pub const IDLE_SECONDS_MAX: u32 = 31_536_000;
 /// Connections that the kernel keeps for a listener until they are accepted.
 pub const BACKLOG: i32 = 1024;
 
+/// Silence after which TCP asks whether a peer is still there.
+pub const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
+/// Time between two such probes.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+/// Probes without an answer after which the connection has failed.
+pub const KEEPALIVE_PROBES: u32 = 3;
+
 /// Bytes read from a socket at once; also the most that one connection can have read but not run.
 pub const READ_LEN_MAX: usize = 12 * 1024;
 /// Bytes of answers waiting in one connection at which its further commands wait unread.
 pub const OUTPUT_WAITING_LEN_MAX: usize = 64 * 1024;
+/// Bytes of answers waiting in all connections together; a shared answer counts once.
+pub const WAITING_LEN_MAX: usize = 64 * 1024 * 1024;
+/// Bytes of waiting answers at which no further command is run: what the bound leaves for the
+/// longest answer that is copied, with the header of its frame.
+pub const OUTPUT_RUN_LEN_MAX: usize = OUTPUT_WAITING_LEN_MAX - ANSWER_COPY_LEN_MAX - 512;
 /// Bytes of an answer up to which it is copied into a connection's output; longer ones are shared.
 pub const ANSWER_COPY_LEN_MAX: usize = 2048;
 
 /// Bytes read from one connection in one turn of the loop.
 pub const TURN_READ_LEN_MAX: usize = 8 * READ_LEN_MAX;
+/// Commands run for one connection in one turn of the loop.
+pub const TURN_COMMANDS_MAX: usize = 256;
 /// Bytes written to one connection in one turn of the loop.
-pub const TURN_WRITE_LEN_MAX: usize = 1024 * 1024;
+pub const TURN_WRITE_LEN_MAX: usize = 256 * 1024;
 /// Connections accepted from one listener in one turn of the loop.
 pub const TURN_ACCEPTS_MAX: usize = 256;
 /// Registrations that one turn of the loop takes from the timing wheel.
 pub const TURN_SWEEP_MAX: usize = 4096;
+/// Bytes of query answers built in one turn of the loop; the answer that passes it is the last.
+pub const TURN_BUILD_LEN_MAX: usize = 256 * 1024;
 /// Connections served in one turn of the loop.
-pub const TURN_CONNECTIONS_MAX: usize = 1024;
+pub const TURN_VISITS_MAX: usize = 512;
+/// Timers of connections that go off in one turn of the loop.
+pub const TURN_TIMERS_MAX: usize = 1024;
+/// Events taken from the kernel in one turn of the loop.
+pub const TURN_EVENTS_MAX: usize = 1024;
 
+/// Bytes of query answers kept until their type changes. The latest is kept whatever its length.
+pub const ANSWERS_KEPT_LEN_MAX: usize = 8 * 1024 * 1024;
+
+/// Milliseconds for which registry time may stand still after a stall, while input that arrived
+/// during the stall is handled.
+pub const STALL_BACKLOG_MS_MAX: u64 = 1_000;
 /// Milliseconds from the first byte of a command to its last.
 pub const COMMAND_MS_MAX: u64 = 10_000;
 /// Milliseconds that waiting answers may stay without a byte of progress.
@@ -70,6 +99,8 @@ pub const OUTPUT_STALL_MS_MAX: u64 = 10_000;
 pub const LINGER_MS_MAX: u64 = 2_000;
 /// Connections beyond `--max-connections` that may linger with their refusal; more are closed at once.
 pub const LINGERING_REFUSED_MAX: usize = 64;
+/// Failures to accept in one turn after which a listener backs off.
+pub const ACCEPT_FAILURES_MAX: usize = 8;
 /// Milliseconds until a listener that ran out of descriptors or memory is tried again.
 pub const ACCEPT_RETRY_MS: u64 = 50;
 /// Milliseconds in which a service that was told to stop finishes the replies in flight.
@@ -79,7 +110,7 @@ const _: () = {
     assert!(FRAME_HEADER_LEN_MAX >> 8 == 0x07, "the first byte decides between frame and text");
     assert!(READ_LEN_MAX >= FRAME_LEN_MAX, "a whole frame fits into one buffer");
     assert!(READ_LEN_MAX >= LINE_LEN_MAX + 2, "a whole line with CRLF fits into one buffer");
-    assert!(ANSWER_COPY_LEN_MAX < OUTPUT_WAITING_LEN_MAX);
+    assert!(OUTPUT_RUN_LEN_MAX > OUTPUT_WAITING_LEN_MAX / 2, "a pipelining client gets large writes");
     assert!(TURN_READ_LEN_MAX >= READ_LEN_MAX);
     assert!(ACCEPT_RETRY_MS <= 100, "accepting again within 100 ms of a free descriptor");
     assert!(*SERVICES.end() < u32::MAX, "the last slot number means none");

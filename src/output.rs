@@ -40,6 +40,44 @@ impl Output {
         }
     }
 
+    /// Moves the bytes that wait into the large buffer `spare` and takes it for this turn, so that
+    /// answers are appended without an allocation.
+    pub fn unpack(&mut self, spare: &mut Vec<u8>) {
+        spare.clear();
+        spare.extend_from_slice(&self.bytes[self.sent..]);
+        std::mem::swap(&mut self.bytes, spare);
+        self.drop_sent();
+        *spare = Vec::new();
+    }
+
+    /// Gives the large buffer back as `spare` and keeps what waits in memory of exactly its size.
+    pub fn pack(&mut self, spare: &mut Vec<u8>) {
+        let waiting = if self.sent == self.bytes.len() { Vec::new() } else { self.bytes[self.sent..].to_vec() };
+        *spare = std::mem::replace(&mut self.bytes, waiting);
+        self.drop_sent();
+        if self.shared.is_empty() {
+            self.shared = VecDeque::new();
+        }
+    }
+
+    fn drop_sent(&mut self) {
+        for shared in &mut self.shared {
+            shared.at -= self.sent;
+        }
+        self.sent = 0;
+    }
+
+    /// The answers that wait here and may wait elsewhere too.
+    pub fn shared(&self) -> impl Iterator<Item = &Rc<[u8]>> {
+        self.shared.iter().map(|shared| &shared.answer)
+    }
+
+    /// Bytes of memory that this connection alone holds for its answers.
+    #[must_use]
+    pub fn own_capacity(&self) -> usize {
+        self.bytes.capacity() + self.shared.capacity() * size_of::<Shared>()
+    }
+
     /// Bytes that wait, shared ones included.
     #[must_use]
     pub fn len(&self) -> usize {

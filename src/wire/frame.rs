@@ -1,19 +1,186 @@
-//! Stub until the room is furnished.
+//! Length-prefixed JSON frames, as the Python message classes send them: a 2-byte big-endian length,
+//! a JSON header of that length, and the content whose length the header gives. One frame each way.
+
+mod json;
+
+use json::Object;
+
 use super::{Decoded, Step};
-use crate::message::Reply;
+use crate::limits::{FRAME_CONTENT_LEN_MAX, FRAME_HEADER_LEN_MAX, FRAME_PREFIX_LEN};
+use crate::message::{Refusal, Reply, Request, ServiceAddress, ServiceType, parse_uuid};
 use crate::output::Output;
-/// Decoder.
+
+/// Finds the one frame in the input of a connection.
 #[derive(Debug, Default)]
-pub struct Decoder {}
+pub struct Decoder {
+    /// Where the content lies, once the header has been read.
+    content: Option<Span>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    start: usize,
+    end: usize,
+}
+
 impl Decoder {
-    /// Decode.
-    pub fn decode<'a>(&mut self, _input: &'a [u8]) -> Step<'a> {
-        Step { consumed: 0, decoded: Decoded::Incomplete }
+    /// Decodes the frame at the front of `input`.
+    pub fn decode<'a>(&mut self, input: &'a [u8]) -> Step<'a> {
+        match self.try_decode(input) {
+            Ok(Some((consumed, request))) => Step { consumed, decoded: Decoded::Request(request) },
+            Ok(None) => Step { consumed: 0, decoded: Decoded::Incomplete },
+            // Where a bad frame ends is anybody's guess.
+            Err(refusal) => Step { consumed: input.len(), decoded: Decoded::Refused(refusal) },
+        }
     }
-    /// Finish.
-    pub fn finish<'a>(&mut self, _rest: &'a [u8]) -> Decoded<'a> {
-        Decoded::Incomplete
+
+    /// What is left when the input ends is no frame.
+    pub fn finish<'a>(&mut self, rest: &'a [u8]) -> Decoded<'a> {
+        if rest.is_empty() {
+            Decoded::Incomplete
+        } else {
+            Decoded::Refused(Refusal::Frame("the input ended inside a frame"))
+        }
+    }
+
+    fn try_decode<'a>(&mut self, input: &'a [u8]) -> Result<Option<(usize, Request<'a>)>, Refusal> {
+        let span = match self.content {
+            Some(span) => span,
+            None => match header(input)? {
+                Some(span) => *self.content.insert(span),
+                None => return Ok(None),
+            },
+        };
+        let Some(content) = input.get(span.start..span.end) else { return Ok(None) };
+        Ok(Some((span.end, request(content)?)))
     }
 }
-/// Encode.
-pub fn encode(_reply: &Reply, _output: &mut Output) {}
+
+/// Reads the length and the header, once all of it is there.
+fn header(input: &[u8]) -> Result<Option<Span>, Refusal> {
+    let Some((&prefix, rest)) = input.split_first_chunk::<FRAME_PREFIX_LEN>() else { return Ok(None) };
+    let len = usize::from(u16::from_be_bytes(prefix));
+    if len == 0 {
+        return Err(Refusal::Frame("the header is empty"));
+    }
+    if len > FRAME_HEADER_LEN_MAX {
+        return Err(Refusal::Frame("the header is longer than 2047 bytes"));
+    }
+    let Some(header) = rest.get(..len) else { return Ok(None) };
+    let content_len = content_len(header)?;
+    let start = FRAME_PREFIX_LEN + len;
+    Ok(Some(Span { start, end: start + content_len }))
+}
+
+/// Checks the header; returns the length of the content. The value of `byteorder` says nothing about
+/// JSON in UTF-8, so whatever it is makes no difference.
+fn content_len(header: &[u8]) -> Result<usize, Refusal> {
+    let mut header = Object::parse(header, "the header is not a JSON object")?;
+    header.text("byteorder", "the byteorder is not a string")?.ok_or(Refusal::Frame("the header has no byteorder"))?;
+    let content_type = header
+        .text("content-type", "the content-type is not a string")?
+        .ok_or(Refusal::Frame("the header has no content-type"))?;
+    let content_encoding = header
+        .text("content-encoding", "the content-encoding is not a string")?
+        .ok_or(Refusal::Frame("the header has no content-encoding"))?;
+    let len = header
+        .integer("content-length", Refusal::Frame("the content-length is not an integer of 0 or more"))?
+        .ok_or(Refusal::Frame("the header has no content-length"))?;
+    if content_type != "text/json" {
+        return Err(Refusal::Frame("the content-type is not text/json"));
+    }
+    if content_encoding != "utf-8" {
+        return Err(Refusal::Frame("the content-encoding is not utf-8"));
+    }
+    match usize::try_from(len) {
+        Ok(len) if len <= FRAME_CONTENT_LEN_MAX => Ok(len),
+        _ => Err(Refusal::Frame("the content is longer than 4096 bytes")),
+    }
+}
+
+/// Reads the content of a request.
+fn request(content: &[u8]) -> Result<Request<'_>, Refusal> {
+    let mut content = Object::parse(content, "the content is not a JSON object")?;
+    let action =
+        content.text("action", "the action is not a string")?.ok_or(Refusal::Frame("the content has no action"))?;
+    match &*action {
+        "register" => register(content),
+        "heartbeat" => heartbeat(content),
+        "query" => query(content),
+        _ => Err(Refusal::Frame("unknown action: use register, heartbeat or query")),
+    }
+}
+
+/// `{"action": "register", "type": <string>, "ip": <string>, "port": <integer>}`
+fn register(mut content: Object<'_>) -> Result<Request<'_>, Refusal> {
+    let service_type = service_type(&mut content)?;
+    let ip = content.text("ip", "the ip is not a string")?.ok_or(Refusal::Frame("the content has no ip"))?;
+    let port = content.integer("port", Refusal::Port)?.ok_or(Refusal::Frame("the content has no port"))?;
+    Ok(Request::Register { service_type, address: ServiceAddress::new(&ip, port)? })
+}
+
+/// `{"action": "heartbeat", "uuid": <string>}`; the key may also be `service_uuid`.
+fn heartbeat(mut content: Object<'_>) -> Result<Request<'_>, Refusal> {
+    const NOT_TEXT: &str = "the uuid is not a string";
+    let uuid = match (content.text("uuid", NOT_TEXT)?, content.text("service_uuid", NOT_TEXT)?) {
+        (Some(_), Some(_)) => Err(Refusal::Frame("uuid and service_uuid are both given")),
+        (None, None) => Err(Refusal::Frame("the content has no uuid")),
+        (Some(uuid), None) | (None, Some(uuid)) => Ok(uuid),
+    }?;
+    Ok(Request::Heartbeat { uuid: parse_uuid(&uuid) })
+}
+
+/// `{"action": "query", "type": <string>}`
+fn query(mut content: Object<'_>) -> Result<Request<'_>, Refusal> {
+    Ok(Request::Query { service_type: service_type(&mut content)? })
+}
+
+fn service_type<'a>(content: &mut Object<'a>) -> Result<ServiceType<'a>, Refusal> {
+    let name = content.text("type", "the type is not a string")?.ok_or(Refusal::Frame("the content has no type"))?;
+    ServiceType::new(name)
+}
+
+/// Appends an answer as a frame.
+pub fn encode(reply: &Reply, output: &mut Output) {
+    match reply {
+        Reply::Registered(uuid) => {
+            let mut text = uuid::Uuid::encode_buffer();
+            push_plain(output, uuid.hyphenated().encode_lower(&mut text).as_bytes(), None);
+        }
+        Reply::Ok => push_plain(output, b"OK", None),
+        Reply::NotFound => push_plain(output, b"NOT FOUND", None),
+        Reply::Services(services) => {
+            let string = services.json_string();
+            push_header(output, "text/json", string.len(), None);
+            output.push_shared(string);
+        }
+        Reply::Refused(refusal) => push_plain(output, b"ERROR", Some(refusal.reason())),
+    }
+}
+
+fn push_plain(output: &mut Output, content: &[u8], error: Option<&'static str>) {
+    push_header(output, "text/plain", content.len(), error);
+    output.push(content);
+}
+
+/// Appends the length and the header, written as Python's `json.dumps` writes it. A reason of this
+/// service has nothing in it that JSON escapes.
+fn push_header(output: &mut Output, content_type: &str, content_len: usize, error: Option<&'static str>) {
+    let mut digits = itoa::Buffer::new();
+    let content_len = digits.format(content_len);
+    let parts = [
+        r#"{"byteorder": "little", "content-type": ""#,
+        content_type,
+        r#"", "content-encoding": "utf-8", "content-length": "#,
+        content_len,
+        if error.is_some() { r#", "error": ""# } else { "" },
+        error.unwrap_or_default(),
+        if error.is_some() { r#""}"# } else { "}" },
+    ];
+    let len: usize = parts.iter().map(|part| part.len()).sum();
+    // A header of this service is far shorter than the longest.
+    output.push(&(len as u16).to_be_bytes());
+    for part in parts {
+        output.push(part.as_bytes());
+    }
+}

@@ -1,19 +1,158 @@
-//! Stub until the room is furnished.
+//! Text lines, for people and simple clients: one command a line, one answer a line.
+
+use memchr::memchr;
+
+use super::guard::Guard;
 use super::{Decoded, Step};
-use crate::message::Reply;
+use crate::limits::LINE_LEN_MAX;
+use crate::message::{Refusal, Reply, Request, ServiceAddress, ServiceType, parse_uuid};
 use crate::output::Output;
-/// Decoder.
+
+/// A verb with its form, which is what a wrong use of it is answered.
+#[derive(Clone, Copy)]
+enum Verb {
+    Register,
+    Heartbeat,
+    Query,
+}
+
+const VERBS: [(&str, Verb); 3] = [("heartbeat", Verb::Heartbeat), ("query", Verb::Query), ("register", Verb::Register)];
+
+/// Finds lines in the input of one connection.
 #[derive(Debug, Default)]
-pub struct Decoder {}
+pub struct Decoder {
+    guard: Guard,
+    /// Bytes of the present line in which no line end was found.
+    searched: usize,
+}
+
 impl Decoder {
-    /// Decode.
-    pub fn decode<'a>(&mut self, _input: &'a [u8]) -> Step<'a> {
-        Step { consumed: 0, decoded: Decoded::Incomplete }
+    /// Decodes the first line of `input`; empty lines before it are dropped with it.
+    pub fn decode<'a>(&mut self, input: &'a [u8]) -> Step<'a> {
+        let mut start = 0;
+        loop {
+            let rest = &input[start..];
+            let Some(found) = memchr(b'\n', &rest[self.searched..]) else {
+                let decoded = self.unfinished(rest);
+                return Step { consumed: start, decoded };
+            };
+            let end = self.searched + found;
+            self.searched = 0;
+            let line = rest[..end].strip_suffix(b"\r").unwrap_or(&rest[..end]);
+            start += end + 1;
+            if line.len() > LINE_LEN_MAX {
+                return Step { consumed: start, decoded: Decoded::Refused(Refusal::LineTooLong) };
+            }
+            if let Some(refusal) = self.guard.refuse_line(&rest[..=end], |word| verb(word).is_some()) {
+                return Step { consumed: start, decoded: Decoded::Refused(refusal) };
+            }
+            if let Some(decoded) = command(line) {
+                return Step { consumed: start, decoded };
+            }
+        }
     }
-    /// Finish.
-    pub fn finish<'a>(&mut self, _rest: &'a [u8]) -> Decoded<'a> {
-        Decoded::Incomplete
+
+    /// Decodes the last line of a connection, which has no line end.
+    pub fn finish<'a>(&mut self, rest: &'a [u8]) -> Decoded<'a> {
+        self.searched = 0;
+        if let Some(refusal) = self.guard.refuse_line(rest, |word| verb(word).is_some()) {
+            return Decoded::Refused(refusal);
+        }
+        command(rest).unwrap_or(Decoded::Incomplete)
+    }
+
+    /// Remembers how far a line without an end was searched; refuses it once it is certain that it
+    /// is too long. The byte behind the longest line may still be the CR of its line end.
+    fn unfinished(&mut self, rest: &[u8]) -> Decoded<'static> {
+        self.searched = rest.len();
+        let may_end = rest.len() == LINE_LEN_MAX + 1 && rest.ends_with(b"\r");
+        let refusal = match self.guard.refuse_bytes(rest) {
+            None if rest.len() > LINE_LEN_MAX && !may_end => Refusal::LineTooLong,
+            None => return Decoded::Incomplete,
+            Some(refusal) => refusal,
+        };
+        Decoded::Refused(refusal)
     }
 }
-/// Encode.
-pub fn encode(_reply: &Reply, _output: &mut Output) {}
+
+fn verb(word: &[u8]) -> Option<Verb> {
+    VERBS.iter().find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(word)).map(|&(_, verb)| verb)
+}
+
+/// Decodes a line without its line end; `None` when nothing stands in it.
+fn command(line: &[u8]) -> Option<Decoded<'_>> {
+    let Ok(text) = std::str::from_utf8(line) else {
+        return Some(Decoded::Refused(Refusal::LineUtf8));
+    };
+    if has_control_character(text) {
+        return Some(Decoded::Refused(Refusal::LineControl));
+    }
+    let mut words = text.split([' ', '\t']).filter(|word| !word.is_empty());
+    let name = words.next()?;
+    let request = match verb(name.as_bytes()) {
+        Some(Verb::Register) => register(words),
+        Some(Verb::Heartbeat) => heartbeat(words),
+        Some(Verb::Query) => query(words),
+        None => Err(Refusal::UnknownCommand),
+    };
+    Some(match request {
+        Ok(request) => Decoded::Request(request),
+        Err(refusal) => Decoded::Refused(refusal),
+    })
+}
+
+/// Whether a control character other than the tab stands in the text. Those beyond ASCII are looked
+/// for only where there is something beyond ASCII.
+fn has_control_character(text: &str) -> bool {
+    let ascii_control = text.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t');
+    ascii_control || (!text.is_ascii() && text.chars().any(|c| c.is_control() && c != '\t'))
+}
+
+/// `register <type> <ip> <port>`
+fn register<'a>(words: impl Iterator<Item = &'a str>) -> Result<Request<'a>, Refusal> {
+    let [service_type, ip, port] = arguments(words, "usage: register <type> <ip> <port>")?;
+    let service_type = ServiceType::new(service_type)?;
+    Ok(Request::Register { service_type, address: ServiceAddress::parse(ip, port)? })
+}
+
+/// `heartbeat <uuid>`
+fn heartbeat<'a>(words: impl Iterator<Item = &'a str>) -> Result<Request<'a>, Refusal> {
+    let [uuid] = arguments(words, "usage: heartbeat <uuid>")?;
+    Ok(Request::Heartbeat { uuid: parse_uuid(uuid) })
+}
+
+/// `query <type>`
+fn query<'a>(words: impl Iterator<Item = &'a str>) -> Result<Request<'a>, Refusal> {
+    let [service_type] = arguments(words, "usage: query <type>")?;
+    Ok(Request::Query { service_type: ServiceType::new(service_type)? })
+}
+
+/// Exactly `N` words.
+fn arguments<'a, const N: usize>(
+    mut words: impl Iterator<Item = &'a str>,
+    form: &'static str,
+) -> Result<[&'a str; N], Refusal> {
+    let mut arguments = [""; N];
+    for argument in &mut arguments {
+        *argument = words.next().ok_or(Refusal::Usage(form))?;
+    }
+    if words.next().is_some() { Err(Refusal::Usage(form)) } else { Ok(arguments) }
+}
+
+/// Appends an answer as a line.
+pub fn encode(reply: &Reply, output: &mut Output) {
+    match reply {
+        Reply::Registered(uuid) => {
+            let mut text = uuid::Uuid::encode_buffer();
+            output.push(uuid.hyphenated().encode_lower(&mut text).as_bytes());
+        }
+        Reply::Ok => output.push(b"OK"),
+        Reply::NotFound => output.push(b"NOT FOUND"),
+        Reply::Services(services) => output.push_shared(services.array()),
+        Reply::Refused(refusal) => {
+            output.push(b"ERROR ");
+            output.push(refusal.reason().as_bytes());
+        }
+    }
+    output.push(b"\n");
+}

@@ -5,6 +5,7 @@
 //! [`crate::message`]; it never sees a socket or the registry.
 
 pub mod frame;
+mod guard;
 pub mod line;
 
 use crate::limits::FRAME_HEADER_LEN_MAX;

@@ -1,0 +1,69 @@
+//! The floor: what the same loop costs when it does nothing with what it reads.
+
+use std::io::{ErrorKind, Read, Write};
+
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Token};
+
+/// Runs the server named `kind` on a free port of loopback, until it is killed.
+pub(crate) fn run(kind: &str) -> ! {
+    let address = "127.0.0.1:0".parse().expect("an address");
+    let mut listener = TcpListener::bind(address).expect("loopback can be bound");
+    println!("listening on {}", listener.local_addr().expect("it is bound"));
+    let mut poll = Poll::new().expect("a poll");
+    poll.registry().register(&mut listener, Token(usize::MAX), Interest::READABLE).expect("a listener");
+    let mut events = Events::with_capacity(1024);
+    let mut streams: Vec<Option<TcpStream>> = Vec::new();
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        poll.poll(&mut events, None).expect("poll");
+        for event in &events {
+            if event.token() == Token(usize::MAX) {
+                while let Ok((stream, _)) = listener.accept() {
+                    match kind {
+                        "echo" => watch(&poll, &mut streams, stream),
+                        _ => answer(stream, &mut buffer),
+                    }
+                }
+            } else if let Some(stream) = &mut streams[event.token().0]
+                && !echo(stream, &mut buffer)
+            {
+                streams[event.token().0] = None;
+            }
+        }
+    }
+}
+
+fn watch(poll: &Poll, streams: &mut Vec<Option<TcpStream>>, mut stream: TcpStream) {
+    let _ = stream.set_nodelay(true);
+    poll.registry().register(&mut stream, Token(streams.len()), Interest::READABLE).expect("a stream");
+    streams.push(Some(stream));
+}
+
+/// Writes back what has arrived. The load never has more under way than fits into the buffers of
+/// both ends, so what is read can be written. `false` when the connection is over.
+fn echo(stream: &mut TcpStream, buffer: &mut [u8]) -> bool {
+    loop {
+        match stream.read(buffer) {
+            Ok(0) => return false,
+            Ok(n) => {
+                if stream.write_all(&buffer[..n]).is_err() {
+                    return false;
+                }
+                if n < buffer.len() {
+                    return true;
+                }
+            }
+            Err(error) => return error.kind() == ErrorKind::WouldBlock,
+        }
+    }
+}
+
+/// Reads once, writes a fixed answer and closes.
+fn answer(stream: TcpStream, buffer: &mut [u8]) {
+    let mut stream = std::net::TcpStream::from(stream);
+    let _ = stream.set_nonblocking(false);
+    if stream.read(buffer).is_ok_and(|n| n > 0) {
+        let _ = stream.write_all(&[b'x'; 600]);
+    }
+}

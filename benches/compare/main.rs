@@ -1,0 +1,128 @@
+//! The service beside the floor of its design and beside Redis, in one run, interleaved:
+//! `cargo bench --bench compare`.
+//!
+//! Each server runs on the first core and the load on the second, where `taskset` can arrange it.
+//! Every round measures every server once, so that a noisy moment hits all of them; the table shows
+//! medians over the rounds with the lowest and highest. Processor time is the whole server's, from
+//! `/proc`. Without `redis-server` in the path its rows are left out, and the output says so.
+//! `COMPARE_ROUNDS` (5) and `COMPARE_MS` (400, of each measurement) change the length.
+
+mod floor;
+mod load;
+mod servers;
+mod table;
+
+use std::time::Duration;
+
+use load::{Load, Sample};
+use servers::{Kind, Server};
+use table::Table;
+
+/// Connections of the load.
+const CONNECTIONS: usize = 50;
+/// Registrations, keys or strings that the load touches.
+const KEYS: usize = 10_000;
+
+/// One row of the table: the same work for each server that can do it.
+struct Workload {
+    name: &'static str,
+    in_flight: usize,
+    /// The requests for each server, by what is asked of it.
+    ask: servers::Ask,
+}
+
+fn main() {
+    // `cargo test --benches` only wants to know that it starts.
+    if std::env::args().any(|arg| arg == "--test") {
+        return;
+    }
+    // A bench is its own echo server, in a process of its own.
+    if let Some(kind) = std::env::var_os("COMPARE_FLOOR") {
+        floor::run(kind.to_str().expect("a name"));
+    }
+    let rounds = number("COMPARE_ROUNDS", 5);
+    let time = Duration::from_millis(number("COMPARE_MS", 400));
+    servers::pin_to_second_core(std::process::id());
+
+    steady(rounds, time);
+    connection_per_request(rounds, time);
+    a_million(rounds, time);
+}
+
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+}
+
+/// Requests on connections that stay.
+fn steady(rounds: u64, time: Duration) {
+    use servers::Ask::{Heartbeat, Query, Register};
+    let row = |name, in_flight, ask| Workload { name, in_flight, ask };
+    let workloads = [
+        row("heartbeat, 1 in flight", 1, Heartbeat),
+        row("heartbeat, 16 in flight", 16, Heartbeat),
+        row("heartbeat, 128 in flight", 128, Heartbeat),
+        row("query of 10, 1 in flight", 1, Query),
+        row("query of 10, 16 in flight", 16, Query),
+        row("query of 10, 128 in flight", 128, Query),
+        row("register, 16 in flight", 16, Register),
+    ];
+    let mut table = Table::new("Requests a second and whole-server CPU (user + system) per request");
+    for workload in workloads {
+        // A server of its own for each row, so that what one row registers does not weigh on the next.
+        let servers: Vec<Server> = Kind::ALL.into_iter().filter_map(|kind| Server::start(kind, KEYS)).collect();
+        let mut loads: Vec<Load> = servers
+            .iter()
+            .map(|server| Load::connect(server, CONNECTIONS, workload.in_flight, server.requests(workload.ask)))
+            .collect();
+        let mut samples: Vec<Vec<Sample>> = servers.iter().map(|_| Vec::new()).collect();
+        for _ in 0..rounds {
+            for (i, server) in servers.iter().enumerate() {
+                samples[i].push(loads[i].run(server, time));
+            }
+        }
+        for (server, samples) in servers.iter().zip(&samples) {
+            table.row(workload.name, server.kind.name(workload.ask), samples);
+        }
+    }
+    table.print();
+    if servers::redis_path().is_none() {
+        println!("redis-server is not installed: its rows are left out.\n");
+    }
+}
+
+/// A connection for each request, as the frame clients do.
+fn connection_per_request(rounds: u64, time: Duration) {
+    let mut table = Table::new("A connection for each request");
+    let service = Server::start(Kind::Discovery, 10).expect("the service starts");
+    let floor = Server::start(Kind::Floor("answer"), 0).expect("the floor starts");
+    let request = load::frame(r#"{"action": "query", "type": "hive-0"}"#);
+    let (mut of_service, mut of_floor) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        of_service.push(load::connection_per_request(&service, &request, time));
+        of_floor.push(load::connection_per_request(&floor, &request, time));
+    }
+    table.row("frame query of 10", "discovery", &of_service);
+    table.row("frame query of 10", "floor: accept, read, write, close", &of_floor);
+    table.print();
+}
+
+/// One million registrations.
+fn a_million(rounds: u64, time: Duration) {
+    const MILLION: usize = 1_000_000;
+    println!("One million registrations");
+    for kind in [Kind::Discovery, Kind::Redis] {
+        let Some(empty) = Server::start(kind, 0) else { continue };
+        let idle = empty.resident();
+        drop(empty);
+        let Some(server) = Server::start(kind, MILLION) else { continue };
+        let each = (server.resident() - idle) as f64 / MILLION as f64;
+        let mut load = Load::connect(&server, CONNECTIONS, 16, server.requests(servers::Ask::Heartbeat));
+        let samples: Vec<Sample> = (0..rounds).map(|_| load.run(&server, time)).collect();
+        println!(
+            "  {}: idle {:.1} MiB, {each:.0} bytes each; heartbeat at 16 in flight {}",
+            kind.name(servers::Ask::Heartbeat),
+            idle as f64 / (1024.0 * 1024.0),
+            table::summary(&samples)
+        );
+    }
+}

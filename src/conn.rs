@@ -1,0 +1,288 @@
+//! One connection as a state machine: bytes in, requests to the handler, bytes out.
+//!
+//! Owns the input that no command has used yet, the format, the answers that wait, and the
+//! moments from which the connection's time limits count. Knows no socket and no clock.
+
+use crate::limits::{COMMAND_MS_MAX, LINGER_MS_MAX, OUTPUT_RUN_LEN_MAX, OUTPUT_STALL_MS_MAX};
+use crate::message::{Refusal, Reply};
+use crate::output::Output;
+use crate::service::{Caller, Handler};
+use crate::time::Moment;
+use crate::wire::{Codec, Decoded, Step};
+
+/// The state of one connection.
+#[derive(Debug)]
+pub struct Conn {
+    codec: Codec,
+    phase: Phase,
+    /// Input that waits for the rest of its command, or for room in the output.
+    rest: Box<[u8]>,
+    output: Output,
+    /// When the last command was completed; at first, when the connection was accepted.
+    completed_at: Moment,
+    /// When the first byte came of the command that is not complete.
+    command_since: Option<Moment>,
+    /// When the peer last took bytes of the answers that wait.
+    progress_at: Moment,
+    /// Since when there has always been an answer that waits.
+    owes_since: Moment,
+}
+
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Commands are run.
+    Open,
+    /// No further command is run; what waits is sent, then the write side is shut.
+    Ending {
+        /// Whether the peer has ended its input, so that nothing of it has to be drained.
+        drained: bool,
+    },
+    /// The write side is shut; input is dropped until the peer ends it or time is up.
+    Lingering {
+        /// When the write side was shut.
+        since: Moment,
+    },
+    /// Over: the socket can be closed.
+    Done,
+}
+
+/// Why [`Conn::run`] stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pause {
+    /// The next command is not complete.
+    Starved,
+    /// The peer must take answers first.
+    Full,
+    /// The service answers this one in the next turn at the earliest.
+    NotYet,
+    /// The turn's commands are used up.
+    Budget,
+    /// The connection runs no further command.
+    Ended,
+}
+
+impl Conn {
+    /// A connection accepted at `now`.
+    #[must_use]
+    pub fn new(now: Moment) -> Self {
+        Conn {
+            codec: Codec::default(),
+            phase: Phase::Open,
+            rest: Box::default(),
+            output: Output::default(),
+            completed_at: now,
+            command_since: None,
+            progress_at: now,
+            owes_since: now,
+        }
+    }
+
+    /// A connection that is told `refusal` and ends.
+    #[must_use]
+    pub fn refused(refusal: Refusal, now: Moment) -> Self {
+        let mut conn = Conn::new(now);
+        conn.answer(&Reply::Refused(refusal), now);
+        conn.end(false);
+        conn
+    }
+
+    /// How far the connection has come.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// The answers that wait.
+    #[must_use]
+    pub fn output(&self) -> &Output {
+        &self.output
+    }
+
+    /// Moves what is kept between turns into the buffers of this turn: the unused input to the
+    /// front of `input`, the waiting answers into `spare`. Returns how many bytes of input.
+    pub fn unpack(&mut self, input: &mut [u8], spare: &mut Vec<u8>) -> usize {
+        let rest = std::mem::take(&mut self.rest);
+        input[..rest.len()].copy_from_slice(&rest);
+        self.output.unpack(spare);
+        rest.len()
+    }
+
+    /// The reverse of [`unpack`](Self::unpack): keeps what is left of the input and of the answers
+    /// in memory of exactly their size, and gives the large buffer back.
+    pub fn pack(&mut self, rest: &[u8], spare: &mut Vec<u8>) {
+        if !rest.is_empty() && self.phase == Phase::Open {
+            self.rest = rest.into();
+        }
+        self.output.pack(spare);
+    }
+
+    /// Runs the commands in `input`, at most `commands`, which it counts down. Returns how many
+    /// bytes it used and why it stopped.
+    pub fn run(
+        &mut self,
+        input: &[u8],
+        handler: &mut impl Handler,
+        caller: Caller,
+        now: Moment,
+        commands: &mut usize,
+    ) -> (usize, Pause) {
+        let mut used = 0;
+        loop {
+            if self.phase != Phase::Open {
+                return (input.len(), Pause::Ended);
+            }
+            if self.output.len() > OUTPUT_RUN_LEN_MAX {
+                return (used, self.paused(Pause::Full));
+            }
+            if *commands == 0 {
+                return (used, self.paused(Pause::Budget));
+            }
+            let Step { consumed, decoded } = self.codec.decode(&input[used..]);
+            match self.decide(decoded, handler, caller, now) {
+                Outcome::Answered => *commands -= 1,
+                Outcome::NotYet => return (used, self.paused(Pause::NotYet)),
+                Outcome::Incomplete => {
+                    used += consumed;
+                    self.note_incomplete(used, input.len(), now);
+                    return (used, Pause::Starved);
+                }
+            }
+            used += consumed;
+        }
+    }
+
+    /// Ends the input: runs the unfinished command in `rest`, which [`run`](Self::run) left, and
+    /// lets the connection end. `false` means not yet, as for [`Pause::NotYet`].
+    pub fn finish(&mut self, rest: &[u8], handler: &mut impl Handler, caller: Caller, now: Moment) -> bool {
+        if self.phase == Phase::Open {
+            let decoded = self.codec.finish(rest);
+            if let Outcome::NotYet = self.decide(decoded, handler, caller, now) {
+                return false;
+            }
+        }
+        self.end(true);
+        true
+    }
+
+    /// Runs no further command: what waits is sent, then the connection closes. `drained` says
+    /// that the peer has ended its input.
+    pub fn end(&mut self, drained: bool) {
+        match self.phase {
+            Phase::Open | Phase::Ending { .. } => self.phase = Phase::Ending { drained },
+            Phase::Lingering { .. } if drained => self.phase = Phase::Done,
+            Phase::Lingering { .. } | Phase::Done => {}
+        }
+    }
+
+    /// Since when the connection has owed answers, if it does.
+    #[must_use]
+    pub fn owes_since(&self) -> Option<Moment> {
+        (!self.output.is_empty()).then_some(self.owes_since)
+    }
+
+    /// Gives the connection up, with all that waits in it.
+    pub fn abandon(&mut self) {
+        self.phase = Phase::Done;
+        self.output = Output::default();
+    }
+
+    /// Sends what waits with `write`, `len_max` bytes at most.
+    ///
+    /// # Errors
+    /// What `write` returned, `WouldBlock` among it.
+    pub fn send(
+        &mut self,
+        len_max: usize,
+        now: Moment,
+        write: impl FnMut(&[u8]) -> std::io::Result<usize>,
+    ) -> std::io::Result<usize> {
+        let before = self.output.len();
+        let result = self.output.write_to(len_max, write);
+        if self.output.len() < before {
+            self.progress_at = now;
+        }
+        result
+    }
+
+    /// Whether the write side is to be shut now: everything is sent, but the peer may still send.
+    /// The connection lingers from then on; one that is drained is over.
+    pub fn shut_when_sent(&mut self, now: Moment) -> bool {
+        match self.phase {
+            Phase::Ending { drained } if self.output.is_empty() => {
+                self.phase = if drained { Phase::Done } else { Phase::Lingering { since: now } };
+                !drained
+            }
+            _ => false,
+        }
+    }
+
+    /// When the connection runs into its next time limit; `idle_ms_max` is the limit for completing
+    /// a command, if there is one.
+    #[must_use]
+    pub fn deadline(&self, idle_ms_max: Option<u64>) -> Option<Moment> {
+        let stalled = (!self.output.is_empty()).then(|| self.progress_at.plus_millis(OUTPUT_STALL_MS_MAX));
+        match self.phase {
+            Phase::Open => {
+                let idle = idle_ms_max.map(|ms| self.completed_at.plus_millis(ms));
+                let command = self.command_since.map(|since| since.plus_millis(COMMAND_MS_MAX));
+                [stalled, idle, command].into_iter().flatten().min()
+            }
+            Phase::Ending { .. } => stalled,
+            Phase::Lingering { since } => Some(since.plus_millis(LINGER_MS_MAX)),
+            Phase::Done => None,
+        }
+    }
+
+    /// Bytes kept in memory for this connection between turns, shared answers left out.
+    #[must_use]
+    pub fn kept_len(&self) -> usize {
+        self.rest.len() + self.output.own_capacity()
+    }
+
+    fn decide(&mut self, decoded: Decoded<'_>, handler: &mut impl Handler, caller: Caller, now: Moment) -> Outcome {
+        let reply = match decoded {
+            Decoded::Incomplete => return Outcome::Incomplete,
+            Decoded::Refused(refusal) => Reply::Refused(refusal),
+            Decoded::Request(request) => match handler.apply(&request, caller, now) {
+                Some(reply) => reply,
+                None => return Outcome::NotYet,
+            },
+        };
+        self.completed_at = now;
+        self.answer(&reply, now);
+        Outcome::Answered
+    }
+
+    fn answer(&mut self, reply: &Reply, now: Moment) {
+        if self.output.is_empty() {
+            self.progress_at = now;
+            self.owes_since = now;
+        }
+        self.codec.encode(reply, &mut self.output);
+        if self.codec.ends_with(reply) {
+            self.phase = Phase::Ending { drained: false };
+        }
+    }
+
+    /// A command that waits for the service is not the peer's fault.
+    fn paused(&mut self, pause: Pause) -> Pause {
+        self.command_since = None;
+        pause
+    }
+
+    fn note_incomplete(&mut self, used: usize, len: usize, now: Moment) {
+        if used == len {
+            self.command_since = None;
+        } else if used > 0 || self.command_since.is_none() {
+            self.command_since = Some(now);
+        }
+    }
+}
+
+/// What became of one decoded command.
+enum Outcome {
+    Answered,
+    NotYet,
+    Incomplete,
+}

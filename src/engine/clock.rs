@@ -1,0 +1,163 @@
+//! From the monotonic clock to registry time: a pause of the service ages nobody.
+
+use std::time::Duration;
+
+use crate::limits::STALL_BACKLOG_MS_MAX;
+use crate::time::Moment;
+
+/// Registry time. It follows the monotonic clock, with two exceptions:
+///
+/// - it advances by at most two ticks a turn (beside the time that the loop meant to sleep);
+///   the rest of a longer pause is cut off, and counted;
+/// - after such a pause it stands still until the input that arrived meanwhile is handled, so that
+///   a heartbeat that waited in a socket counts before anything is found stale.
+#[derive(Debug)]
+pub(super) struct Clock {
+    tick: Duration,
+    /// The monotonic clock at the last turn.
+    seen: Duration,
+    /// Registry time.
+    elapsed: Duration,
+    /// Time that has passed but is not registry time yet: at most two ticks.
+    owed: Duration,
+    /// How long registry time has stood still after a pause, if it does.
+    held_for: Option<Duration>,
+    /// All that was cut off.
+    stalled: Duration,
+}
+
+impl Clock {
+    /// A clock whose registry time starts at `monotonic`.
+    pub(super) fn new(monotonic: Duration, tick: Duration) -> Self {
+        let zero = Duration::ZERO;
+        Clock { tick, seen: monotonic, elapsed: zero, owed: zero, held_for: None, stalled: zero }
+    }
+
+    /// Starts a turn. `slept` is how long the loop meant to sleep before it at most; `backlog` says
+    /// whether input is known to wait that no turn has seen yet. Returns what was cut off.
+    pub(super) fn advance(&mut self, monotonic: Duration, slept: Duration, backlog: bool) -> Duration {
+        let step = monotonic.saturating_sub(self.seen);
+        self.seen = self.seen.max(monotonic);
+        let allowance = (2 * self.tick).max(slept + self.tick);
+        let credit = step.min(allowance);
+        let cut = step - credit;
+        self.stalled += cut;
+        self.owed = (self.owed + credit).min(allowance);
+        if let Some(held_for) = &mut self.held_for {
+            *held_for += credit;
+        } else if !cut.is_zero() {
+            self.held_for = Some(Duration::ZERO);
+        }
+        let patience = Duration::from_millis(STALL_BACKLOG_MS_MAX);
+        let hold = self.held_for.is_some_and(|held_for| (backlog || !cut.is_zero()) && held_for < patience);
+        if !hold {
+            self.held_for = None;
+            self.elapsed += std::mem::take(&mut self.owed);
+        }
+        cut
+    }
+
+    /// Registry time in this turn.
+    pub(super) fn now(&self) -> Moment {
+        Moment::from_millis(u64::try_from(self.elapsed.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// Whether registry time stands still.
+    pub(super) fn is_held(&self) -> bool {
+        self.held_for.is_some()
+    }
+
+    /// All the time that was cut off since the start.
+    pub(super) fn stalled(&self) -> Duration {
+        self.stalled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TICK: Duration = Duration::from_secs(1);
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    fn clock() -> Clock {
+        Clock::new(ms(5_000), TICK)
+    }
+
+    #[test]
+    fn registry_time_follows_the_monotonic_clock() {
+        let mut clock = clock();
+        for (at, now) in [(5_000, 0), (5_001, 1), (6_000, 1_000), (8_000, 3_000)] {
+            assert_eq!(clock.advance(ms(at), TICK, true), Duration::ZERO);
+            assert_eq!(clock.now(), Moment::from_millis(now));
+        }
+    }
+
+    #[test]
+    fn fractions_of_a_millisecond_are_not_lost() {
+        let mut clock = clock();
+        for i in 1..=1_000_u32 {
+            clock.advance(ms(5_000) + i * Duration::from_micros(300), TICK, false);
+        }
+        assert_eq!(clock.now(), Moment::from_millis(300));
+    }
+
+    #[test]
+    fn row_30_a_pause_ages_nobody_by_more_than_two_ticks_and_waiting_input_comes_first() {
+        let mut clock = clock();
+        clock.advance(ms(5_100), TICK, false);
+        assert_eq!(clock.advance(ms(45_100), TICK, false), ms(38_000));
+        assert_eq!(clock.now(), Moment::from_millis(100), "the turn after the pause handles what has arrived");
+        assert!(clock.is_held());
+        clock.advance(ms(45_101), Duration::ZERO, true);
+        assert_eq!(clock.now(), Moment::from_millis(100), "still something waits");
+        clock.advance(ms(45_102), Duration::ZERO, false);
+        assert_eq!(clock.now(), Moment::from_millis(2_100));
+        assert!(!clock.is_held());
+        assert_eq!(clock.stalled(), ms(38_000));
+    }
+
+    #[test]
+    fn a_flood_after_a_pause_cannot_stop_time() {
+        let mut clock = clock();
+        clock.advance(ms(65_000), TICK, true);
+        let mut at = 65_000;
+        while clock.is_held() {
+            at += 10;
+            assert!(at <= 65_000 + STALL_BACKLOG_MS_MAX);
+            clock.advance(ms(at), Duration::ZERO, true);
+        }
+        assert_eq!(clock.now(), Moment::from_millis(2_000));
+    }
+
+    #[test]
+    fn turns_that_are_always_late_still_let_time_pass() {
+        let mut clock = clock();
+        for turn in 1..=100 {
+            let before = clock.now();
+            clock.advance(ms(5_000 + turn * 3_000), Duration::ZERO, true);
+            assert!(clock.now().millis_since(before) <= 2_000, "at most two ticks a turn");
+        }
+        assert!(clock.now() >= Moment::from_millis(90_000));
+    }
+
+    #[test]
+    fn a_sleep_that_was_meant_is_no_stall() {
+        let mut clock = clock();
+        assert_eq!(clock.advance(ms(305_000), ms(300_000), false), Duration::ZERO);
+        assert_eq!(clock.now(), Moment::from_millis(300_000));
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_changes_nothing() {
+        let mut clock = clock();
+        clock.advance(ms(6_000), TICK, false);
+        clock.advance(ms(4_000), TICK, false);
+        assert_eq!(clock.now(), Moment::from_millis(1_000));
+        clock.advance(ms(6_500), TICK, false);
+        assert_eq!(clock.now(), Moment::from_millis(1_500));
+    }
+}

@@ -1,0 +1,285 @@
+//! Serving one connection: read, run, write, until it would block or has had its share.
+
+use std::io;
+
+use log::debug;
+use slab::Slab;
+
+use super::{Buffers, Engine, Network};
+use crate::conn::{Conn, Pause, Phase};
+use crate::limits::{OUTPUT_WAITING_LEN_MAX, READ_LEN_MAX, TURN_COMMANDS_MAX, TURN_READ_LEN_MAX, TURN_WRITE_LEN_MAX};
+use crate::service::{Caller, Handler};
+use crate::time::Moment;
+use crate::wheel::{WheelLink, WheelLinks};
+
+/// A connection with its socket and what is known of the socket's readiness.
+pub(super) struct Connection<T> {
+    pub(super) stream: T,
+    pub(super) conn: Conn,
+    caller: Caller,
+    /// Something may be read. Set by an event, cleared by what a read says; while reading waits for
+    /// something else (output, budget) it stays set, for the edge does not come twice.
+    pub(super) readable: bool,
+    /// Something may be written. Likewise.
+    pub(super) writable: bool,
+    /// The end of input or an error is waiting behind what can be read.
+    pub(super) ended: bool,
+    /// In the ready list.
+    queued: bool,
+    /// Came when the service was full.
+    pub(super) refused: bool,
+    /// The service stops: the connection ends when what has arrived is answered.
+    pub(super) stopping: bool,
+    /// When its timer goes off.
+    pub(super) alarm: Option<Moment>,
+    timer: WheelLink,
+}
+
+impl<T> Connection<T> {
+    /// A new connection is tried at once: often its first command has come with it.
+    pub(super) fn new(stream: T, caller: Caller, conn: Conn) -> Self {
+        Connection {
+            stream,
+            conn,
+            caller,
+            readable: true,
+            writable: true,
+            ended: false,
+            queued: false,
+            refused: false,
+            stopping: false,
+            alarm: None,
+            timer: WheelLink::default(),
+        }
+    }
+
+    /// Marks the connection as being in the ready list; `true` when it was not.
+    pub(super) fn enqueue(&mut self) -> bool {
+        !std::mem::replace(&mut self.queued, true)
+    }
+
+    pub(super) fn check_invariants(&self, key: usize, idle_ms_max: Option<u64>) {
+        let Connection { conn, .. } = self;
+        assert!(conn.phase() != Phase::Done, "connection {key} is over, but not reaped");
+        assert!(conn.kept_len() <= READ_LEN_MAX + OUTPUT_WAITING_LEN_MAX, "connection {key} keeps too much");
+        if let Some(deadline) = conn.deadline(idle_ms_max) {
+            assert!(self.alarm.is_some_and(|alarm| alarm <= deadline), "connection {key} has no timer");
+        }
+        if !self.queued {
+            let waits_for_room = !conn.output().is_empty();
+            assert!(!(self.writable && waits_for_room), "connection {key} could write, but waits for an event");
+            assert!(!self.readable || waits_for_room, "connection {key} could read, but waits for an event");
+        }
+    }
+
+    pub(super) fn log_end(&self) {
+        debug!("{}: connection closed", self.caller.ip);
+    }
+}
+
+impl<T> WheelLinks for Slab<Connection<T>> {
+    fn wheel_link(&mut self, key: u32) -> &mut WheelLink {
+        &mut self[key as usize].timer
+    }
+}
+
+/// The key of a connection in the timer wheel. `--max-connections` keeps keys far below 2^32.
+pub(super) fn timer_key(key: usize) -> u32 {
+    key as u32
+}
+
+/// What one visit to a connection left.
+enum Visit {
+    /// Nothing to do before an event or a timer.
+    Blocked,
+    /// More can be done without an event.
+    Again,
+    /// The connection has failed.
+    Failed,
+}
+
+impl<N: Network, H: Handler> Engine<N, H> {
+    /// Serves the connection `key`, which has been taken from the ready list.
+    pub(super) fn serve(&mut self, network: &mut N, key: usize, now: Moment) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        connection.queued = false;
+        let visit = match connection.conn.phase() {
+            Phase::Done => return,
+            Phase::Lingering { .. } => connection.drain(network, &mut self.buffers),
+            Phase::Open | Phase::Ending { .. } => {
+                self.waiting.remove(key, &connection.conn);
+                connection.exchange(network, &mut self.buffers, &mut self.handler, now)
+            }
+        };
+        if let Visit::Failed = visit {
+            connection.conn.abandon();
+        }
+        self.waiting.add(key, &connection.conn);
+        if connection.conn.phase() == Phase::Done {
+            self.over.push(key);
+            return;
+        }
+        if let Visit::Again = visit
+            && connection.enqueue()
+        {
+            self.ready.push_back(key);
+        }
+        self.arm(key);
+    }
+}
+
+impl<T> Connection<T> {
+    /// Runs the commands that have arrived and sends the answers, within the budgets of a turn.
+    fn exchange<N: Network<Stream = T>>(
+        &mut self,
+        network: &mut N,
+        buffers: &mut Buffers,
+        handler: &mut impl Handler,
+        now: Moment,
+    ) -> Visit {
+        let mut len = self.conn.unpack(&mut buffers.input, &mut buffers.output);
+        let mut budget = Budget::default();
+        let visit = loop {
+            let (used, pause) = self.conn.run(&buffers.input[..len], handler, self.caller, now, &mut budget.commands);
+            buffers.input.copy_within(used..len, 0);
+            len -= used;
+            let full = self.conn.output().len();
+            if let Err(visit) = self.send(network, &mut budget, now) {
+                break visit;
+            }
+            match pause {
+                Pause::Ended => break self.close_when_sent(network, now),
+                Pause::NotYet | Pause::Budget => break Visit::Again,
+                Pause::Full if self.conn.output().len() < full => {}
+                Pause::Full => break if self.writable { Visit::Again } else { Visit::Blocked },
+                Pause::Starved => match self.read(network, &mut buffers.input[len..], &mut budget) {
+                    Read::Bytes(n) => len += n,
+                    Read::End => {
+                        if !self.conn.finish(&buffers.input[..len], handler, self.caller, now) {
+                            break Visit::Again;
+                        }
+                        len = 0;
+                    }
+                    Read::Nothing if self.stopping => {
+                        self.conn.end(budget.is_unused() && self.conn.output().is_empty())
+                    }
+                    Read::Nothing => break Visit::Blocked,
+                    Read::Budget => break Visit::Again,
+                    Read::Failed => break Visit::Failed,
+                },
+            }
+        };
+        self.conn.pack(&buffers.input[..len], &mut buffers.output);
+        visit
+    }
+
+    /// Writes what waits. `Err` ends the visit.
+    fn send<N: Network<Stream = T>>(&mut self, network: &mut N, budget: &mut Budget, now: Moment) -> Result<(), Visit> {
+        if !self.writable || self.conn.output().is_empty() {
+            return Ok(());
+        }
+        if budget.write_len == 0 {
+            return Err(Visit::Again);
+        }
+        let stream = &mut self.stream;
+        match self.conn.send(budget.write_len, now, |bytes| network.write(stream, bytes)) {
+            Ok(written) => {
+                budget.write_len = budget.write_len.saturating_sub(written);
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.writable = false;
+                Ok(())
+            }
+            Err(error) => {
+                debug!("{}: cannot write: {error}", self.caller.ip);
+                Err(Visit::Failed)
+            }
+        }
+    }
+
+    fn read<N: Network<Stream = T>>(&mut self, network: &mut N, buffer: &mut [u8], budget: &mut Budget) -> Read {
+        if !self.readable {
+            return Read::Nothing;
+        }
+        if budget.read_len == 0 {
+            return Read::Budget;
+        }
+        loop {
+            return match network.read(&mut self.stream, buffer) {
+                Ok(0) => Read::End,
+                Ok(n) => {
+                    budget.read_len = budget.read_len.saturating_sub(n);
+                    // Fewer bytes than asked: the socket is empty, and what comes next is an edge
+                    // (epoll(7)), unless the end has been told already.
+                    self.readable = n == buffer.len() || self.ended;
+                    Read::Bytes(n)
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.readable = false;
+                    Read::Nothing
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    debug!("{}: cannot read: {error}", self.caller.ip);
+                    Read::Failed
+                }
+            };
+        }
+    }
+
+    /// The staged close: the write side is shut when the last answer has left.
+    fn close_when_sent<N: Network<Stream = T>>(&mut self, network: &mut N, now: Moment) -> Visit {
+        if self.conn.shut_when_sent(now) {
+            network.shut(&mut self.stream);
+            return if self.readable { Visit::Again } else { Visit::Blocked };
+        }
+        if self.writable { Visit::Again } else { Visit::Blocked }
+    }
+
+    /// Drops what arrives until the peer ends its input.
+    fn drain<N: Network<Stream = T>>(&mut self, network: &mut N, buffers: &mut Buffers) -> Visit {
+        let mut budget = Budget::default();
+        loop {
+            match self.read(network, &mut buffers.input, &mut budget) {
+                Read::Bytes(_) => {}
+                Read::End => {
+                    self.conn.end(true);
+                    return Visit::Blocked;
+                }
+                Read::Nothing => return Visit::Blocked,
+                Read::Budget => return Visit::Again,
+                Read::Failed => return Visit::Failed,
+            }
+        }
+    }
+}
+
+/// What a visit may still use.
+struct Budget {
+    commands: usize,
+    read_len: usize,
+    write_len: usize,
+}
+
+impl Budget {
+    /// Whether no command was run in this visit.
+    fn is_unused(&self) -> bool {
+        self.commands == TURN_COMMANDS_MAX
+    }
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Budget { commands: TURN_COMMANDS_MAX, read_len: TURN_READ_LEN_MAX, write_len: TURN_WRITE_LEN_MAX }
+    }
+}
+
+/// What a read brought.
+enum Read {
+    Bytes(usize),
+    End,
+    Nothing,
+    Budget,
+    Failed,
+}

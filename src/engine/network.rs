@@ -1,0 +1,68 @@
+//! What the engine needs of a network. The server room implements it with mio; a simulator can
+//! implement it with queues.
+
+use std::io;
+use std::net::IpAddr;
+
+/// Non-blocking listeners and streams whose readiness is told once per change (edge-triggered):
+/// after [`io::ErrorKind::WouldBlock`] or a read or write that moved fewer bytes than asked, the
+/// engine waits for an [`Event`].
+pub trait Network {
+    /// A socket that accepts.
+    type Listener;
+    /// One end of a connection.
+    type Stream;
+
+    /// Takes the next connection and the address it comes from.
+    ///
+    /// # Errors
+    /// `WouldBlock` when none waits; anything else is the fault of one connection or a lack of
+    /// resources, and the listener goes on.
+    fn accept(&mut self, listener: &mut Self::Listener) -> io::Result<(Self::Stream, IpAddr)>;
+
+    /// Starts to tell the readiness of `stream` as events of the connection `key`.
+    ///
+    /// # Errors
+    /// When it cannot be watched; the connection is given up.
+    fn watch(&mut self, stream: &mut Self::Stream, key: usize) -> io::Result<()>;
+
+    /// Reads what has arrived; 0 is the end of input.
+    ///
+    /// # Errors
+    /// `WouldBlock` when nothing has arrived, or the connection's failure.
+    fn read(&mut self, stream: &mut Self::Stream, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Writes what the peer has room for.
+    ///
+    /// # Errors
+    /// `WouldBlock` when there is no room, or the connection's failure.
+    fn write(&mut self, stream: &mut Self::Stream, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Shuts the write side: the peer reads the end of input after what was written.
+    fn shut(&mut self, stream: &mut Self::Stream);
+
+    /// Closes the connection; no event of it is told afterwards, but for those already taken.
+    fn close(&mut self, stream: Self::Stream);
+
+    /// Closes a listener.
+    fn close_listener(&mut self, listener: Self::Listener);
+}
+
+/// Where something may be possible now that was not before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A connection may wait at the listener with this number.
+    Accept(usize),
+    /// The connection with this key.
+    Connection {
+        /// The key given to [`Network::watch`].
+        key: usize,
+        /// Bytes, the end of input or an error may be read.
+        readable: bool,
+        /// Bytes may be written, or an error found.
+        writable: bool,
+        /// The peer has ended its input or the connection has failed: reading goes on until it
+        /// says so, also after a read that got fewer bytes than asked.
+        ended: bool,
+    },
+}

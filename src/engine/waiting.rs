@@ -1,0 +1,66 @@
+//! The bound on all waiting answers together.
+
+use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
+
+use crate::conn::Conn;
+use crate::limits::WAITING_LEN_MAX;
+use crate::time::Moment;
+
+/// What waits in all connections between two turns. An answer that several connections share
+/// counts once.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Waiting {
+    len: usize,
+    /// How many connections wait for each shared answer, by its address in memory: it stays where
+    /// it is as long as one of them holds it.
+    shares: HashMap<*const u8, usize>,
+    /// The connections that owe answers, the one that has owed longest first.
+    debtors: BTreeSet<(Moment, usize)>,
+}
+
+impl Waiting {
+    /// Counts what waits in the connection `key`; nothing when nothing does.
+    pub(super) fn add(&mut self, key: usize, conn: &Conn) {
+        let Some(since) = conn.owes_since() else { return };
+        self.debtors.insert((since, key));
+        self.len += conn.output().own_capacity();
+        for answer in conn.output().shared() {
+            let holders = self.shares.entry(Rc::as_ptr(answer).cast()).or_insert(0);
+            *holders += 1;
+            if *holders == 1 {
+                self.len += answer.len();
+            }
+        }
+    }
+
+    /// Takes back what [`add`](Self::add) counted; to be called before the connection's answers
+    /// change.
+    pub(super) fn remove(&mut self, key: usize, conn: &Conn) {
+        let Some(since) = conn.owes_since() else { return };
+        self.debtors.remove(&(since, key));
+        self.len -= conn.output().own_capacity();
+        for answer in conn.output().shared() {
+            let address = Rc::as_ptr(answer).cast();
+            let holders = self.shares.get_mut(&address).expect("what is removed was added");
+            *holders -= 1;
+            if *holders == 0 {
+                self.shares.remove(&address);
+                self.len -= answer.len();
+            }
+        }
+    }
+
+    /// Bytes that wait.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The connection that has owed answers longest, if more waits than may.
+    pub(super) fn excess(&self) -> Option<usize> {
+        if self.len <= WAITING_LEN_MAX {
+            return None;
+        }
+        self.debtors.first().map(|&(_, key)| key)
+    }
+}

@@ -1,0 +1,50 @@
+//! Signals as events of the loop.
+
+use std::io;
+
+use mio::Registry;
+
+#[cfg(unix)]
+use super::network::SIGNALS;
+
+/// What a signal asks of the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Signal {
+    /// SIGINT or SIGTERM.
+    Stop,
+}
+
+/// The signals that the service handles.
+#[cfg(unix)]
+pub(super) struct Signals(signal_hook_mio::v1_0::Signals);
+
+#[cfg(unix)]
+impl Signals {
+    /// Starts to receive signals as events with the token [`SIGNALS`].
+    pub(super) fn new(registry: &Registry) -> io::Result<Self> {
+        use signal_hook::consts::{SIGINT, SIGTERM};
+        let mut signals = signal_hook_mio::v1_0::Signals::new([SIGINT, SIGTERM])?;
+        registry.register(&mut signals, SIGNALS, mio::Interest::READABLE)?;
+        Ok(Signals(signals))
+    }
+
+    /// The signals that have come since the last call.
+    pub(super) fn pending(&mut self) -> impl Iterator<Item = Signal> + '_ {
+        self.0.pending().map(|_| Signal::Stop)
+    }
+}
+
+/// Where there are no signals, the system's way to end a process is the way to stop the service.
+#[cfg(not(unix))]
+pub(super) struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    pub(super) fn new(_registry: &Registry) -> io::Result<Self> {
+        Ok(Signals)
+    }
+
+    pub(super) fn pending(&mut self) -> impl Iterator<Item = Signal> + '_ {
+        std::iter::empty()
+    }
+}

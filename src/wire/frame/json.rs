@@ -1,0 +1,155 @@
+//! JSON objects, read strictly: a key given twice is an error, also one that is otherwise ignored,
+//! and every string must be text. Strings without escapes are borrowed from the input.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use crate::message::Refusal;
+
+/// The keys and values of an object, sorted by key. It is read whole, so that a key given twice is
+/// noticed wherever it stands.
+#[derive(Debug, Default)]
+pub(super) struct Object<'a>(Vec<(Cow<'a, str>, Value<'a>)>);
+
+/// A value, as far as the frames use it.
+#[derive(Debug)]
+enum Value<'a> {
+    Text(Cow<'a, str>),
+    Integer(u64),
+    /// Another number, `true`, `null`, an array or an object.
+    Other,
+}
+
+impl<'a> Object<'a> {
+    /// Reads an object and nothing else. How deep it may nest is bounded by `serde_json`.
+    ///
+    /// # Errors
+    /// `not_an_object` when it is not one, or a refusal of the key that stands in it twice.
+    pub(super) fn parse(bytes: &'a [u8], not_an_object: &'static str) -> Result<Self, Refusal> {
+        let mut object: Object<'a> = serde_json::from_slice(bytes).map_err(|_| Refusal::Frame(not_an_object))?;
+        object.0.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        if object.0.windows(2).any(|pair| pair[0].0 == pair[1].0) {
+            return Err(Refusal::Frame("a key is given twice"));
+        }
+        Ok(object)
+    }
+
+    /// The text under `key`, if there is such a key.
+    ///
+    /// # Errors
+    /// `not_text` when something else stands there.
+    pub(super) fn text(&mut self, key: &str, not_text: &'static str) -> Result<Option<Cow<'a, str>>, Refusal> {
+        match self.take(key) {
+            None => Ok(None),
+            Some(Value::Text(text)) => Ok(Some(text)),
+            Some(_) => Err(Refusal::Frame(not_text)),
+        }
+    }
+
+    /// The integer under `key`, 0 or more, if there is such a key.
+    ///
+    /// # Errors
+    /// `not_an_integer` when something else stands there.
+    pub(super) fn integer(&mut self, key: &str, not_an_integer: Refusal) -> Result<Option<u64>, Refusal> {
+        match self.take(key) {
+            None => Ok(None),
+            Some(Value::Integer(integer)) => Ok(Some(integer)),
+            Some(_) => Err(not_an_integer),
+        }
+    }
+
+    fn take(&mut self, key: &str) -> Option<Value<'a>> {
+        let index = self.0.binary_search_by(|(other, _)| other.as_ref().cmp(key)).ok()?;
+        Some(std::mem::replace(&mut self.0[index].1, Value::Other))
+    }
+}
+
+impl<'de> Deserialize<'de> for Object<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ObjectVisitor;
+        impl<'de> Visitor<'de> for ObjectVisitor {
+            type Value = Object<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
+                let mut entries = Vec::new();
+                while let Some((Key(key), value)) = map.next_entry()? {
+                    entries.push((key, value));
+                }
+                Ok(Object(entries))
+            }
+        }
+        deserializer.deserialize_map(ObjectVisitor)
+    }
+}
+
+/// A key, which `Cow` alone would always copy.
+struct Key<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Key<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match deserializer.deserialize_str(ValueVisitor)? {
+            Value::Text(text) => Ok(Key(text)),
+            Value::Integer(_) | Value::Other => Err(serde::de::Error::custom("a key is a string")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Value<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ValueVisitor)
+    }
+}
+
+struct ValueVisitor;
+
+impl<'de> Visitor<'de> for ValueVisitor {
+    type Value = Value<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Value<'de>, E> {
+        Ok(Value::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value<'de>, E> {
+        Ok(Value::Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_u64<E>(self, integer: u64) -> Result<Value<'de>, E> {
+        Ok(Value::Integer(integer))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Value<'de>, E> {
+        Ok(Value::Other)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Value<'de>, E> {
+        Ok(Value::Other)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Value<'de>, E> {
+        Ok(Value::Other)
+    }
+
+    fn visit_unit<E>(self) -> Result<Value<'de>, E> {
+        Ok(Value::Other)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value<'de>, A::Error> {
+        while seq.next_element::<Value<'de>>()?.is_some() {}
+        Ok(Value::Other)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
+        while map.next_entry::<Key<'de>, Value<'de>>()?.is_some() {}
+        Ok(Value::Other)
+    }
+}

@@ -1,0 +1,53 @@
+//! Peers that speak another protocol: told apart by how they begin, and sent away.
+//!
+//! A browser can be made to send any lines it likes behind the head of an HTTP request, so nothing
+//! that follows such an opening may be run.
+
+use crate::message::Refusal;
+
+/// What a TLS client sends first: a handshake record (RFC 8446 section 5.1).
+const TLS_HELLO: [u8; 2] = [0x16, 0x03];
+
+/// Watches the beginning of a connection, line by line.
+#[derive(Debug, Default)]
+pub(super) struct Guard {
+    /// Lines of CR LF alone since the first byte.
+    blank_crlf_lines: usize,
+    /// A line with something in it has been seen.
+    passed: bool,
+}
+
+impl Guard {
+    /// Looks at bytes that no line end has been found in. `None` as long as they may be text.
+    pub(super) fn refuse_bytes(&self, input: &[u8]) -> Option<Refusal> {
+        let at_start = !self.passed && self.blank_crlf_lines == 0;
+        (at_start && input.starts_with(&TLS_HELLO)).then_some(Refusal::Tls)
+    }
+
+    /// Looks at a whole line with its line end. `is_verb` knows the verbs of this service.
+    pub(super) fn refuse_line(&mut self, line: &[u8], is_verb: impl Fn(&[u8]) -> bool) -> Option<Refusal> {
+        if self.passed {
+            return None;
+        }
+        if line == b"\r\n" {
+            self.blank_crlf_lines += 1;
+            return None;
+        }
+        // The 12 bytes of a PROXY header of version 2 begin with two empty lines and this one.
+        if self.blank_crlf_lines == 2 && line == b"\0\r\n" {
+            return Some(Refusal::Proxy);
+        }
+        let text = line.trim_ascii();
+        if text.is_empty() {
+            return None;
+        }
+        self.passed = true;
+        let mut words = text.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        let (Some(first), Some(second)) = (words.next(), words.next()) else { return None };
+        if first == b"PROXY" && [&b"TCP4"[..], b"TCP6", b"UNKNOWN"].contains(&second) {
+            return Some(Refusal::Proxy);
+        }
+        let last = words.next_back().unwrap_or(second);
+        (last.starts_with(b"HTTP/") && !is_verb(first)).then_some(Refusal::Http)
+    }
+}

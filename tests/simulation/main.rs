@@ -1,0 +1,51 @@
+//! The whole service in a simulated world: everything but the real sockets and the real clock.
+//!
+//! Each seed makes other clients, another network and another clock, and weighs the faults anew. A
+//! model that scans a `Vec` from front to back checks every answer. Replay one seed, or sweep many:
+//!
+//! ```sh
+//! SIMULATION_SEED=1234 cargo test --test simulation
+//! SIMULATION_SEEDS=100000 cargo test --release --test simulation -- --nocapture
+//! ```
+
+mod client;
+mod model;
+mod net;
+mod rng;
+mod world;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+use world::World;
+
+/// Steps of one life.
+const STEPS: u64 = 1_500;
+/// Seeds in a plain `cargo test`.
+const SEEDS: u64 = 800;
+
+fn from_env(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+}
+
+#[test]
+fn every_promise_holds_for_every_seed() {
+    let seeds = match from_env("SIMULATION_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..from_env("SIMULATION_SEEDS").unwrap_or(SEEDS),
+    };
+    let count = seeds.end - seeds.start;
+    let begun = Instant::now();
+    let mut events = 0;
+    for seed in seeds {
+        match catch_unwind(AssertUnwindSafe(|| World::new(seed).run(STEPS))) {
+            Ok(of_seed) => events += of_seed,
+            Err(_) => panic!("seed {seed} failed; replay: SIMULATION_SEED={seed} cargo test --test simulation"),
+        }
+    }
+    let seconds = begun.elapsed().as_secs_f64();
+    println!("{count} seeds, {events} events, {:.0} events a second", events as f64 / seconds);
+    if count >= SEEDS {
+        assert!(events >= 1_000_000, "the sweep is a million events or more, but was {events}");
+    }
+}

@@ -1,0 +1,348 @@
+//! One simulated life of the service: clients of all manners, a bad network, a bad clock.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::rc::Rc;
+use std::time::Duration;
+
+use discovery_service::engine::{Engine, Settings};
+use discovery_service::limits::LINGERING_REFUSED_MAX;
+use discovery_service::message::{Reply, Request};
+use discovery_service::registry::Registry;
+use discovery_service::service::{Caller, Handler, Service};
+use discovery_service::time::Moment;
+use uuid::{Builder, Uuid};
+
+use crate::client::{Circumstances, Client, Exchange};
+use crate::model::Model;
+use crate::net::{FakeNetwork, Faults, Owners};
+use crate::rng::Rng;
+
+/// What was answered to each client, by client number.
+type Log = Rc<RefCell<BTreeMap<usize, Vec<Exchange>>>>;
+
+/// The real service, with the model looking over its shoulder at every request.
+struct Shadowed {
+    service: Service<BuildHasherDefault<DefaultHasher>>,
+    model: Model,
+    log: Log,
+    owners: Owners,
+    now: Moment,
+}
+
+impl Handler for Shadowed {
+    fn begin_turn(&mut self, now: Moment) {
+        assert!(now >= self.now, "registry time went back");
+        self.now = now;
+        self.service.begin_turn(now);
+    }
+
+    fn apply(&mut self, request: &Request<'_>, caller: Caller, now: Moment) -> Option<Reply> {
+        assert_eq!(now, self.now, "one turn, one time");
+        let reply = self.service.apply(request, caller, now)?;
+        self.model.check(request, &reply, now);
+        let client = self.owners.borrow()[&caller.connection];
+        self.log.borrow_mut().entry(client).or_default().push(Exchange::new(request, &reply));
+        Some(reply)
+    }
+
+    fn has_backlog(&self) -> bool {
+        self.service.has_backlog()
+    }
+
+    fn needs_ticks(&self) -> bool {
+        self.service.needs_ticks()
+    }
+}
+
+/// UUIDs of the seed. Now and then one comes that has been there before, so that the service has
+/// to notice.
+fn uuids(mut rng: Rng) -> Box<dyn FnMut() -> Uuid> {
+    let mut given: Vec<Uuid> = Vec::new();
+    Box::new(move || {
+        if !given.is_empty() && rng.chance(5) {
+            return given[rng.index(given.len())];
+        }
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&rng.next().to_be_bytes());
+        bytes[8..].copy_from_slice(&rng.next().to_be_bytes());
+        let uuid = Builder::from_random_bytes(bytes).into_uuid();
+        given.push(uuid);
+        uuid
+    })
+}
+
+pub struct World {
+    rng: Rng,
+    net: FakeNetwork,
+    engine: Engine<FakeNetwork, Shadowed>,
+    settings: Settings,
+    clients: Vec<Client>,
+    log: Log,
+    clock: Duration,
+    wait: Option<Duration>,
+    /// Percent of the steps in which time stalls, connections break, and so on.
+    stall: u64,
+    hostile: u64,
+    lazy: u64,
+}
+
+impl World {
+    pub fn new(seed: u64) -> Self {
+        let mut rng = Rng::new(seed);
+        // Each fault is off in half of the seeds, so that the others are seen without it.
+        let mut weight = |max| if rng.chance(50) { 0 } else { rng.between(1, max) };
+        let faults = Faults {
+            short_read: weight(60),
+            short_write: weight(60),
+            interrupted: weight(30),
+            false_event: weight(30),
+            doubled_event: weight(50),
+            accept_error: weight(80),
+        };
+        let (stall, hostile, lazy) = (weight(3), weight(10), weight(90));
+        let ttl = Duration::from_secs(rng.between(1, 8));
+        let settings = Settings {
+            connections_max: rng.between(1, 12) as usize,
+            idle_ms_max: rng.chance(50).then(|| rng.between(1, 20) * 1000),
+            tick: Duration::from_millis(rng.between(10, 3000)),
+        };
+        let services_max = rng.between(1, 40) as u32;
+        let log = Log::default();
+        let owners = Owners::default();
+        let clock = Duration::from_millis(rng.below(1_000_000));
+        let registry = Registry::new(services_max, BuildHasherDefault::default());
+        let shadowed = Shadowed {
+            service: Service::new(registry, uuids(Rng::new(rng.next())), ttl),
+            model: Model::new(services_max as usize, ttl),
+            log: Rc::clone(&log),
+            owners: Rc::clone(&owners),
+            now: Moment::START,
+        };
+        let net = FakeNetwork::new(Rng::new(rng.next()), faults, owners);
+        let engine = Engine::new(settings, shadowed, vec![()], clock);
+        let wait = Some(Duration::ZERO);
+        World { rng, net, engine, settings, clients: Vec::new(), log, clock, wait, stall, hostile, lazy }
+    }
+
+    /// Runs the whole life; panics when a promise is broken. Returns the number of events.
+    pub fn run(mut self, steps: u64) -> u64 {
+        for _ in 0..steps {
+            self.step();
+        }
+        self.calm_down();
+        self.every_client_has_its_answers();
+        if self.rng.chance(30) {
+            self.stop_with_replies_in_flight();
+        } else {
+            self.everybody_leaves();
+            self.a_new_client_is_served();
+            self.everything_expires();
+        }
+        self.net.events
+    }
+
+    fn step(&mut self) {
+        match self.rng.below(100) {
+            0..3 => self.connect(),
+            3..30 => self.talk(),
+            30..50 => self.deliver_some(),
+            50..60 => self.take_some(),
+            60..62 if self.rng.chance(self.hostile) => self.break_one(),
+            62..64 if self.rng.chance(self.hostile) => self.net.descriptors_out = self.rng.below(50),
+            _ => {
+                let passed = self.pass_time();
+                self.turn(passed);
+            }
+        }
+    }
+
+    fn connect(&mut self) {
+        if self.clients.len() < 60 {
+            let number = self.net.connect();
+            self.clients.push(Client::new(number, self.rng.next(), self.clock));
+        }
+    }
+
+    fn any_client(&mut self) -> Option<usize> {
+        (!self.clients.is_empty()).then(|| self.rng.index(self.clients.len()))
+    }
+
+    fn talk(&mut self) {
+        let Some(i) = self.any_client() else { return };
+        let client = &mut self.clients[i];
+        let pipe = &mut self.net.pipes[client.number];
+        if pipe.client_ended || pipe.reset {
+            return;
+        }
+        let uuids: Vec<String> = self.log.borrow().values().flatten().filter_map(Exchange::uuid).collect();
+        let bytes = client.next_bytes(&uuids);
+        self.net.send(client.number, &bytes);
+        if client.is_finished() && self.rng.chance(20) {
+            self.net.pipes[client.number].client_ended = true;
+        }
+    }
+
+    fn deliver_some(&mut self) {
+        let Some(i) = self.any_client() else { return };
+        let n = if self.rng.chance(50) { self.rng.between(1, 8) } else { 20_000 };
+        self.net.deliver(self.clients[i].number, n as usize);
+    }
+
+    fn take_some(&mut self) {
+        let Some(i) = self.any_client() else { return };
+        let n = if self.rng.chance(self.lazy) { self.rng.between(1, 8) } else { 20_000 };
+        self.net.take(self.clients[i].number, n as usize);
+    }
+
+    fn break_one(&mut self) {
+        if let Some(i) = self.any_client() {
+            self.net.reset(self.clients[i].number);
+        }
+    }
+
+    /// How long until the next turn: mostly soon, sometimes just at or past the deadline, rarely
+    /// far beyond it.
+    fn pass_time(&mut self) -> Duration {
+        if self.rng.chance(self.stall) {
+            return Duration::from_millis(self.rng.between(1, 60_000));
+        }
+        match self.rng.below(10) {
+            0..6 => Duration::from_micros(self.rng.below(3_000)),
+            6..8 => Duration::from_millis(self.rng.below(400)),
+            _ => self.wait.unwrap_or(Duration::from_secs(1)).min(Duration::from_secs(2)),
+        }
+    }
+
+    fn turn(&mut self, passed: Duration) {
+        self.clock += passed;
+        let before = self.engine.handler().now;
+        let events = self.net.events();
+        self.wait = self.engine.turn(&mut self.net, events, false, self.clock);
+        let allowed = (2 * self.settings.tick).max(passed);
+        let advanced = self.engine.handler().now.since(before);
+        assert!(advanced <= allowed + Duration::from_millis(1), "registry time leapt by {advanced:?}");
+        self.engine.check_invariants();
+        assert!(self.engine.connections() <= self.settings.connections_max + LINGERING_REFUSED_MAX);
+        for client in &self.clients {
+            client.check_prefix(&self.net.pipes[client.number], self.log.borrow().get(&client.number));
+        }
+    }
+
+    /// The faults stop, everything under way arrives, every client reads: the service must come
+    /// to rest by itself.
+    fn calm_down(&mut self) {
+        self.net.faults = Faults::default();
+        self.net.descriptors_out = 0;
+        for _ in 0..10_000 {
+            for client in &self.clients {
+                self.net.deliver(client.number, usize::MAX);
+                self.net.take(client.number, usize::MAX);
+            }
+            let passed = match self.wait {
+                Some(Duration::ZERO) => Duration::ZERO,
+                // A listener that backed off is tried again by a timer.
+                _ if self.net.has_backlog() => Duration::from_millis(50),
+                _ => Duration::from_micros(100),
+            };
+            self.turn(passed);
+            if self.net.is_quiet() && self.wait != Some(Duration::ZERO) {
+                return;
+            }
+        }
+        panic!("the service does not come to rest");
+    }
+
+    fn every_client_has_its_answers(&self) {
+        for client in &self.clients {
+            let log = self.log.borrow();
+            let pipe = &self.net.pipes[client.number];
+            let circumstances = Circumstances {
+                now: self.clock,
+                idle_ms_max: self.settings.idle_ms_max,
+                stopped: self.engine.is_stopped(),
+            };
+            client.check_complete(pipe, log.get(&client.number), circumstances);
+        }
+    }
+
+    fn everybody_leaves(&mut self) {
+        for client in &mut self.clients {
+            if !self.net.pipes[client.number].client_ended {
+                let bytes = client.rest();
+                self.net.send(client.number, &bytes);
+                self.net.pipes[client.number].client_ended = true;
+            }
+        }
+        self.calm_down();
+        self.every_client_has_its_answers();
+        self.clients.clear();
+        for _ in 0..1_000 {
+            if self.engine.connections() == 0 {
+                return;
+            }
+            // Refused clients linger.
+            self.turn(self.wait.unwrap_or_default());
+        }
+        panic!("{} connections stay", self.engine.connections());
+    }
+
+    fn a_new_client_is_served(&mut self) {
+        let number = self.net.connect();
+        let mut client = Client::polite(number, self.clock);
+        let bytes = client.rest();
+        self.net.send(number, &bytes);
+        self.net.pipes[number].client_ended = true;
+        self.clients.push(client);
+        self.calm_down();
+        assert!(self.net.pipes[number].closed, "served and closed");
+        assert!(!self.net.pipes[number].received.is_empty());
+        self.every_client_has_its_answers();
+    }
+
+    /// Driven by nothing but its own deadlines, the service forgets everything and then sleeps.
+    fn everything_expires(&mut self) {
+        for _ in 0..2_000 {
+            let Some(wait) = self.wait else {
+                assert!(self.engine.handler().service.registry().is_empty(), "asleep with registrations");
+                return;
+            };
+            assert!(wait <= self.settings.tick, "with registrations it wakes once a tick");
+            self.turn(wait);
+        }
+        panic!("registrations stay");
+    }
+
+    fn stop_with_replies_in_flight(&mut self) {
+        for client in &mut self.clients {
+            let pipe = &self.net.pipes[client.number];
+            if !pipe.client_ended && !pipe.reset && !pipe.closed {
+                let bytes = client.whole_commands();
+                self.net.send(client.number, &bytes);
+                self.net.deliver(client.number, usize::MAX);
+            }
+        }
+        self.turn(Duration::ZERO);
+        self.engine.stop(&mut self.net);
+        assert!(!self.net.listening);
+        let begun = self.clock;
+        while !self.engine.is_stopped() {
+            for client in &self.clients {
+                self.net.take(client.number, usize::MAX);
+                if self.net.pipes[client.number].shut {
+                    self.net.pipes[client.number].client_ended = true;
+                    self.net.deliver(client.number, usize::MAX);
+                }
+            }
+            let wait = self.wait.unwrap_or(Duration::from_millis(1)).min(Duration::from_millis(1));
+            self.turn(wait);
+            assert!(self.clock - begun <= Duration::from_secs(5), "it does not stop");
+        }
+        self.net.backlog_is_gone();
+        for client in &self.clients {
+            self.net.take(client.number, usize::MAX);
+        }
+        self.every_client_has_its_answers();
+    }
+}

@@ -4,7 +4,7 @@
 //! moments from which the connection's time limits count. Knows no socket and no clock.
 
 use crate::limits::{COMMAND_MS_MAX, LINGER_MS_MAX, OUTPUT_RUN_LEN_MAX, OUTPUT_STALL_MS_MAX};
-use crate::message::{Refusal, Reply};
+use crate::message::{Command, Refusal, Reply, Request};
 use crate::output::Output;
 use crate::service::{Caller, Handler};
 use crate::time::Moment;
@@ -123,7 +123,7 @@ impl Conn {
         &mut self,
         input: &[u8],
         handler: &mut impl Handler,
-        caller: Caller,
+        caller: &mut Caller,
         now: Moment,
         commands: &mut usize,
     ) -> (usize, Pause) {
@@ -154,7 +154,7 @@ impl Conn {
 
     /// Ends the input: runs the unfinished command in `rest`, which [`run`](Self::run) left, and
     /// lets the connection end. `false` means not yet, as for [`Pause::NotYet`].
-    pub fn finish(&mut self, rest: &[u8], handler: &mut impl Handler, caller: Caller, now: Moment) -> bool {
+    pub fn finish(&mut self, rest: &[u8], handler: &mut impl Handler, caller: &mut Caller, now: Moment) -> bool {
         if self.phase == Phase::Open {
             let decoded = self.codec.finish(rest);
             if let Outcome::NotYet = self.decide(decoded, handler, caller, now) {
@@ -240,11 +240,21 @@ impl Conn {
         self.rest.len() + self.output.own_capacity()
     }
 
-    fn decide(&mut self, decoded: Decoded<'_>, handler: &mut impl Handler, caller: Caller, now: Moment) -> Outcome {
+    fn decide(
+        &mut self,
+        decoded: Decoded<'_>,
+        handler: &mut impl Handler,
+        caller: &mut Caller,
+        now: Moment,
+    ) -> Outcome {
         let reply = match decoded {
             Decoded::Incomplete => return Outcome::Incomplete,
+            // Who may not ask learns nothing from asking wrongly.
+            Decoded::Refused(refusal) if !refusal.ends_connection() && !handler.admits(caller) => {
+                Reply::Refused(Refusal::AuthenticationRequired)
+            }
             Decoded::Refused(refusal) => Reply::Refused(refusal),
-            Decoded::Request(request) => match handler.apply(&request, caller, now) {
+            Decoded::Command(command) => match apply(command, handler, caller, now) {
                 Some(reply) => reply,
                 None => return Outcome::NotYet,
             },
@@ -278,6 +288,18 @@ impl Conn {
             self.command_since = Some(now);
         }
     }
+}
+
+/// Runs a command: a token beside the request is shown first, and one that fails is the answer.
+fn apply(command: Command<'_>, handler: &mut impl Handler, caller: &mut Caller, now: Moment) -> Option<Reply> {
+    let Command { token, request } = command;
+    if let Some(token) = token {
+        let shown = handler.apply(&Request::Auth { token }, caller, now)?;
+        if let Reply::Refused(_) = shown {
+            return Some(shown);
+        }
+    }
+    handler.apply(&request, caller, now)
 }
 
 /// What became of one decoded command.

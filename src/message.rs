@@ -14,9 +14,23 @@ use uuid::Uuid;
 
 use crate::limits::TYPE_LEN_MAX;
 
-/// A command that is well formed. Borrows from the bytes it was read from where it can.
+/// A request with the token that came beside it, where the format has a place for one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command<'a> {
+    /// The token; it authenticates the connection before the request is run.
+    pub token: Option<Cow<'a, str>>,
+    /// The request.
+    pub request: Request<'a>,
+}
+
+/// What a client can ask, well formed. Borrows from the bytes it was read from where it can.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request<'a> {
+    /// Show that the connection may make requests.
+    Auth {
+        /// One of the service's tokens, it is hoped.
+        token: Cow<'a, str>,
+    },
     /// Make a new registration.
     Register {
         /// What kind of service it is.
@@ -238,6 +252,10 @@ pub enum Refusal {
     Tls,
     /// The peer sends a PROXY protocol header.
     Proxy,
+    /// The token is none of the service's.
+    AuthenticationFailed,
+    /// The service wants a token first.
+    AuthenticationRequired,
     /// A frame or its JSON is not as it must be; the text says how.
     Frame(&'static str),
 }
@@ -253,6 +271,7 @@ impl Refusal {
             | Refusal::Http
             | Refusal::Tls
             | Refusal::Proxy
+            | Refusal::AuthenticationFailed
             | Refusal::Frame(_) => true,
             Refusal::LineUtf8
             | Refusal::LineControl
@@ -267,7 +286,8 @@ impl Refusal {
             | Refusal::IpMulticast
             | Refusal::IpBroadcast
             | Refusal::Port
-            | Refusal::RegistryFull => false,
+            | Refusal::RegistryFull
+            | Refusal::AuthenticationRequired => false,
         }
     }
 
@@ -290,6 +310,8 @@ impl Refusal {
             Refusal::IpBroadcast => "the ip is the broadcast address",
             Refusal::Port => "the port is not a decimal number from 1 to 65535",
             Refusal::RegistryFull => "registry full",
+            Refusal::AuthenticationFailed => "authentication failed",
+            Refusal::AuthenticationRequired => "authentication required",
             Refusal::TooManyConnections => "too many connections",
             Refusal::Http => "this is not an HTTP server: send one command a line, such as: query <type>",
             Refusal::Tls => "TLS is not spoken here: connect in plain text",

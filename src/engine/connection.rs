@@ -140,7 +140,8 @@ impl<T> Connection<T> {
         let mut len = self.conn.unpack(&mut buffers.input, &mut buffers.output);
         let mut budget = Budget::default();
         let visit = loop {
-            let (used, pause) = self.conn.run(&buffers.input[..len], handler, self.caller, now, &mut budget.commands);
+            let (used, pause) =
+                self.conn.run(&buffers.input[..len], handler, &mut self.caller, now, &mut budget.commands);
             buffers.input.copy_within(used..len, 0);
             len -= used;
             let full = self.conn.output().len();
@@ -155,7 +156,7 @@ impl<T> Connection<T> {
                 Pause::Starved => match self.read(network, &mut buffers.input[len..], &mut budget) {
                     Read::Bytes(n) => len += n,
                     Read::End => {
-                        if !self.conn.finish(&buffers.input[..len], handler, self.caller, now) {
+                        if !self.conn.finish(&buffers.input[..len], handler, &mut self.caller, now) {
                             break Visit::Again;
                         }
                         len = 0;

@@ -109,7 +109,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
             return;
         }
         let conn = if refused { Conn::refused(Refusal::TooManyConnections, now) } else { Conn::new(now) };
-        let mut connection = Connection::new(stream, Caller { connection: key, ip }, conn);
+        let mut connection = Connection::new(stream, Caller::new(key, ip), conn);
         connection.refused = refused;
         self.refused_lingering += usize::from(refused);
         connection.enqueue();

@@ -181,6 +181,11 @@ impl<N: Network, H: Handler> Engine<N, H> {
         &self.handler
     }
 
+    /// The service behind the connections, to change its settings.
+    pub fn handler_mut(&mut self) -> &mut H {
+        &mut self.handler
+    }
+
     /// Time by which pauses of this process were longer than two ticks.
     #[must_use]
     pub fn stalled(&self) -> Duration {
@@ -276,7 +281,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
     }
 
     fn wait(&mut self, now: Moment) -> Option<Duration> {
-        if self.has_backlog() || self.clock.is_held() || self.handler.has_backlog() {
+        if self.has_backlog() || self.handler.has_backlog() {
             return Some(Duration::ZERO);
         }
         if now >= self.next_tick {
@@ -293,7 +298,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
         self.stall_to_log += cut;
         let quiet = self.stall_logged.is_none_or(|at| now.millis_since(at) >= QUIET_MS);
         if !self.stall_to_log.is_zero() && quiet {
-            warn!("stalled for {} ms, in which no registration aged", self.stall_to_log.as_millis());
+            warn!("stalled for {} ms in all, by which no registration has aged", self.stall_to_log.as_millis());
             self.stall_to_log = Duration::ZERO;
             self.stall_logged = Some(now);
         }

@@ -17,16 +17,27 @@ use crate::limits::{TURN_BUILD_LEN_MAX, TURN_SWEEP_MAX};
 use crate::message::{Refusal, Reply, Request, ServiceAddress, ServiceType, Services};
 use crate::registry::{RegisterError, Registration, Registry};
 use crate::time::Moment;
+use crate::tokens::Tokens;
 
 use answers::Answers;
 
-/// Who asks.
+/// Who asks: one connection, and what the service knows of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// The connection's key: no other connection has it as long as this one is open.
     pub connection: usize,
     /// The address that the connection comes from.
     pub ip: IpAddr,
+    /// Whether the connection has shown a token of the service.
+    pub authenticated: bool,
+}
+
+impl Caller {
+    /// The caller on a new connection.
+    #[must_use]
+    pub fn new(connection: usize, ip: IpAddr) -> Self {
+        Caller { connection, ip, authenticated: false }
+    }
 }
 
 /// What the connections need of a service.
@@ -38,7 +49,10 @@ pub trait Handler {
     ///
     /// `None` means not yet: nothing has changed, and the request is to be tried again in the next
     /// turn.
-    fn apply(&mut self, request: &Request<'_>, caller: Caller, now: Moment) -> Option<Reply>;
+    fn apply(&mut self, request: &Request<'_>, caller: &mut Caller, now: Moment) -> Option<Reply>;
+
+    /// Whether the caller has shown what it must show before it may make requests.
+    fn admits(&self, caller: &Caller) -> bool;
 
     /// Whether the next turn has work that needs no request.
     fn has_backlog(&self) -> bool;
@@ -56,6 +70,7 @@ pub struct Service<S = RandomState> {
     answers: Answers,
     uuids: UuidSource,
     ttl: Duration,
+    tokens: Option<Tokens>,
     /// Whether everything that had expired by this turn's moment is swept.
     swept: bool,
     /// Bytes of answers that may still be built in this turn.
@@ -65,7 +80,20 @@ pub struct Service<S = RandomState> {
 impl<S: BuildHasher> Service<S> {
     /// A service over `registry` whose registrations live for `ttl` without a heartbeat.
     pub fn new(registry: Registry<S>, uuids: UuidSource, ttl: Duration) -> Self {
-        Service { registry, answers: Answers::default(), uuids, ttl, swept: true, build_len_left: TURN_BUILD_LEN_MAX }
+        Service {
+            registry,
+            answers: Answers::default(),
+            uuids,
+            ttl,
+            tokens: None,
+            swept: true,
+            build_len_left: TURN_BUILD_LEN_MAX,
+        }
+    }
+
+    /// Sets the tokens of which connections must show one; those that have shown one stay admitted.
+    pub fn set_tokens(&mut self, tokens: Tokens) {
+        self.tokens = Some(tokens);
     }
 
     /// The registry behind the verbs.
@@ -74,11 +102,22 @@ impl<S: BuildHasher> Service<S> {
         &self.registry
     }
 
+    /// Without tokens every token is as good as none, so a client may always send its own.
+    fn authenticate(&self, token: &str, caller: &mut Caller) -> Reply {
+        if self.tokens.as_ref().is_none_or(|tokens| tokens.accept(token)) {
+            caller.authenticated = true;
+            Reply::Ok
+        } else {
+            debug!("{}: authentication failed", caller.ip);
+            Reply::Refused(Refusal::AuthenticationFailed)
+        }
+    }
+
     fn register(
         &mut self,
         service_type: &ServiceType<'_>,
         address: ServiceAddress,
-        caller: Caller,
+        caller: &Caller,
         now: Moment,
     ) -> Option<Reply> {
         loop {
@@ -137,8 +176,12 @@ impl<S: BuildHasher> Handler for Service<S> {
     /// `None` when the answer depends on registrations that the sweep has not reached, or this turn
     /// has built its share of long answers. So neither a million entries that expire at once nor a
     /// flood of queries for a large type that keeps changing make a turn long.
-    fn apply(&mut self, request: &Request<'_>, caller: Caller, now: Moment) -> Option<Reply> {
+    fn apply(&mut self, request: &Request<'_>, caller: &mut Caller, now: Moment) -> Option<Reply> {
         match request {
+            _ if !self.admits(caller) && !matches!(request, Request::Auth { .. }) => {
+                Some(Reply::Refused(Refusal::AuthenticationRequired))
+            }
+            Request::Auth { token } => Some(self.authenticate(token, caller)),
             Request::Register { service_type, address } => self.register(service_type, *address, caller, now),
             Request::Heartbeat { uuid } => {
                 let live = uuid.is_some_and(|uuid| self.registry.heartbeat(now, &uuid));
@@ -146,6 +189,10 @@ impl<S: BuildHasher> Handler for Service<S> {
             }
             Request::Query { service_type } => self.query(service_type),
         }
+    }
+
+    fn admits(&self, caller: &Caller) -> bool {
+        self.tokens.is_none() || caller.authenticated
     }
 
     fn has_backlog(&self) -> bool {

@@ -7,7 +7,7 @@ use json::Object;
 
 use super::{Decoded, Step};
 use crate::limits::{FRAME_CONTENT_LEN_MAX, FRAME_HEADER_LEN_MAX, FRAME_PREFIX_LEN};
-use crate::message::{Refusal, Reply, Request, ServiceAddress, ServiceType, parse_uuid};
+use crate::message::{Command, Refusal, Reply, Request, ServiceAddress, ServiceType, parse_uuid};
 use crate::output::Output;
 
 /// Finds the one frame in the input of a connection.
@@ -27,7 +27,7 @@ impl Decoder {
     /// Decodes the frame at the front of `input`.
     pub fn decode<'a>(&mut self, input: &'a [u8]) -> Step<'a> {
         match self.try_decode(input) {
-            Ok(Some((consumed, request))) => Step { consumed, decoded: Decoded::Request(request) },
+            Ok(Some((consumed, command))) => Step { consumed, decoded: Decoded::Command(command) },
             Ok(None) => Step { consumed: 0, decoded: Decoded::Incomplete },
             // Where a bad frame ends is anybody's guess.
             Err(refusal) => Step { consumed: input.len(), decoded: Decoded::Refused(refusal) },
@@ -43,7 +43,7 @@ impl Decoder {
         }
     }
 
-    fn try_decode<'a>(&mut self, input: &'a [u8]) -> Result<Option<(usize, Request<'a>)>, Refusal> {
+    fn try_decode<'a>(&mut self, input: &'a [u8]) -> Result<Option<(usize, Command<'a>)>, Refusal> {
         let span = match self.content {
             Some(span) => span,
             None => match header(input)? {
@@ -52,7 +52,7 @@ impl Decoder {
             },
         };
         let Some(content) = input.get(span.start..span.end) else { return Ok(None) };
-        Ok(Some((span.end, request(content)?)))
+        Ok(Some((span.end, command(content)?)))
     }
 }
 
@@ -98,17 +98,19 @@ fn content_len(header: &[u8]) -> Result<usize, Refusal> {
     }
 }
 
-/// Reads the content of a request.
-fn request(content: &[u8]) -> Result<Request<'_>, Refusal> {
+/// Reads the content: a request, and `"token": <string>` beside its `action`.
+fn command(content: &[u8]) -> Result<Command<'_>, Refusal> {
     let mut content = Object::parse(content, "the content is not a JSON object")?;
     let action =
         content.text("action", "the action is not a string")?.ok_or(Refusal::Frame("the content has no action"))?;
-    match &*action {
+    let token = content.text("token", "the token is not a string")?;
+    let request = match &*action {
         "register" => register(content),
         "heartbeat" => heartbeat(content),
         "query" => query(content),
         _ => Err(Refusal::Frame("unknown action: use register, heartbeat or query")),
-    }
+    }?;
+    Ok(Command { token, request })
 }
 
 /// `{"action": "register", "type": <string>, "ip": <string>, "port": <integer>}`

@@ -5,18 +5,20 @@ use memchr::memchr;
 use super::guard::Guard;
 use super::{Decoded, Step};
 use crate::limits::LINE_LEN_MAX;
-use crate::message::{Refusal, Reply, Request, ServiceAddress, ServiceType, parse_uuid};
+use crate::message::{Command, Refusal, Reply, Request, ServiceAddress, ServiceType, parse_uuid};
 use crate::output::Output;
 
-/// A verb with its form, which is what a wrong use of it is answered.
+/// What a line begins with.
 #[derive(Clone, Copy)]
 enum Verb {
+    Auth,
     Register,
     Heartbeat,
     Query,
 }
 
-const VERBS: [(&str, Verb); 3] = [("heartbeat", Verb::Heartbeat), ("query", Verb::Query), ("register", Verb::Register)];
+const VERBS: [(&str, Verb); 4] =
+    [("heartbeat", Verb::Heartbeat), ("query", Verb::Query), ("register", Verb::Register), ("auth", Verb::Auth)];
 
 /// Finds lines in the input of one connection.
 #[derive(Debug, Default)]
@@ -90,13 +92,14 @@ fn command(line: &[u8]) -> Option<Decoded<'_>> {
     let mut words = text.split([' ', '\t']).filter(|word| !word.is_empty());
     let name = words.next()?;
     let request = match verb(name.as_bytes()) {
+        Some(Verb::Auth) => auth(words),
         Some(Verb::Register) => register(words),
         Some(Verb::Heartbeat) => heartbeat(words),
         Some(Verb::Query) => query(words),
         None => Err(Refusal::UnknownCommand),
     };
     Some(match request {
-        Ok(request) => Decoded::Request(request),
+        Ok(request) => Decoded::Command(Command { token: None, request }),
         Err(refusal) => Decoded::Refused(refusal),
     })
 }
@@ -106,6 +109,12 @@ fn command(line: &[u8]) -> Option<Decoded<'_>> {
 fn has_control_character(text: &str) -> bool {
     let ascii_control = text.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t');
     ascii_control || (!text.is_ascii() && text.chars().any(|c| c.is_control() && c != '\t'))
+}
+
+/// `auth <token>`
+fn auth<'a>(words: impl Iterator<Item = &'a str>) -> Result<Request<'a>, Refusal> {
+    let [token] = arguments(words, "usage: auth <token>")?;
+    Ok(Request::Auth { token: token.into() })
 }
 
 /// `register <type> <ip> <port>`

@@ -9,7 +9,7 @@ mod guard;
 pub mod line;
 
 use crate::limits::FRAME_HEADER_LEN_MAX;
-use crate::message::{Refusal, Reply, Request};
+use crate::message::{Command, Refusal, Reply};
 use crate::output::Output;
 
 /// What a decoder found at the front of the input.
@@ -18,7 +18,7 @@ pub enum Decoded<'a> {
     /// No whole command: call again with the rest and more behind it.
     Incomplete,
     /// A command.
-    Request(Request<'a>),
+    Command(Command<'a>),
     /// A command that must be answered with this refusal.
     Refused(Refusal),
 }

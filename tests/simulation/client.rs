@@ -18,6 +18,7 @@ pub struct Exchange {
 impl Exchange {
     pub fn new(request: &Request<'_>, reply: &Reply) -> Self {
         let request = match request {
+            Request::Auth { token } => format!("auth {token}"),
             Request::Register { service_type, address } => {
                 format!("register {} {} {}", service_type.as_str(), address.ip, address.port)
             }
@@ -70,29 +71,56 @@ pub struct Client {
     pub number: usize,
     rng: Rng,
     format: Format,
+    /// The token that the service wants.
+    token: Option<&'static str>,
+    /// The token that was sent in a frame, beside its request.
+    in_frame: Option<&'static str>,
     items: Vec<Item>,
     /// Bytes of the present command that are not sent yet.
     unsent: Vec<u8>,
     connected_at: Duration,
 }
 
+/// The token of the services that want one.
+pub const TOKEN: &str = "open-sesame";
+const WRONG_TOKEN: &str = "open-barley";
+
 const TYPES: [&str; 4] = ["hive", "a", "web/1", "日本"];
 const IPS: [&str; 4] = ["127.0.0.1", "10.0.0.7", "::1", "2001:db8::7"];
 
 impl Client {
-    pub fn new(number: usize, seed: u64, now: Duration) -> Self {
+    pub fn new(number: usize, seed: u64, token: Option<&'static str>, now: Duration) -> Self {
         let mut rng = Rng::new(seed);
         let format = if rng.chance(25) { Format::Frame } else { Format::Text };
-        Client { number, rng, format, items: Vec::new(), unsent: Vec::new(), connected_at: now }
+        let (items, unsent) = (Vec::new(), Vec::new());
+        let mut client = Client { number, rng, format, token, in_frame: None, items, unsent, connected_at: now };
+        if client.token.is_some() && client.rng.chance(80) {
+            let right = client.rng.chance(90);
+            client.show_token(if right { TOKEN } else { WRONG_TOKEN });
+        }
+        client
     }
 
     /// A client that registers, and nothing else.
-    pub fn polite(number: usize, now: Duration) -> Self {
-        let mut client = Client::new(number, 0, now);
+    pub fn polite(number: usize, token: Option<&'static str>, now: Duration) -> Self {
+        let mut client = Client::new(number, 0, None, now);
         client.format = Format::Text;
-        client.items.push(Item::Request("register hive 127.0.0.1 1".to_owned()));
-        client.unsent = b"register hive 127.0.0.1 1\n".to_vec();
+        client.token = token;
+        if let Some(token) = token {
+            client.show_token(token);
+        }
+        client.line(Item::Request("register hive 127.0.0.1 1".to_owned()), b"register hive 127.0.0.1 1");
         client
+    }
+
+    fn show_token(&mut self, token: &'static str) {
+        match self.format {
+            Format::Text => {
+                let line = format!("auth {token}");
+                self.line(Item::Request(line.clone()), line.as_bytes());
+            }
+            Format::Frame => self.in_frame = Some(token),
+        }
     }
 
     /// The next bytes to send: part of a command, or several.
@@ -126,7 +154,8 @@ impl Client {
 
     fn is_over(&self) -> bool {
         let frame_sent = self.format == Format::Frame && !self.items.is_empty();
-        frame_sent || matches!(self.items.last(), Some(Item::Fatal(_)))
+        let failed = |item: &Item| matches!(item, Item::Request(request) if request.ends_with(WRONG_TOKEN));
+        frame_sent || matches!(self.items.last(), Some(Item::Fatal(_))) || self.items.last().is_some_and(failed)
     }
 
     fn add_command(&mut self, uuids: &[String]) {
@@ -139,7 +168,7 @@ impl Client {
         }
         let request = self.request(uuids);
         if self.format == Format::Frame {
-            self.unsent.extend(frame(&request));
+            self.unsent.extend(frame(&request, self.in_frame));
             self.items.push(Item::Request(request));
             return;
         }
@@ -180,17 +209,30 @@ impl Client {
     /// whether everything it has sent has been.
     fn expected(&self, log: Option<&Vec<Exchange>>) -> (Vec<u8>, bool) {
         let mut exchanges = log.into_iter().flatten();
+        let mut admitted = self.token.is_none();
         let mut bytes = Vec::new();
         for item in &self.items {
             match item {
-                Item::Refused(refusal) => bytes.extend(format!("ERROR {refusal}\n").bytes()),
+                Item::Refused(refusal) => {
+                    let refusal = if admitted { *refusal } else { Refusal::AuthenticationRequired };
+                    bytes.extend(format!("ERROR {refusal}\n").bytes());
+                }
                 Item::Fatal(refusal) => {
                     bytes.extend(format!("ERROR {refusal}\n").bytes());
                     break;
                 }
                 Item::Request(request) => {
-                    let Some(exchange) = exchanges.next() else { return (bytes, false) };
-                    assert_eq!(&exchange.request, request, "another request was run than was sent");
+                    let Some(mut exchange) = exchanges.next() else { return (bytes, false) };
+                    if let Some(token) = self.in_frame {
+                        assert_eq!(exchange.request, format!("auth {token}"));
+                        if exchange.reply == "OK" {
+                            let Some(second) = exchanges.next() else { return (bytes, false) };
+                            exchange = second;
+                        }
+                    }
+                    admitted |= exchange.request.starts_with("auth") && exchange.reply == "OK";
+                    let refused = exchange.request.starts_with("auth") && exchange.reply != "OK";
+                    assert!(refused || &exchange.request == request, "another request was run than was sent");
                     match self.format {
                         Format::Text => bytes.extend(format!("{}\n", exchange.reply).bytes()),
                         Format::Frame => bytes.extend(answer_frame(exchange)),
@@ -225,7 +267,8 @@ impl Client {
         if pipe.reset || pipe.key.is_none() {
             return;
         }
-        let age_ms = (now - self.connected_at).as_millis() as u64;
+        // Registry time counts whole milliseconds.
+        let age_ms = (now - self.connected_at).as_millis() as u64 + 1;
         // Whoever was told the last word, or refused, has this long to read it.
         let told = self.is_over() || (log.is_none() && pipe.shut);
         let patience_ms = if told { LINGER_MS_MAX } else { COMMAND_MS_MAX };
@@ -265,22 +308,23 @@ impl Client {
     }
 }
 
-/// A request as an existing Python client sends it.
-fn frame(request: &str) -> Vec<u8> {
+/// A request as an existing Python client sends it, with a token beside it.
+fn frame(request: &str, token: Option<&str>) -> Vec<u8> {
     let words: Vec<&str> = request.split(' ').collect();
+    let token = token.map(|token| format!(r#", "token": "{token}""#)).unwrap_or_default();
     let content = match words[..] {
         ["register", service_type, ip, port] => {
-            format!(r#"{{"action": "register", "type": "{service_type}", "ip": "{ip}", "port": {port}}}"#)
+            format!(r#"{{"action": "register", "type": "{service_type}", "ip": "{ip}", "port": {port}{token}}}"#)
         }
-        ["heartbeat", uuid] => format!(r#"{{"action": "heartbeat", "uuid": "{uuid}"}}"#),
-        ["query", service_type] => format!(r#"{{"action": "query", "type": "{service_type}"}}"#),
+        ["heartbeat", uuid] => format!(r#"{{"action": "heartbeat", "uuid": "{uuid}"{token}}}"#),
+        ["query", service_type] => format!(r#"{{"action": "query", "type": "{service_type}"{token}}}"#),
         _ => unreachable!("no such request: {request}"),
     };
     whole_frame("text/json", "", content.as_bytes())
 }
 
 fn answer_frame(exchange: &Exchange) -> Vec<u8> {
-    if exchange.request.starts_with("query") {
+    if exchange.request.starts_with("query") && !exchange.reply.starts_with("ERROR") {
         let string = serde_json::to_string(&exchange.reply).expect("a string is JSON");
         return whole_frame("text/json", "", string.as_bytes());
     }

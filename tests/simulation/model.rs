@@ -1,5 +1,6 @@
 //! What the registry must answer: a plain `Vec`, scanned from front to back at every request.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use discovery_service::message::{Refusal, Reply, Request, ServiceAddress};
@@ -10,6 +11,10 @@ pub struct Model {
     entries: Vec<Entry>,
     services_max: usize,
     ttl: Duration,
+    /// The token that clients must show, if they must.
+    token: Option<&'static str>,
+    /// The clients that have shown it.
+    admitted: BTreeSet<usize>,
 }
 
 struct Entry {
@@ -20,8 +25,8 @@ struct Entry {
 }
 
 impl Model {
-    pub fn new(services_max: usize, ttl: Duration) -> Self {
-        Model { entries: Vec::new(), services_max, ttl }
+    pub fn new(services_max: usize, ttl: Duration, token: Option<&'static str>) -> Self {
+        Model { entries: Vec::new(), services_max, ttl, token, admitted: BTreeSet::new() }
     }
 
     /// The number of registrations that are live at `now`.
@@ -32,9 +37,24 @@ impl Model {
 
     /// Applies the request as it must be applied, and panics when `reply` is another answer than
     /// it must be. A new UUID is the service's choice; the model takes it over.
-    pub fn check(&mut self, request: &Request<'_>, reply: &Reply, now: Moment) {
+    pub fn check(&mut self, client: usize, request: &Request<'_>, reply: &Reply, now: Moment) {
         let live = self.live(now);
         match request {
+            Request::Auth { token } => {
+                let right = self.token.is_none_or(|right| right == token);
+                if right {
+                    self.admitted.insert(client);
+                }
+                match reply {
+                    Reply::Ok => assert!(right, "a wrong token was accepted"),
+                    Reply::Refused(Refusal::AuthenticationFailed) => assert!(!right, "the token was refused"),
+                    other => panic!("auth was answered {other:?}"),
+                }
+            }
+            _ if self.token.is_some() && !self.admitted.contains(&client) => {
+                let refused = matches!(reply, Reply::Refused(Refusal::AuthenticationRequired));
+                assert!(refused, "a stranger was answered {reply:?}");
+            }
             Request::Register { service_type, address } => match reply {
                 Reply::Registered(uuid) => {
                     assert!(live < self.services_max, "registered beyond --max-services");

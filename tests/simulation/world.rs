@@ -12,9 +12,10 @@ use discovery_service::message::{Reply, Request};
 use discovery_service::registry::Registry;
 use discovery_service::service::{Caller, Handler, Service};
 use discovery_service::time::Moment;
+use discovery_service::tokens::Tokens;
 use uuid::{Builder, Uuid};
 
-use crate::client::{Circumstances, Client, Exchange};
+use crate::client::{Circumstances, Client, Exchange, TOKEN};
 use crate::model::Model;
 use crate::net::{FakeNetwork, Faults, Owners};
 use crate::rng::Rng;
@@ -38,13 +39,17 @@ impl Handler for Shadowed {
         self.service.begin_turn(now);
     }
 
-    fn apply(&mut self, request: &Request<'_>, caller: Caller, now: Moment) -> Option<Reply> {
+    fn apply(&mut self, request: &Request<'_>, caller: &mut Caller, now: Moment) -> Option<Reply> {
         assert_eq!(now, self.now, "one turn, one time");
         let reply = self.service.apply(request, caller, now)?;
-        self.model.check(request, &reply, now);
         let client = self.owners.borrow()[&caller.connection];
+        self.model.check(client, request, &reply, now);
         self.log.borrow_mut().entry(client).or_default().push(Exchange::new(request, &reply));
         Some(reply)
+    }
+
+    fn admits(&self, caller: &Caller) -> bool {
+        self.service.admits(caller)
     }
 
     fn has_backlog(&self) -> bool {
@@ -78,6 +83,7 @@ pub struct World {
     net: FakeNetwork,
     engine: Engine<FakeNetwork, Shadowed>,
     settings: Settings,
+    token: Option<&'static str>,
     clients: Vec<Client>,
     log: Log,
     clock: Duration,
@@ -113,9 +119,14 @@ impl World {
         let owners = Owners::default();
         let clock = Duration::from_millis(rng.below(1_000_000));
         let registry = Registry::new(services_max, BuildHasherDefault::default());
+        let mut service = Service::new(registry, uuids(Rng::new(rng.next())), ttl);
+        let token = rng.chance(25).then_some(TOKEN);
+        if let Some(token) = token {
+            service.set_tokens(Tokens::parse(token).expect("it is a token"));
+        }
         let shadowed = Shadowed {
-            service: Service::new(registry, uuids(Rng::new(rng.next())), ttl),
-            model: Model::new(services_max as usize, ttl),
+            service,
+            model: Model::new(services_max as usize, ttl, token),
             log: Rc::clone(&log),
             owners: Rc::clone(&owners),
             now: Moment::START,
@@ -123,7 +134,7 @@ impl World {
         let net = FakeNetwork::new(Rng::new(rng.next()), faults, owners);
         let engine = Engine::new(settings, shadowed, vec![()], clock);
         let wait = Some(Duration::ZERO);
-        World { rng, net, engine, settings, clients: Vec::new(), log, clock, wait, stall, hostile, lazy }
+        World { rng, net, engine, settings, token, clients: Vec::new(), log, clock, wait, stall, hostile, lazy }
     }
 
     /// Runs the whole life; panics when a promise is broken. Returns the number of events.
@@ -161,7 +172,7 @@ impl World {
     fn connect(&mut self) {
         if self.clients.len() < 60 {
             let number = self.net.connect();
-            self.clients.push(Client::new(number, self.rng.next(), self.clock));
+            self.clients.push(Client::new(number, self.rng.next(), self.token, self.clock));
         }
     }
 
@@ -290,7 +301,7 @@ impl World {
 
     fn a_new_client_is_served(&mut self) {
         let number = self.net.connect();
-        let mut client = Client::polite(number, self.clock);
+        let mut client = Client::polite(number, self.token, self.clock);
         let bytes = client.rest();
         self.net.send(number, &bytes);
         self.net.pipes[number].client_ended = true;

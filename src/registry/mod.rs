@@ -109,6 +109,18 @@ impl<S: BuildHasher> Registry<S> {
         self.entries.len() == 0
     }
 
+    /// Registrations it may hold.
+    #[must_use]
+    pub fn services_max(&self) -> u32 {
+        self.services_max
+    }
+
+    /// When a sweep next has something to look at, if ever.
+    #[must_use]
+    pub fn next_sweep(&self) -> Option<Moment> {
+        self.deadlines.next_due()
+    }
+
     /// How many registrations have come and gone.
     #[must_use]
     pub fn changes(&self) -> u64 {
@@ -158,10 +170,14 @@ impl<S: BuildHasher> Registry<S> {
 
     /// Removes a registration; `false` when no live one has this UUID.
     pub fn deregister(&mut self, now: Moment, uuid: &Uuid) -> bool {
-        let Some(slot) = self.find(uuid) else { return false };
-        let live = self.entries.get(slot).is_live(now);
-        self.remove(slot);
-        live
+        match self.find(uuid) {
+            Some(slot) if self.entries.get(slot).is_live(now) => {
+                self.remove(slot);
+                true
+            }
+            // What has expired is the sweep's.
+            _ => false,
+        }
     }
 
     /// Removes what has expired by `now`, looking at `budget` entries at most.
@@ -249,7 +265,7 @@ impl<S: BuildHasher> Registry<S> {
     fn mutated(&mut self) {
         #[cfg(debug_assertions)]
         {
-            const ENTRIES_A_MUTATION: u32 = 16;
+            const ENTRIES_A_MUTATION: u32 = 4;
             self.unchecked += 1;
             if self.unchecked >= self.entries.len() / ENTRIES_A_MUTATION {
                 self.unchecked = 0;
@@ -279,6 +295,13 @@ impl<'a, S> TypeView<'a, S> {
     #[must_use]
     pub fn version(&self) -> u64 {
         self.registry.types.get(self.slot).version
+    }
+
+    /// Its registrations; never 0, for a type goes with its last one.
+    #[must_use]
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        self.registry.types.get(self.slot).len as usize
     }
 
     /// Where its services can be reached, oldest registration first.

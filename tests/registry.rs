@@ -1,0 +1,364 @@
+//! The registry against a plain list that is scanned from front to back.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
+use std::net::IpAddr;
+use std::num::NonZeroU16;
+use std::time::Duration;
+
+use discovery_service::message::ServiceAddress;
+use discovery_service::registry::{RegisterError, Registration, Registry, Sweep};
+use discovery_service::time::Moment;
+use proptest::prelude::*;
+use uuid::Uuid;
+
+const TYPES: [&str; 3] = ["hive", "queen", "wéb/api"];
+const IPS: [&str; 4] = ["127.0.0.1", "::1", "::ffff:127.0.0.1", "2001:db8::7"];
+const TTLS_MS: [u64; 3] = [1, 100, 30_000];
+const UUIDS: usize = 10;
+
+fn uuid(number: usize) -> Uuid {
+    Uuid::from_u128(number as u128)
+}
+
+fn address(ip: &str, port: u16) -> ServiceAddress {
+    ServiceAddress { ip: ip.parse::<IpAddr>().unwrap(), port: NonZeroU16::new(port).unwrap() }
+}
+
+fn registration(uuid: Uuid, service_type: &str, ttl_ms: u64) -> Registration<'_> {
+    Registration { uuid, service_type, address: address(IPS[0], 80), ttl: Duration::from_millis(ttl_ms) }
+}
+
+fn at(ms: u64) -> Moment {
+    Moment::from_millis(ms)
+}
+
+fn query<S: BuildHasher>(registry: &Registry<S>, service_type: &str) -> Vec<ServiceAddress> {
+    registry.service_type(service_type).map_or_else(Vec::new, |view| {
+        assert_eq!((view.addresses().len(), view.addresses().count()), (view.len(), view.len()));
+        view.addresses().collect()
+    })
+}
+
+fn sweep_all<S: BuildHasher>(registry: &mut Registry<S>, now: Moment) {
+    while !registry.sweep(now, 3).caught_up {}
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Register { uuid: usize, service_type: usize, ip: usize, port: u16, ttl_ms: u64 },
+    Heartbeat { uuid: usize },
+    Deregister { uuid: usize },
+    Sweep { budget: usize },
+    Query,
+    Advance { ms: u64 },
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let uuids = 0..UUIDS;
+    let edges = TTLS_MS.into_iter().flat_map(|ttl| [ttl - 1, ttl, ttl + 1]).collect::<Vec<_>>();
+    let ms = prop_oneof![4 => prop::sample::select(edges), 2 => 0..200u64, 1 => 0..100_000_000u64];
+    let register = (uuids.clone(), 0..TYPES.len(), 0..IPS.len(), 1..4u16, prop::sample::select(&TTLS_MS[..]));
+    let register = register.prop_map(|(uuid, service_type, ip, port, ttl_ms)| Step::Register {
+        uuid,
+        service_type,
+        ip,
+        port,
+        ttl_ms,
+    });
+    let step = prop_oneof![
+        6 => register,
+        4 => uuids.clone().prop_map(|uuid| Step::Heartbeat { uuid }),
+        2 => uuids.prop_map(|uuid| Step::Deregister { uuid }),
+        2 => (0..5usize).prop_map(|budget| Step::Sweep { budget }),
+        1 => Just(Step::Query),
+        3 => ms.prop_map(|ms| Step::Advance { ms }),
+    ];
+    prop::collection::vec(step, 1..150)
+}
+
+/// A registration in the list, newest last.
+struct Row {
+    uuid: Uuid,
+    service_type: &'static str,
+    address: ServiceAddress,
+    last_heartbeat: u64,
+    ttl_ms: u64,
+}
+
+/// What must be true, without any structure: rows that are dead are simply not live.
+#[derive(Default)]
+struct Model {
+    rows: Vec<Row>,
+    now: u64,
+    registered: u64,
+    /// What a type's id and version stood for.
+    seen: HashMap<(u32, u64), Vec<ServiceAddress>>,
+}
+
+impl Model {
+    fn live(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter().filter(|row| self.now - row.last_heartbeat < row.ttl_ms)
+    }
+
+    fn live_at(&self, uuid: Uuid) -> Option<usize> {
+        let live = |row: &Row| row.uuid == uuid && self.now - row.last_heartbeat < row.ttl_ms;
+        self.rows.iter().position(live)
+    }
+
+    fn register<S: BuildHasher>(&mut self, registry: &mut Registry<S>, row: Row) {
+        let new = Registration {
+            uuid: row.uuid,
+            service_type: row.service_type,
+            address: row.address,
+            ttl: Duration::from_millis(row.ttl_ms),
+        };
+        let before = (registry.len(), registry.changes());
+        let full = registry.len() == registry.services_max() as usize;
+        match registry.register(at(self.now), new) {
+            Ok(()) => {
+                assert_eq!(self.live_at(row.uuid), None);
+                // A row of the same UUID is dead. It made room if it was still stored.
+                assert!(!full || self.rows.iter().any(|other| other.uuid == row.uuid));
+                self.rows.retain(|other| other.uuid != row.uuid);
+                self.rows.push(row);
+                self.registered += 1;
+            }
+            Err(error) => {
+                let taken = self.live_at(row.uuid).is_some();
+                assert_eq!(error, if taken { RegisterError::UuidTaken } else { RegisterError::Full });
+                assert!(taken || full);
+                assert_eq!((registry.len(), registry.changes()), before);
+            }
+        }
+    }
+
+    fn apply<S: BuildHasher>(&mut self, registry: &mut Registry<S>, step: Step) {
+        match step {
+            Step::Register { uuid: number, service_type, ip, port, ttl_ms } => {
+                let (service_type, address) = (TYPES[service_type], address(IPS[ip], port));
+                let row = Row { uuid: uuid(number), service_type, address, last_heartbeat: self.now, ttl_ms };
+                self.register(registry, row);
+            }
+            Step::Heartbeat { uuid: number } => {
+                let live = self.live_at(uuid(number));
+                assert_eq!(registry.heartbeat(at(self.now), &uuid(number)), live.is_some());
+                if let Some(row) = live {
+                    self.rows[row].last_heartbeat = self.now;
+                }
+            }
+            Step::Deregister { uuid: number } => {
+                let live = self.live_at(uuid(number));
+                assert_eq!(registry.deregister(at(self.now), &uuid(number)), live.is_some());
+                if let Some(row) = live {
+                    self.rows.remove(row);
+                }
+            }
+            Step::Sweep { budget } => {
+                let len = registry.len();
+                let Sweep { expired, caught_up } = registry.sweep(at(self.now), budget);
+                assert!(expired <= budget);
+                assert_eq!(registry.len(), len - expired);
+                if caught_up {
+                    self.compare(registry);
+                }
+            }
+            Step::Query => {
+                sweep_all(registry, at(self.now));
+                self.compare(registry);
+            }
+            Step::Advance { ms } => self.now += ms,
+        }
+    }
+
+    /// Compares everything that can be seen of a registry whose sweep has caught up.
+    fn compare<S: BuildHasher>(&mut self, registry: &Registry<S>) {
+        let live = self.live().count();
+        assert_eq!((registry.len(), registry.is_empty()), (live, live == 0));
+        assert_eq!(registry.changes(), 2 * self.registered - live as u64);
+        let expiry = self.live().map(|row| at(row.last_heartbeat + row.ttl_ms)).min();
+        let next = registry.next_sweep();
+        assert_eq!(next.is_some(), expiry.is_some());
+        assert!(next.is_none_or(|next| next > at(self.now) && Some(next) <= expiry));
+        for service_type in TYPES {
+            let rows = self.live().filter(|row| row.service_type == service_type);
+            let expected: Vec<_> = rows.map(|row| row.address).collect();
+            assert_eq!(query(registry, service_type), expected);
+            assert_eq!(registry.service_type(service_type).is_some(), !expected.is_empty());
+            if let Some(view) = registry.service_type(service_type) {
+                let seen = self.seen.entry((view.slot(), view.version())).or_insert_with(|| expected.clone());
+                assert_eq!(*seen, expected, "one id and version stood for two lists");
+            }
+        }
+    }
+}
+
+fn run<S: BuildHasher>(services_max: u32, hasher: S, steps: Vec<Step>) {
+    let mut registry = Registry::new(services_max, hasher);
+    let mut model = Model::default();
+    for step in steps {
+        model.apply(&mut registry, step);
+    }
+    model.apply(&mut registry, Step::Query);
+}
+
+/// Puts every key into one bucket.
+#[derive(Default)]
+struct Colliding;
+
+impl Hasher for Colliding {
+    fn write(&mut self, _: &[u8]) {}
+
+    fn finish(&self) -> u64 {
+        7
+    }
+}
+
+/// The answer to one step of a service that keeps the registry as it is meant to be kept: it
+/// sweeps before a query, and before it refuses a registration.
+fn answer(registry: &mut Registry, now: u64, step: &Step) -> String {
+    let now = at(now);
+    match *step {
+        Step::Register { uuid: number, service_type, ip, port, ttl_ms } => {
+            let (service_type, address) = (TYPES[service_type], address(IPS[ip], port));
+            let new = Registration { uuid: uuid(number), service_type, address, ttl: Duration::from_millis(ttl_ms) };
+            if registry.len() == registry.services_max() as usize {
+                sweep_all(registry, now);
+            }
+            format!("{:?}", registry.register(now, new))
+        }
+        Step::Heartbeat { uuid: number } => registry.heartbeat(now, &uuid(number)).to_string(),
+        Step::Deregister { uuid: number } => registry.deregister(now, &uuid(number)).to_string(),
+        Step::Query => {
+            sweep_all(registry, now);
+            format!("{:?}", TYPES.map(|service_type| query(registry, service_type)))
+        }
+        Step::Sweep { .. } | Step::Advance { .. } => String::new(),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn every_answer_is_that_of_a_plain_list(steps in steps(), services_max in 1..12u32) {
+        run(services_max, RandomState::new(), steps);
+    }
+
+    #[test]
+    fn row_42_a_hasher_under_which_all_keys_collide_changes_no_answer(steps in steps(), services_max in 1..12u32) {
+        run(services_max, BuildHasherDefault::<Colliding>::default(), steps);
+    }
+
+    #[test]
+    fn row_31_sweeps_added_or_dropped_change_no_answer(steps in steps(), services_max in 1..12u32) {
+        let mut swept = Registry::new(services_max, RandomState::new());
+        let mut unswept = Registry::new(services_max, RandomState::new());
+        let mut now = 0;
+        for step in steps {
+            match step {
+                Step::Advance { ms } => now += ms,
+                Step::Sweep { budget } => drop(swept.sweep(at(now), budget)),
+                _ => prop_assert_eq!(answer(&mut swept, now, &step), answer(&mut unswept, now, &step)),
+            }
+        }
+        prop_assert_eq!(answer(&mut swept, now, &Step::Query), answer(&mut unswept, now, &Step::Query));
+    }
+}
+
+#[test]
+fn row_33_a_registration_lives_while_its_last_heartbeat_is_less_than_the_ttl_old() {
+    const TTL_MS: u64 = 30_000;
+    for (age, live) in [(0, true), (TTL_MS - 1, true), (TTL_MS, false), (TTL_MS + 1, false)] {
+        for swept in [false, true] {
+            for heartbeat in [0, 12_345] {
+                let mut registry = Registry::new(10, RandomState::new());
+                registry.register(at(0), registration(uuid(1), "hive", TTL_MS)).unwrap();
+                assert!(registry.heartbeat(at(heartbeat), &uuid(1)));
+                let now = at(heartbeat + age);
+                if swept {
+                    sweep_all(&mut registry, now);
+                    assert_eq!(query(&registry, "hive").len(), usize::from(live));
+                }
+                assert_eq!(registry.heartbeat(now, &uuid(1)), live, "age {age}, swept {swept}");
+                sweep_all(&mut registry, now);
+                assert_eq!(query(&registry, "hive").len(), usize::from(live), "age {age}, swept {swept}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_heartbeat_that_comes_too_late_does_not_bring_a_registration_back() {
+    let mut registry = Registry::new(10, RandomState::new());
+    registry.register(at(0), registration(uuid(1), "hive", 100)).unwrap();
+    assert!(!registry.heartbeat(at(100), &uuid(1)));
+    assert!(!registry.heartbeat(at(100), &uuid(1)));
+    assert!(!registry.deregister(at(100), &uuid(1)));
+    assert_eq!(registry.sweep(at(100), 10), Sweep { expired: 1, caught_up: true });
+}
+
+#[test]
+fn a_uuid_can_be_registered_again_once_it_expired_also_in_a_full_registry() {
+    let mut registry = Registry::new(1, RandomState::new());
+    registry.register(at(0), registration(uuid(1), "hive", 100)).unwrap();
+    assert_eq!(registry.register(at(99), registration(uuid(1), "hive", 100)), Err(RegisterError::UuidTaken));
+    assert_eq!(registry.register(at(100), registration(uuid(2), "hive", 100)), Err(RegisterError::Full));
+    assert_eq!(registry.register(at(100), registration(uuid(1), "queen", 100)), Ok(()));
+    assert_eq!((query(&registry, "hive").len(), query(&registry, "queen").len()), (0, 1));
+    assert!(registry.heartbeat(at(199), &uuid(1)));
+}
+
+#[test]
+fn row_36_one_address_registered_twice_is_two_registrations() {
+    let mut registry = Registry::new(10, RandomState::new());
+    registry.register(at(0), registration(uuid(1), "hive", 100)).unwrap();
+    registry.register(at(0), registration(uuid(2), "hive", 100)).unwrap();
+    assert_eq!(query(&registry, "hive"), [address(IPS[0], 80); 2]);
+    assert!(registry.deregister(at(1), &uuid(1)));
+    assert_eq!(query(&registry, "hive"), [address(IPS[0], 80)]);
+    assert!(registry.heartbeat(at(1), &uuid(2)));
+}
+
+#[test]
+fn row_32_a_million_registrations_that_expire_together_go_in_slices_and_come_again() {
+    const LEN: u32 = 1_000_000;
+    const BUDGET: usize = 4096;
+    const TTL_MS: u64 = 30_000;
+    let mut registry = Registry::new(LEN, RandomState::new());
+    let fill = |registry: &mut Registry, now: Moment| {
+        for number in 0..LEN as usize {
+            let service_type = TYPES[number % TYPES.len()];
+            registry.register(now, registration(uuid(number), service_type, TTL_MS)).unwrap();
+        }
+        let one_more = registry.register(now, registration(uuid(LEN as usize), "hive", TTL_MS));
+        assert_eq!(one_more, Err(RegisterError::Full));
+    };
+    fill(&mut registry, at(5));
+
+    // One of them has given a sign of life and stays.
+    let survivor = uuid(777_777);
+    assert!(registry.heartbeat(at(6), &survivor));
+    let now = at(5 + TTL_MS);
+    let mut slices = 0;
+    loop {
+        let len = registry.len();
+        let Sweep { expired, caught_up } = registry.sweep(now, BUDGET);
+        assert!(expired <= BUDGET);
+        assert_eq!(registry.len(), len - expired);
+        slices += 1;
+        if caught_up {
+            break;
+        }
+    }
+    // Each entry may come down through the levels of the wheel on its way.
+    assert!(slices <= 4 * LEN as usize / BUDGET, "{slices} slices");
+    assert_eq!(registry.len(), 1);
+    assert!(registry.heartbeat(now, &survivor) && registry.deregister(now, &survivor));
+    assert_eq!((registry.len(), registry.next_sweep()), (0, None));
+    assert_eq!(registry.changes(), 2 * u64::from(LEN));
+
+    fill(&mut registry, now);
+    registry.check_invariants();
+    assert_eq!(registry.len(), LEN as usize);
+}

@@ -19,6 +19,8 @@ pub const FRAME_CONTENT_LEN_MAX: usize = 4096;
 pub const FRAME_LEN_MAX: usize = FRAME_PREFIX_LEN + FRAME_HEADER_LEN_MAX + FRAME_CONTENT_LEN_MAX;
 /// Bytes of a token: with `auth ` before it, it fits into a line.
 pub const TOKEN_LEN_MAX: usize = 1000;
+/// Bytes of a token file.
+pub const TOKEN_FILE_LEN_MAX: u64 = 1024 * 1024;
 /// Bytes of a service type's name.
 pub const TYPE_LEN_MAX: usize = 63;
 

@@ -1,17 +1,20 @@
 //! The only room with mio and a clock: sockets, signals and the loop around the engine.
 
+mod descriptors;
 mod ids;
 mod listen;
 mod network;
 mod signals;
+mod token_file;
 
 use std::fmt;
 use std::hash::RandomState;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use log::info;
+use log::{error, info};
 use mio::{Events, Poll};
 
 use crate::config::Config;
@@ -21,12 +24,16 @@ use crate::registry::Registry;
 use crate::service::Service;
 
 use network::MioNetwork;
+use signals::{Signal, Signals};
+pub use token_file::TokenFileError;
 
 /// Why the service could not run.
 #[derive(Debug)]
 pub enum StartError {
     /// An address could not be listened on.
     Listen(SocketAddr, io::Error),
+    /// The token file cannot be used.
+    TokenFile(PathBuf, TokenFileError),
     /// The system refused something that no service can do without.
     System(&'static str, io::Error),
 }
@@ -35,6 +42,7 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StartError::Listen(address, error) => write!(f, "cannot listen on {address}: {}", Plain(error)),
+            StartError::TokenFile(path, error) => write!(f, "cannot use the token file {}: {error}", path.display()),
             StartError::System(what, error) => write!(f, "cannot {what}: {}", Plain(error)),
         }
     }
@@ -59,9 +67,12 @@ impl fmt::Display for Plain<'_> {
 /// # Errors
 /// A [`StartError`] when it cannot start or the system's poll fails for good.
 pub fn run(config: &Config, announce: &mut dyn FnMut(SocketAddr)) -> Result<(), StartError> {
+    let tokens = match &config.token_file {
+        Some(path) => Some(token_file::read(path).map_err(|error| StartError::TokenFile(path.clone(), error))?),
+        None => None,
+    };
     let poll = Poll::new().map_err(|error| StartError::System("create an event loop", error))?;
-    let mut signals =
-        signals::Signals::new(poll.registry()).map_err(|error| StartError::System("handle signals", error))?;
+    let mut signals = Signals::new(poll.registry()).map_err(|error| StartError::System("handle signals", error))?;
     let uuids = ids::random_uuids().map_err(|error| StartError::System("get random numbers", error))?;
     let mut network = MioNetwork::new(poll.registry()).map_err(|error| StartError::System("watch sockets", error))?;
     let mut listeners = Vec::with_capacity(config.listen.len());
@@ -72,59 +83,94 @@ pub fn run(config: &Config, announce: &mut dyn FnMut(SocketAddr)) -> Result<(), 
         listeners.push(listener);
         addresses.push(address);
     }
-    addresses.iter().copied().for_each(announce);
     let start = Instant::now();
-    let registry = Registry::new(config.services_max, RandomState::new());
     let settings = Settings {
-        connections_max: config.connections_max as usize,
+        connections_max: descriptors::fit_connections(config.connections_max as usize, listeners.len()),
         idle_ms_max: config.idle_timeout.map(|timeout| timeout.as_millis() as u64),
         tick: config.tick,
     };
-    let service = Service::new(registry, uuids, config.ttl);
-    let engine = Engine::new(settings, service, listeners, start.elapsed());
-    turn_until_stopped(poll, network, engine, &mut signals, start)
-        .map_err(|error| StartError::System("wait for events", error))
+    let registry = Registry::new(config.services_max, RandomState::new());
+    let mut service = Service::new(registry, uuids, config.ttl);
+    if let Some(tokens) = tokens {
+        service.set_tokens(tokens);
+        signals.receive_reload().map_err(|error| StartError::System("handle signals", error))?;
+    }
+    addresses.iter().copied().for_each(announce);
+    let server = Server {
+        poll,
+        network,
+        signals,
+        engine: Engine::new(settings, service, listeners, start.elapsed()),
+        token_file: config.token_file.clone(),
+        start,
+    };
+    server.run().map_err(|error| StartError::System("wait for events", error))
 }
 
-/// The loop: wait, then let the engine take a turn.
-fn turn_until_stopped(
-    mut poll: Poll,
-    mut network: MioNetwork,
-    mut engine: Engine<MioNetwork, Service>,
-    signals: &mut signals::Signals,
+/// Everything that the loop needs.
+struct Server {
+    poll: Poll,
+    network: MioNetwork,
+    signals: Signals,
+    engine: Engine<MioNetwork, Service>,
+    token_file: Option<PathBuf>,
     start: Instant,
-) -> io::Result<()> {
-    let mut events = Events::with_capacity(TURN_EVENTS_MAX);
-    let mut deadline = Some(Duration::ZERO);
-    loop {
-        let now = start.elapsed();
-        let timeout = deadline.map(|deadline: Duration| deadline.saturating_sub(now));
-        match poll.poll(&mut events, timeout) {
-            Ok(()) => {}
-            // The deadline stands; what is left of it is waited for.
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
+}
+
+impl Server {
+    /// The loop: wait, then let the engine take a turn.
+    fn run(mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(TURN_EVENTS_MAX);
+        let mut deadline = Some(Duration::ZERO);
+        loop {
+            let now = self.start.elapsed();
+            let timeout = deadline.map(|deadline: Duration| deadline.saturating_sub(now));
+            match self.poll.poll(&mut events, timeout) {
+                Ok(()) => {}
+                // The deadline stands; what is left of it is waited for.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            }
+            if events.iter().any(|event| event.token() == network::SIGNALS) && !self.obey_signals() {
+                return Ok(());
+            }
+            let more_events = events.iter().count() == TURN_EVENTS_MAX;
+            let now = self.start.elapsed();
+            let wait =
+                self.engine.turn(&mut self.network, events.iter().filter_map(network::to_event), more_events, now);
+            if self.engine.is_stopped() {
+                return Ok(());
+            }
+            deadline = wait.map(|wait| now.saturating_add(wait));
         }
-        if events.iter().any(|event| event.token() == network::SIGNALS) {
-            for signal in signals.pending() {
-                match signal {
-                    signals::Signal::Stop if engine.is_stopping() => {
-                        info!("stopped at once by a second signal");
-                        return Ok(());
-                    }
-                    signals::Signal::Stop => {
-                        info!("stopping");
-                        engine.stop(&mut network);
+    }
+
+    /// Does what the signals ask; `false` when the process is to end at once.
+    fn obey_signals(&mut self) -> bool {
+        for signal in self.signals.pending() {
+            match signal {
+                Signal::Stop if self.engine.is_stopping() => {
+                    info!("stopped at once by a second signal");
+                    return false;
+                }
+                Signal::Stop => {
+                    info!("stopping");
+                    self.engine.stop(&mut self.network);
+                }
+                Signal::Reload => {
+                    let Some(path) = &self.token_file else { continue };
+                    match token_file::read(path) {
+                        Ok(tokens) => {
+                            self.engine.handler_mut().set_tokens(tokens);
+                            info!("read the token file again");
+                        }
+                        Err(error) => {
+                            error!("cannot use the token file {}: {error}; the old tokens stay", path.display());
+                        }
                     }
                 }
             }
         }
-        let full = events.iter().count() == TURN_EVENTS_MAX;
-        let now = start.elapsed();
-        let wait = engine.turn(&mut network, events.iter().filter_map(network::to_event), full, now);
-        if engine.is_stopped() {
-            return Ok(());
-        }
-        deadline = wait.map(|wait| now.saturating_add(wait));
+        true
     }
 }

@@ -6,12 +6,16 @@ use mio::Registry;
 
 #[cfg(unix)]
 use super::network::SIGNALS;
+#[cfg(unix)]
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 /// What a signal asks of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Signal {
     /// SIGINT or SIGTERM.
     Stop,
+    /// SIGHUP.
+    Reload,
 }
 
 /// The signals that the service handles.
@@ -22,15 +26,20 @@ pub(super) struct Signals(signal_hook_mio::v1_0::Signals);
 impl Signals {
     /// Starts to receive signals as events with the token [`SIGNALS`].
     pub(super) fn new(registry: &Registry) -> io::Result<Self> {
-        use signal_hook::consts::{SIGINT, SIGTERM};
         let mut signals = signal_hook_mio::v1_0::Signals::new([SIGINT, SIGTERM])?;
         registry.register(&mut signals, SIGNALS, mio::Interest::READABLE)?;
         Ok(Signals(signals))
     }
 
+    /// Receives SIGHUP too, which otherwise ends the process as it ends any other when its terminal
+    /// goes.
+    pub(super) fn receive_reload(&mut self) -> io::Result<()> {
+        self.0.add_signal(SIGHUP)
+    }
+
     /// The signals that have come since the last call.
     pub(super) fn pending(&mut self) -> impl Iterator<Item = Signal> + '_ {
-        self.0.pending().map(|_| Signal::Stop)
+        self.0.pending().map(|signal| if signal == SIGHUP { Signal::Reload } else { Signal::Stop })
     }
 }
 
@@ -42,6 +51,10 @@ pub(super) struct Signals;
 impl Signals {
     pub(super) fn new(_registry: &Registry) -> io::Result<Self> {
         Ok(Signals)
+    }
+
+    pub(super) fn receive_reload(&mut self) -> io::Result<()> {
+        Ok(())
     }
 
     pub(super) fn pending(&mut self) -> impl Iterator<Item = Signal> + '_ {

@@ -1,0 +1,237 @@
+//! JSON frames, byte for byte, over real sockets (sections 3 and 5 of the contract).
+
+mod common;
+
+use common::{Client, Frame, Service, ask_frame, exchange, frame, is_uuid, raw_frame};
+use serde_json::json;
+
+#[test]
+fn register_heartbeat_and_query_answer_as_in_the_contract() {
+    let service = Service::start(&[]);
+    let address = service.address();
+    let registered = ask_frame(address, r#"{"action": "register", "type": "hive", "ip": "127.0.0.1", "port": 65433}"#);
+    assert_eq!(registered.header["content-type"], "text/plain");
+    let uuid = registered.content;
+    assert!(is_uuid(&uuid), "{uuid}");
+    for key in ["uuid", "service_uuid"] {
+        let answer = ask_frame(address, &format!(r#"{{"action": "heartbeat", "{key}": "{uuid}"}}"#));
+        assert_eq!((answer.header["content-type"].as_str(), answer.content.as_str()), (Some("text/plain"), "OK"));
+    }
+    let unknown = ask_frame(address, r#"{"action": "heartbeat", "uuid": "ERROR"}"#);
+    assert_eq!(unknown.content, "NOT FOUND");
+    let found = ask_frame(address, r#"{"action": "query", "type": "hive"}"#);
+    assert_eq!(found.header["content-type"], "text/json");
+    let once: String = serde_json::from_str(&found.content).expect("a JSON string");
+    assert_eq!(once, r#"[{"ip":"127.0.0.1","port":65433}]"#);
+    let twice: serde_json::Value = serde_json::from_str(&once).expect("a JSON array");
+    assert_eq!(twice, json!([{"ip": "127.0.0.1", "port": 65433}]));
+    assert_eq!(ask_frame(address, r#"{"action": "query", "type": "nobody"}"#).content, r#""[]""#);
+}
+
+#[test]
+fn an_answer_is_exactly_these_bytes() {
+    let service = Service::start(&[]);
+    let answer = exchange(service.address(), &frame(r#"{"action": "heartbeat", "uuid": "x"}"#));
+    let header =
+        r#"{"byteorder": "little", "content-type": "text/plain", "content-encoding": "utf-8", "content-length": 9}"#;
+    assert_eq!(answer, raw_frame(header, b"NOT FOUND"));
+}
+
+#[test]
+fn text_and_frames_share_one_registry() {
+    let service = Service::start(&[]);
+    let mut client = service.connect();
+    let by_text = client.register("hive", "10.0.0.1", 1);
+    let by_frame = ask_frame(
+        service.address(),
+        r#"{"port": 2, "ip": "2001:DB8::1", "unknown": [{"deep": null}], "type": "hive", "action": "register"}"#,
+    );
+    assert_eq!(client.ask(&format!("heartbeat {}", by_frame.content)), "OK");
+    let answer = ask_frame(service.address(), &format!(r#"{{"action": "heartbeat", "uuid": "{by_text}"}}"#));
+    assert_eq!(answer.content, "OK");
+    assert_eq!(client.ask("query hive"), r#"[{"ip":"10.0.0.1","port":1},{"ip":"2001:db8::1","port":2}]"#);
+}
+
+#[test]
+fn one_frame_is_answered_and_what_else_arrives_is_dropped() {
+    let service = Service::start(&[]);
+    let query = frame(r#"{"action": "query", "type": "late"}"#);
+    let register = frame(r#"{"action": "register", "type": "late", "ip": "10.0.0.1", "port": 1}"#);
+    let answer = exchange(service.address(), &[query, register.clone(), register].concat());
+    assert_eq!(Frame::parse(&answer).content, r#""[]""#);
+    assert_eq!(service.connect().ask("query late"), "[]");
+}
+
+#[test]
+fn row_16_the_first_byte_decides_the_format_for_good() {
+    let service = Service::start(&[]);
+    let register = r#"{"action": "register", "type": "late", "ip": "10.0.0.1", "port": 1}"#;
+    let mut client = service.connect();
+    assert_eq!(client.ask("query hive"), "[]");
+    client.send(frame(register));
+    client.send(b"\nquery late\n");
+    assert_eq!(client.line(), "ERROR the line holds a control character");
+    assert_eq!(client.line(), "[]");
+    let answer = exchange(
+        service.address(),
+        &[&frame(r#"{"action": "query", "type": "a"}"#)[..], b"register late 10.0.0.1 1\n"].concat(),
+    );
+    assert_eq!(Frame::parse(&answer).content, r#""[]""#);
+    assert_eq!(client.ask("query late"), "[]");
+}
+
+#[test]
+fn every_malformed_frame_is_answered_with_its_reason_and_the_connection_ends() {
+    let service = Service::start(&[]);
+    let query = br#"{"action": "query", "type": "hive"}"#;
+    let header = |edit: &dyn Fn(&mut serde_json::Map<String, serde_json::Value>)| {
+        let mut keys = serde_json::Map::new();
+        keys.insert("byteorder".into(), json!("little"));
+        keys.insert("content-type".into(), json!("text/json"));
+        keys.insert("content-encoding".into(), json!("utf-8"));
+        keys.insert("content-length".into(), json!(query.len()));
+        edit(&mut keys);
+        raw_frame(&serde_json::Value::from(keys).to_string(), query)
+    };
+    let with = |key: &'static str, value: serde_json::Value| {
+        header(&move |keys| {
+            keys.insert(key.into(), value.clone());
+        })
+    };
+    let without = |key: &'static str| {
+        header(&|keys| {
+            keys.remove(key);
+        })
+    };
+    let length = "the content-length is not an integer of 0 or more";
+    let cases: Vec<(Vec<u8>, &str)> = vec![
+        (vec![0, 0], "the header is empty"),
+        (raw_frame("junk", b""), "the header is not a JSON object"),
+        (raw_frame("[]", b""), "the header is not a JSON object"),
+        (raw_frame("\"text\"", b""), "the header is not a JSON object"),
+        (raw_frame("{\"a\": \"\\ud800\"}", b""), "the header is not a JSON object"),
+        (raw_frame("{\"a\": NaN}", b""), "the header is not a JSON object"),
+        (raw_frame("{} {}", b""), "the header is not a JSON object"),
+        (
+            raw_frame(&format!("{{\"a\": {}1{}}}", "[".repeat(900), "]".repeat(900)), b""),
+            "the header is not a JSON object",
+        ),
+        (raw_frame(r#"{"a": 1, "a": 2}"#, b""), "a key is given twice"),
+        (raw_frame(r#"{"content-length": 1, "content\u002dlength": 2}"#, b""), "a key is given twice"),
+        (without("byteorder"), "the header has no byteorder"),
+        (without("content-type"), "the header has no content-type"),
+        (without("content-encoding"), "the header has no content-encoding"),
+        (without("content-length"), "the header has no content-length"),
+        (with("byteorder", json!(1)), "the byteorder is not a string"),
+        (with("content-type", json!("binary/custom")), "the content-type is not text/json"),
+        (with("content-type", json!(["text/json"])), "the content-type is not a string"),
+        (with("content-encoding", json!("utf-16")), "the content-encoding is not utf-8"),
+        (with("content-encoding", json!("rot13")), "the content-encoding is not utf-8"),
+        (with("content-length", json!(-1)), length),
+        (with("content-length", json!(35.0)), length),
+        (with("content-length", json!("35")), length),
+        (with("content-length", json!(true)), length),
+        (with("content-length", json!(null)), length),
+        (with("content-length", json!(4097)), "the content is longer than 4096 bytes"),
+        (with("content-length", json!(1_u64 << 63)), "the content is longer than 4096 bytes"),
+        (with("content-length", json!(0)), "the content is not a JSON object"),
+        (frame("[1]"), "the content is not a JSON object"),
+        (frame(&"[".repeat(4096)), "the content is not a JSON object"),
+        (frame("{\"action\": \"query\", \"type\": \"\\udc00\"}"), "the content is not a JSON object"),
+        (frame(r#"{"action": "query", "type": "a", "type": "b"}"#), "a key is given twice"),
+        (frame(r#"{"action": "query", "type": "a", "x": 1, "x": 1}"#), "a key is given twice"),
+        (frame("{}"), "the content has no action"),
+        (frame(r#"{"action": 7}"#), "the action is not a string"),
+        (frame(r#"{"action": "watch"}"#), "unknown action: use register, heartbeat or query"),
+        (frame(r#"{"action": "query"}"#), "the content has no type"),
+        (frame(r#"{"action": "query", "type": 1}"#), "the type is not a string"),
+        (frame(r#"{"action": "query", "type": ""}"#), "the type is empty"),
+        (frame(r#"{"action": "query", "type": "a b"}"#), "the type holds white space or a control character"),
+        (frame(r#"{"action": "query", "type": "a\u0000"}"#), "the type holds white space or a control character"),
+        (frame(r#"{"action": "heartbeat"}"#), "the content has no uuid"),
+        (frame(r#"{"action": "heartbeat", "uuid": 1}"#), "the uuid is not a string"),
+        (frame(r#"{"action": "register", "type": "a", "port": 1}"#), "the content has no ip"),
+        (frame(r#"{"action": "register", "type": "a", "ip": "10.0.0.1"}"#), "the content has no port"),
+        (
+            frame(r#"{"action": "register", "type": "a", "ip": "host", "port": 1}"#),
+            "the ip is not an IPv4 or IPv6 address (host names are not accepted)",
+        ),
+    ];
+    for (bytes, reason) in cases {
+        let answer = Frame::parse(&exchange(service.address(), &bytes));
+        assert_eq!(answer.content, "ERROR", "{:?}", String::from_utf8_lossy(&bytes));
+        assert_eq!(answer.header["content-type"], "text/plain");
+        assert_eq!(answer.header["error"], reason, "{:?}", String::from_utf8_lossy(&bytes));
+    }
+    for port in ["0", "65536", "-1", "80.0", "8e1", "\"80\"", "true", "null"] {
+        let content = format!(r#"{{"action": "register", "type": "a", "ip": "10.0.0.1", "port": {port}}}"#);
+        let answer = ask_frame(service.address(), &content);
+        assert_eq!(answer.header["error"], "the port is not a decimal number from 1 to 65535", "{port}");
+    }
+    assert_eq!(service.connect().ask("query a"), "[]", "nothing was registered");
+}
+
+#[test]
+fn a_bad_header_is_refused_before_its_content_comes() {
+    let service = Service::start(&[]);
+    let mut client = service.connect();
+    client.send(raw_frame(
+        r#"{"byteorder": "little", "content-type": "text/json", "content-encoding": "utf-8", "content-length": 99999}"#,
+        b"",
+    ));
+    assert_eq!(Frame::parse(&client.rest()).content, "ERROR");
+}
+
+#[test]
+fn row_13_any_byteorder_is_utf_8_json() {
+    let service = Service::start(&[]);
+    for byteorder in ["little", "big", "middle"] {
+        let content = br#"{"action": "query", "type": "a"}"#;
+        let header = json!({"byteorder": byteorder, "content-type": "text/json", "content-encoding": "utf-8",
+            "content-length": content.len(), "more": [1, {"a": "b"}]});
+        let answer = Frame::parse(&exchange(service.address(), &raw_frame(&header.to_string(), content)));
+        assert_eq!(answer.content, r#""[]""#, "{byteorder}");
+    }
+}
+
+#[test]
+fn an_input_that_ends_inside_a_frame_is_told_so() {
+    let service = Service::start(&[]);
+    let whole = frame(r#"{"action": "query", "type": "a"}"#);
+    for len in [1, 2, 50, whole.len() - 1] {
+        let mut client = service.connect();
+        client.send(&whole[..len]);
+        client.end_input();
+        let answer = Frame::parse(&client.rest());
+        assert_eq!(
+            (answer.content.as_str(), answer.header["error"].as_str()),
+            ("ERROR", Some("the input ended inside a frame"))
+        );
+    }
+}
+
+#[test]
+fn row_47_frames_cut_anywhere_are_answered_as_in_one_piece() {
+    let service = Service::start(&[]);
+    let inputs = [
+        frame(r#"{"action": "query", "type": "nobody"}"#),
+        frame(r#"{"action": "register", "type": "a", "ip": "::", "port": 1}"#),
+        raw_frame(r#"{"byteorder": "little"}"#, b""),
+    ];
+    for input in inputs {
+        let whole = exchange(service.address(), &input);
+        let mut clients: Vec<Client> = (0..=input.len()).map(|_| service.connect()).collect();
+        for (cut, client) in clients.iter_mut().enumerate() {
+            client.send(&input[..cut]);
+        }
+        for (cut, client) in clients.iter_mut().enumerate() {
+            client.send(&input[cut..]);
+            assert_eq!(client.rest(), whole, "cut at {cut}");
+        }
+        let mut client = service.connect();
+        for byte in &input {
+            client.send([*byte]);
+        }
+        assert_eq!(client.rest(), whole, "byte by byte");
+    }
+}

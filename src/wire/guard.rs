@@ -11,17 +11,18 @@ const TLS_HELLO: [u8; 2] = [0x16, 0x03];
 /// Watches the beginning of a connection, line by line.
 #[derive(Debug, Default)]
 pub(super) struct Guard {
-    /// Lines of CR LF alone since the first byte.
+    /// Lines seen since the first byte.
+    lines: usize,
+    /// How many of them were CR LF alone.
     blank_crlf_lines: usize,
     /// A line with something in it has been seen.
     passed: bool,
 }
 
 impl Guard {
-    /// Looks at bytes that no line end has been found in. `None` as long as they may be text.
-    pub(super) fn refuse_bytes(&self, input: &[u8]) -> Option<Refusal> {
-        let at_start = !self.passed && self.blank_crlf_lines == 0;
-        (at_start && input.starts_with(&TLS_HELLO)).then_some(Refusal::Tls)
+    /// Looks at the first bytes of the input, whether or not a line end is among them.
+    pub(super) fn refuse_start(&self, input: &[u8]) -> Option<Refusal> {
+        (self.lines == 0 && input.starts_with(&TLS_HELLO)).then_some(Refusal::Tls)
     }
 
     /// Looks at a whole line with its line end. `is_verb` knows the verbs of this service.
@@ -29,12 +30,13 @@ impl Guard {
         if self.passed {
             return None;
         }
+        self.lines += 1;
         if line == b"\r\n" {
             self.blank_crlf_lines += 1;
             return None;
         }
         // The 12 bytes of a PROXY header of version 2 begin with two empty lines and this one.
-        if self.blank_crlf_lines == 2 && line == b"\0\r\n" {
+        if (self.lines, self.blank_crlf_lines) == (3, 2) && line == b"\0\r\n" {
             return Some(Refusal::Proxy);
         }
         let text = line.trim_ascii();

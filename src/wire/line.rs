@@ -31,6 +31,9 @@ pub struct Decoder {
 impl Decoder {
     /// Decodes the first line of `input`; empty lines before it are dropped with it.
     pub fn decode<'a>(&mut self, input: &'a [u8]) -> Step<'a> {
+        if let Some(refusal) = self.guard.refuse_start(input) {
+            return Step { consumed: input.len(), decoded: Decoded::Refused(refusal) };
+        }
         let mut start = 0;
         loop {
             let rest = &input[start..];
@@ -68,12 +71,10 @@ impl Decoder {
     fn unfinished(&mut self, rest: &[u8]) -> Decoded<'static> {
         self.searched = rest.len();
         let may_end = rest.len() == LINE_LEN_MAX + 1 && rest.ends_with(b"\r");
-        let refusal = match self.guard.refuse_bytes(rest) {
-            None if rest.len() > LINE_LEN_MAX && !may_end => Refusal::LineTooLong,
-            None => return Decoded::Incomplete,
-            Some(refusal) => refusal,
-        };
-        Decoded::Refused(refusal)
+        if rest.len() > LINE_LEN_MAX && !may_end {
+            return Decoded::Refused(Refusal::LineTooLong);
+        }
+        Decoded::Incomplete
     }
 }
 

@@ -1,0 +1,115 @@
+//! Registrations live and die by their heartbeats (section 4 of the contract). The exact boundaries
+//! are tested with injected time in `registry.rs`; here the real clock drives the real binary.
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{Service, wait_until};
+
+#[test]
+fn a_registration_is_gone_after_its_ttl_whether_or_not_a_tick_has_run() {
+    for tick in ["10", "60000"] {
+        let service = Service::start(&["--ttl", "1", "--tick", tick]);
+        let mut client = service.connect();
+        let begun = Instant::now();
+        let uuid = client.register("hive", "10.0.0.1", 1);
+        assert_eq!(client.ask("query hive"), r#"[{"ip":"10.0.0.1","port":1}]"#);
+        wait_until("it expires", || (client.ask("query hive") == "[]").then_some(()));
+        assert!(begun.elapsed() >= Duration::from_millis(999), "expired after {:?}", begun.elapsed());
+        assert_eq!(client.ask(&format!("heartbeat {uuid}")), "NOT FOUND", "tick {tick}");
+    }
+}
+
+#[test]
+fn heartbeats_keep_a_registration_alive_and_others_are_not_kept_with_it() {
+    let service = Service::start(&["--ttl", "1", "--tick", "50"]);
+    let mut client = service.connect();
+    let alive = client.register("hive", "10.0.0.1", 1);
+    client.register("hive", "10.0.0.1", 2);
+    let begun = Instant::now();
+    wait_until("the silent one expires", || {
+        assert_eq!(client.ask(&format!("heartbeat {alive}")), "OK");
+        (client.ask("query hive") == r#"[{"ip":"10.0.0.1","port":1}]"#).then_some(())
+    });
+    while begun.elapsed() < Duration::from_millis(2_500) {
+        assert_eq!(client.ask(&format!("heartbeat {alive}")), "OK");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(client.ask("query hive"), r#"[{"ip":"10.0.0.1","port":1}]"#);
+}
+
+/// Switches of the processor that the process made of itself: each wake-up of an idle loop is one.
+#[cfg(target_os = "linux")]
+fn wake_ups(service: &Service) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", service.pid())).expect("it runs");
+    let line = status.lines().find(|line| line.starts_with("voluntary_ctxt_switches")).expect("a line");
+    line.split_ascii_whitespace().nth(1).expect("a value").parse().expect("a number")
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_service_that_holds_nothing_sleeps_and_one_that_holds_something_wakes_once_a_tick() {
+    let service = Service::start(&["--ttl", "1", "--tick", "100"]);
+    let mut client = service.connect();
+    client.register("hive", "10.0.0.1", 1);
+    drop(client);
+    let before = wake_ups(&service);
+    std::thread::sleep(Duration::from_millis(500));
+    let ticks = wake_ups(&service) - before;
+    assert!((2..=8).contains(&ticks), "{ticks} wake-ups in five ticks");
+    // The registration expires by the service's own doing; then there is nothing to wake for.
+    wait_until("it sleeps", || {
+        let before = wake_ups(&service);
+        std::thread::sleep(Duration::from_millis(400));
+        (wake_ups(&service) == before).then_some(())
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn row_30_a_stopped_process_ages_nobody_and_heartbeats_that_waited_count_first() {
+    // The pause is twice the TTL, as 40 s are against 30 s and more.
+    let service = Service::start(&["--ttl", "2"]);
+    let mut client = service.connect();
+    let uuids: Vec<String> = (1..=100).map(|port| client.register("hive", "10.0.0.1", port)).collect();
+    service.signal("STOP");
+    std::thread::sleep(Duration::from_secs(4));
+    let mut late = service.connect();
+    for uuid in &uuids {
+        late.send(format!("heartbeat {uuid}\n"));
+    }
+    // Connections that nobody has accepted yet wait too.
+    let frames: Vec<_> = uuids
+        .iter()
+        .map(|uuid| {
+            let mut client = service.connect();
+            client.send(common::frame(&format!(r#"{{"action": "heartbeat", "uuid": "{uuid}"}}"#)));
+            client
+        })
+        .collect();
+    service.signal("CONT");
+    for _ in &uuids {
+        assert_eq!(late.line(), "OK");
+    }
+    for mut client in frames {
+        assert_eq!(common::Frame::parse(&client.rest()).content, "OK");
+    }
+    let answer = client.ask("query hive");
+    assert_eq!(answer.matches("port").count(), 100, "nothing live is lost");
+    wait_until("the stall is logged", || service.log().contains("stalled for").then_some(()));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn row_28_interrupted_waits_go_on() {
+    let service = Service::start(&["--ttl", "1", "--tick", "50"]);
+    let mut client = service.connect();
+    client.register("hive", "10.0.0.1", 1);
+    // On Linux a stop and a continue interrupt epoll_wait with EINTR (signal(7)).
+    for _ in 0..100 {
+        service.signal("STOP");
+        service.signal("CONT");
+    }
+    wait_until("the ticks go on", || (client.ask("query hive") == "[]").then_some(()));
+}

@@ -1,0 +1,201 @@
+//! Peers that mean no good, or do not know better (section 5 of the contract).
+
+mod common;
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use common::{Client, Frame, Service, exchange};
+
+const NOT_HTTP: &str = "ERROR this is not an HTTP server: send one command a line, such as: query <type>\n";
+const REGISTER: &str = "register late 10.0.0.1 1\n";
+
+/// What is answered to this input, sent in these pieces; nothing of it may be run.
+fn opening(service: &Service, pieces: &[&[u8]]) -> String {
+    let mut client = service.connect();
+    for piece in pieces {
+        client.try_send(piece);
+    }
+    let answer = client.text();
+    assert_eq!(service.connect().ask("query late"), "[]", "what follows is not run");
+    answer
+}
+
+#[test]
+fn row_19_http_requests_are_sent_away_whole_and_in_pieces() {
+    let service = Service::start(&[]);
+    let openings = [
+        "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "POST /register HTTP/1.1\r\nContent-Length: 24\r\n\r\n",
+        "OPTIONS * HTTP/1.1\r\n\r\n",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        "\r\nget / http HTTP/1.0\n",
+    ];
+    for start in openings {
+        let input = format!("{start}{REGISTER}");
+        assert_eq!(opening(&service, &[input.as_bytes()]), NOT_HTTP, "{start:?}");
+        for cut in [1, 3, start.len() / 2, start.len() - 1, start.len()] {
+            let (a, b) = input.as_bytes().split_at(cut);
+            assert_eq!(opening(&service, &[a, b]), NOT_HTTP, "{start:?} cut at {cut}");
+        }
+    }
+    assert!(service.log().is_empty(), "the log does not flood: {}", service.log());
+}
+
+#[test]
+fn row_19_only_the_opening_is_looked_at_and_a_command_is_no_http() {
+    let service = Service::start(&[]);
+    let mut client = service.connect();
+    assert_eq!(client.ask("query HTTP/1.1"), "[]");
+    assert_eq!(client.ask("GET / HTTP/1.1"), "ERROR unknown command: use register, heartbeat or query");
+    assert_eq!(client.ask("query hive"), "[]");
+}
+
+#[test]
+fn row_20_tls_and_proxy_openings_are_sent_away() {
+    let service = Service::start(&[]);
+    let tls = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
+    let input = [&tls[..], b"\n", REGISTER.as_bytes()].concat();
+    assert_eq!(opening(&service, &[&input]), "ERROR TLS is not spoken here: connect in plain text\n");
+    let mut client = service.connect();
+    client.send(&tls[..1]);
+    client.send(&tls[1..2]);
+    assert_eq!(client.text(), "ERROR TLS is not spoken here: connect in plain text\n", "told without a line end");
+
+    let proxy = "ERROR PROXY protocol headers are not accepted\n";
+    let v1 = format!("PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n{REGISTER}");
+    let v2 = [&b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"[..], REGISTER.as_bytes()].concat();
+    for input in [v1.as_bytes(), &v2] {
+        assert_eq!(opening(&service, &[input]), proxy);
+        for cut in 1..12 {
+            assert_eq!(opening(&service, &[&input[..cut], &input[cut..]]), proxy, "cut at {cut}");
+        }
+    }
+}
+
+#[test]
+fn row_06_a_mebibyte_without_a_line_end_is_refused_and_the_answer_can_be_read() {
+    let service = Service::start(&[]);
+    let before = service.status_kb("VmRSS");
+    for _ in 0..20 {
+        let mut client = service.connect();
+        // The service drains what comes behind its answer, so that writing on is no error.
+        client.send(vec![b'x'; 1024 * 1024]);
+        client.send("\n");
+        client.send(REGISTER);
+        assert_eq!(client.text(), "ERROR line too long\n");
+    }
+    assert!(service.status_kb("VmRSS") < before + 1024, "memory does not grow with the line");
+    assert_eq!(service.connect().ask("query late"), "[]");
+}
+
+#[test]
+fn row_11_header_lengths_out_of_their_range() {
+    let service = Service::start(&[]);
+    let empty = Frame::parse(&exchange(service.address(), &[0, 0]));
+    assert_eq!((empty.content.as_str(), empty.header["error"].as_str()), ("ERROR", Some("the header is empty")));
+    // The first byte of these lengths says text.
+    let mut client = service.connect();
+    client.send([0x08, 0x00]);
+    client.send(b"\n");
+    assert_eq!(client.line(), "ERROR the line holds a control character");
+    client = service.connect();
+    client.send([0xff, 0xff]);
+    client.send(b"\n");
+    assert_eq!(client.line(), "ERROR the line is not valid UTF-8");
+}
+
+#[test]
+fn row_04_ten_thousand_resets_in_the_middle_of_a_reply_touch_nobody_else() {
+    let service = Service::start(&[]);
+    let mut witness = service.connect();
+    for port in 1..=20 {
+        witness.register("hive", "10.0.0.1", port);
+    }
+    let expected = witness.ask("query hive");
+    let queries = "query hive\n".repeat(10);
+    for i in 0..10_000 {
+        let mut client = service.connect();
+        client.send(&queries);
+        client.reset();
+        if i % 500 == 0 {
+            assert_eq!(witness.ask("query hive"), expected);
+        }
+    }
+    assert_eq!(witness.ask("query hive"), expected);
+    common::wait_until("the broken connections are gone", || {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", service.pid())).expect("it runs").count();
+        (open < 20).then_some(())
+    });
+}
+
+#[test]
+fn row_17_a_hundred_thousand_commands_in_one_write_are_answered_in_order_and_starve_nobody() {
+    let service = Service::start(&[]);
+    let mut witness = service.connect();
+    let uuid = witness.register("hive", "10.0.0.1", 1);
+    let commands = 100_000;
+    let input: String = (0..commands).map(|i| if i % 2 == 0 { "heartbeat x\n" } else { "query nobody\n" }).collect();
+    let mut flood = service.connect();
+    let mut sender = flood.stream().try_clone().expect("a second handle");
+    let sending = std::thread::spawn(move || sender.write_all(input.as_bytes()).expect("the service reads"));
+    let reading = std::thread::spawn(move || {
+        for i in 0..commands {
+            assert_eq!(flood.line(), if i % 2 == 0 { "NOT FOUND" } else { "[]" }, "answer {i}");
+        }
+    });
+    // Not a figure, but no starvation: without a budget a turn would take as long as the flood.
+    let mut slowest = Duration::ZERO;
+    while !reading.is_finished() {
+        let begun = Instant::now();
+        assert_eq!(witness.ask(&format!("heartbeat {uuid}")), "OK");
+        slowest = slowest.max(begun.elapsed());
+    }
+    sending.join().expect("all was sent");
+    reading.join().expect("all was answered in order");
+    assert!(slowest < Duration::from_secs(1), "a heartbeat took {slowest:?}");
+}
+
+#[test]
+fn row_24_fifty_thousand_connects_are_all_served() {
+    let service = Service::start(&[]);
+    let mut witness = service.connect();
+    for i in 0..50_000 {
+        let mut client = service.connect();
+        if i % 100 == 0 {
+            assert_eq!(client.ask("query hive"), "[]");
+            assert_eq!(witness.ask("query hive"), "[]");
+        }
+        // Without a reset the ports of this host would be used up by closed connections.
+        client.reset();
+    }
+    assert_eq!(witness.ask("query hive"), "[]");
+}
+
+#[test]
+fn row_41_guessed_uuids_are_told_apart_by_nothing_but_live_and_not_live() {
+    let service = Service::start(&["--ttl", "1", "--tick", "10"]);
+    let mut client = service.connect();
+    let expired = client.register("hive", "10.0.0.1", 1);
+    common::wait_until("it expires", || (client.ask("query hive") == "[]").then_some(()));
+    let live = client.register("hive", "10.0.0.1", 1);
+    let one_off = live.replace(&live[35..], if live.ends_with('0') { "1" } else { "0" });
+    for guess in [expired.as_str(), &one_off, "00000000-0000-0000-0000-000000000000", "guess", &live[..35]] {
+        assert_eq!(client.ask(&format!("heartbeat {guess}")), "NOT FOUND", "{guess}");
+    }
+    assert_eq!(client.ask(&format!("heartbeat {live}")), "OK");
+}
+
+#[test]
+fn a_client_that_writes_on_after_the_last_word_reads_it_and_the_end() {
+    let service = Service::start(&[]);
+    let mut client = service.connect();
+    client.send("x".repeat(2_000));
+    for _ in 0..50 {
+        client.send(REGISTER);
+    }
+    assert_eq!(client.text(), "ERROR line too long\n");
+    drop(client);
+    let mut polite: Client = service.connect();
+    assert_eq!(polite.ask("query late"), "[]");
+}

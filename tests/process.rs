@@ -1,0 +1,267 @@
+//! How the process behaves: arguments, exit status, signals, standard streams (section 1 of the
+//! contract).
+
+mod common;
+
+use std::net::TcpListener;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use common::{Service, ask_frame, command, wait_until};
+
+fn run(args: &[&str]) -> Output {
+    command().args(args).stdin(Stdio::null()).output().expect("the binary runs")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).expect("messages are text")
+}
+
+#[test]
+fn wrong_usage_ends_with_2_and_a_message_that_names_the_option() {
+    let cases: [&[&str]; 11] = [
+        &["--no-such-option"],
+        &["--ttl", "0"],
+        &["--ttl", "86401"],
+        &["--ttl", "soon"],
+        &["--tick", "9"],
+        &["--tick", "60001"],
+        &["--max-services", "0"],
+        &["--max-connections", "0"],
+        &["--idle-timeout", "-5"],
+        &["--listen", "localhost:65432"],
+        &["--listen"],
+    ];
+    for args in cases {
+        let output = run(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert!(output.stdout.is_empty(), "{args:?}");
+        let message = stderr(&output);
+        assert!(message.contains(args[0]) || message.contains("-5"), "{args:?}: {message}");
+    }
+}
+
+#[test]
+fn a_public_address_without_protection_is_refused_and_both_ways_out_are_named() {
+    let output = run(&["--listen", "0.0.0.0:0"]);
+    assert_eq!(output.status.code(), Some(2));
+    let message = stderr(&output);
+    assert!(message.contains("--token-file") && message.contains("--insecure"), "{message}");
+    let service = Service::start(&["--listen", "0.0.0.0:0", "--insecure"]);
+    let address = ("127.0.0.1", service.address().port());
+    let address = std::net::ToSocketAddrs::to_socket_addrs(&address).expect("it is one").next().expect("one");
+    assert_eq!(common::Client::connect(address).ask("query hive"), "[]");
+}
+
+#[test]
+fn help_and_version_end_with_0() {
+    let help = run(&["--help"]);
+    assert_eq!(help.status.code(), Some(0));
+    let text = String::from_utf8(help.stdout).expect("help is text");
+    let said = [
+        "--listen",
+        "--ttl",
+        "--tick",
+        "--max-services",
+        "--max-connections",
+        "--idle-timeout",
+        "--token-file",
+        "--insecure",
+        "DISCOVERY_LISTEN",
+        "DISCOVERY_INSECURE",
+        "127.0.0.1:65432",
+        "nc -N",
+    ];
+    for word in said {
+        assert!(text.contains(word), "{word} is not in the help");
+    }
+    let version = run(&["--version"]);
+    assert_eq!(version.status.code(), Some(0));
+    assert_eq!(String::from_utf8_lossy(&version.stdout), concat!("discovery ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+#[test]
+fn row_46_an_address_that_cannot_be_listened_on_ends_with_1_and_one_clear_line() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().map(|_| ());
+    taken.expect("it has an address");
+    let holder = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = holder.local_addr().expect("it has an address").to_string();
+    let cases = [
+        (vec!["--listen", &address], format!("cannot listen on {address}: Address already in use\n")),
+        (
+            vec!["--listen", "192.0.2.1:7000", "--insecure"],
+            "cannot listen on 192.0.2.1:7000: Cannot assign requested address\n".to_owned(),
+        ),
+    ];
+    for (args, message) in cases {
+        let output = run(&args);
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        assert_eq!(stderr(&output), message);
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn several_addresses_and_ipv6_are_announced_and_served() {
+    let service = Service::start(&["--listen", "127.0.0.1:0", "--listen", "[::1]:0"]);
+    let [v4, v6] = service.addresses() else { panic!("two addresses") };
+    assert!(v4.is_ipv4() && v6.is_ipv6());
+    common::Client::connect(*v4).register("hive", "10.0.0.1", 1);
+    assert_eq!(common::Client::connect(*v6).ask("query hive"), r#"[{"ip":"10.0.0.1","port":1}]"#);
+}
+
+#[test]
+fn options_come_from_the_environment_and_arguments_beat_it() {
+    let mut from_environment = command();
+    from_environment.env("DISCOVERY_LISTEN", "127.0.0.1:0").env("DISCOVERY_MAX_SERVICES", "1");
+    let service = Service::spawn(from_environment);
+    let mut client = service.connect();
+    client.register("hive", "10.0.0.1", 1);
+    assert_eq!(client.ask("register hive 10.0.0.1 2"), "ERROR registry full");
+
+    let mut both = command();
+    both.args(["--listen", "127.0.0.1:0", "--max-services", "2"]).env("DISCOVERY_MAX_SERVICES", "1");
+    let service = Service::spawn(both);
+    let mut client = service.connect();
+    client.register("hive", "10.0.0.1", 1);
+    client.register("hive", "10.0.0.1", 2);
+
+    let refused = command().env("DISCOVERY_TTL", "0").output().expect("it runs");
+    assert_eq!(refused.status.code(), Some(2));
+    let mut insecure = command();
+    insecure.env("DISCOVERY_INSECURE", "1").args(["--listen", "0.0.0.0:0"]);
+    Service::spawn(insecure);
+    let off = command().env("DISCOVERY_INSECURE", "0").args(["--listen", "0.0.0.0:0"]).output().expect("it runs");
+    assert_eq!(off.status.code(), Some(2));
+}
+
+#[test]
+fn sigint_and_sigterm_end_an_idle_service_at_once_with_0() {
+    for name in ["INT", "TERM"] {
+        let mut service = Service::start(&[]);
+        let mut idle = service.connect();
+        assert_eq!(idle.ask("query hive"), "[]");
+        let begun = Instant::now();
+        service.signal(name);
+        assert_eq!(service.wait().code(), Some(0), "SIG{name}");
+        assert!(begun.elapsed() < Duration::from_millis(1_500), "an idle connection delays nothing");
+        assert_eq!(idle.text(), "", "the connection is closed in good order");
+    }
+}
+
+#[test]
+fn row_39_sigterm_finishes_the_replies_in_flight() {
+    let mut service = Service::start(&[]);
+    let mut client = service.connect();
+    let commands = 20_000;
+    client.register("hive", "10.0.0.1", 1);
+    client.send("query hive\n".repeat(commands));
+    service.signal("TERM");
+    let answers = client.text();
+    let line = "[{\"ip\":\"10.0.0.1\",\"port\":1}]\n";
+    assert_eq!(answers, line.repeat(answers.len() / line.len()), "whole answers, and nothing else");
+    assert_eq!(answers.len(), line.len() * commands, "what had arrived is answered");
+    drop(client);
+    assert_eq!(service.wait().code(), Some(0));
+    assert!(std::net::TcpStream::connect(service.address()).is_err(), "no new connections");
+}
+
+#[test]
+fn row_39_a_second_signal_ends_the_process_at_once_and_a_peer_that_does_not_read_delays_it_by_2_s_at_most() {
+    let busy = || {
+        let service = Service::start(&[]);
+        let mut client = service.connect();
+        for port in 1..=2_000 {
+            client.register("hive", "10.0.0.1", port);
+        }
+        // Far more answers than the buffers of both ends hold.
+        client.send("query hive\n".repeat(500));
+        wait_until("answers wait", || (common::ask_frame(service.address(), "{}").content == "ERROR").then_some(()));
+        (service, client)
+    };
+    let (mut service, _client) = busy();
+    let begun = Instant::now();
+    service.signal("TERM");
+    wait_until("it stops", || service.log().contains("stopping").then_some(()));
+    assert_eq!(service.ended(), None, "answers wait");
+    service.signal("TERM");
+    assert_eq!(service.wait().code(), Some(0));
+    assert!(begun.elapsed() < Duration::from_millis(1_500), "took {:?}", begun.elapsed());
+
+    let (mut service, _client) = busy();
+    let begun = Instant::now();
+    service.signal("TERM");
+    assert_eq!(service.wait().code(), Some(0));
+    assert!(begun.elapsed() < Duration::from_secs(5), "took {:?}", begun.elapsed());
+}
+
+#[test]
+fn row_40_closed_standard_streams_do_no_harm() {
+    let free = || TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port");
+    for closed in [">&-", "2>&-", ">&- 2>&- <&-"] {
+        let address = free();
+        let script = format!("exec {} --listen {address} {closed}", env!("CARGO_BIN_EXE_discovery"));
+        let mut child = Command::new("sh").args(["-c", &script]).env("RUST_LOG", "trace").spawn().expect("sh runs");
+        let connected = wait_until("it listens", || std::net::TcpStream::connect(address).ok());
+        drop(connected);
+        let answer = ask_frame(address, r#"{"action": "query", "type": "hive"}"#);
+        assert_eq!(answer.content, r#""[]""#, "{closed}");
+        common::signal(child.id(), "TERM");
+        assert_eq!(child.wait().expect("it ends").code(), Some(0), "{closed}");
+    }
+}
+
+#[test]
+fn row_40_a_reader_of_standard_output_that_goes_away_does_no_harm() {
+    let mut child = command()
+        .args(["--listen", "127.0.0.1:0", "--listen", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    drop(child.stdout.take());
+    drop(child.stderr.take());
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(child.try_wait().expect("it is our child"), None, "it runs on");
+    common::signal(child.id(), "TERM");
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+}
+
+#[test]
+fn row_07_and_44_the_log_shows_no_whole_uuid_and_no_control_character() {
+    let mut traced = command();
+    traced.args(["--listen", "127.0.0.1:0"]).env("RUST_LOG", "trace");
+    let service = Service::spawn(traced);
+    let mut client = service.connect();
+    let uuid = client.register("evil\u{202e}\"name", "10.0.0.1", 1);
+    client.ask(&format!("heartbeat {uuid}"));
+    client.ask("query \u{1b}[31mred\u{7}");
+    client.ask("\u{1b}]0;title\u{7}");
+    client.send(b"\xff\xfe\n");
+    client.line();
+    drop(client);
+    let log = wait_until("it logs", || Some(service.log()).filter(|log| log.contains("registered")));
+    assert!(!log.contains(&uuid), "{log}");
+    assert!(log.contains(&uuid[..8]), "a part of it tells registrations apart: {log}");
+    assert!(log.chars().all(|c| c == '\n' || !c.is_control()), "{log:?}");
+}
+
+#[test]
+fn the_default_log_level_is_info_and_rust_log_changes_it() {
+    let logged = |level: Option<&str>| {
+        let mut command = command();
+        command.args(["--listen", "127.0.0.1:0"]);
+        if let Some(level) = level {
+            command.env("RUST_LOG", level);
+        }
+        let mut service = Service::spawn(command);
+        service.connect().register("hive", "10.0.0.1", 1);
+        service.signal("TERM");
+        service.wait();
+        wait_until("the log is read", || Some(service.log()).filter(|log| level == Some("off") || !log.is_empty()))
+    };
+    let info = logged(None);
+    assert!(info.contains("INFO") && !info.contains("DEBUG"), "{info}");
+    assert!(logged(Some("debug")).contains("DEBUG"));
+    assert_eq!(logged(Some("off")), "");
+}

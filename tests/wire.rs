@@ -1,0 +1,310 @@
+//! The codecs as state machines: any split of the input, and any input at all. Each property is also
+//! a fuzz target with a bounded run here; for a long one, see the README.
+
+use std::time::Instant;
+
+use discovery_service::limits::{FRAME_LEN_MAX, LINE_LEN_MAX};
+use discovery_service::message::{Refusal, Reply};
+use discovery_service::output::Output;
+use discovery_service::wire::{Codec, Decoded};
+use proptest::prelude::*;
+
+/// What a connection makes of its input: each command or refusal, as text, in their order.
+fn decode(pieces: &[&[u8]]) -> Vec<String> {
+    let mut codec = Codec::default();
+    let mut input = Vec::new();
+    let mut seen = Vec::new();
+    for piece in pieces {
+        input.extend_from_slice(piece);
+        loop {
+            let step = codec.decode(&input);
+            let incomplete = step.decoded == Decoded::Incomplete;
+            let consumed = step.consumed;
+            if note(&mut seen, &codec, step.decoded) {
+                return seen;
+            }
+            input.drain(..consumed);
+            if incomplete {
+                break;
+            }
+        }
+        assert!(input.len() <= FRAME_LEN_MAX.max(LINE_LEN_MAX + 1), "{} bytes wait", input.len());
+    }
+    let last = codec.finish(&input);
+    note(&mut seen, &codec, last);
+    seen
+}
+
+/// Notes what was decoded, as a text that holds all of it; `true` when the connection is over.
+fn note(seen: &mut Vec<String>, codec: &Codec, decoded: Decoded<'_>) -> bool {
+    let text = format!("{decoded:?}");
+    let over = match decoded {
+        Decoded::Incomplete => return false,
+        Decoded::Command(_) => codec.ends_with(&Reply::Ok),
+        Decoded::Refused(refusal) => codec.ends_with(&Reply::Refused(refusal)),
+    };
+    seen.push(text);
+    over
+}
+
+/// A line as the contract words it, without any of the decoder's cleverness. Openings of other
+/// protocols are not in it.
+fn naive(input: &[u8]) -> Vec<String> {
+    let mut seen = Vec::new();
+    let mut lines: Vec<&[u8]> = input.split(|&byte| byte == b'\n').collect();
+    let unfinished = lines.pop().unwrap_or_default();
+    let whole = lines.into_iter().map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    for line in whole.chain([unfinished]) {
+        let refused = |refusal: Refusal| format!("{:?}", Decoded::Refused(refusal));
+        if line.len() > LINE_LEN_MAX {
+            seen.push(refused(Refusal::LineTooLong));
+            break;
+        }
+        let Ok(text) = std::str::from_utf8(line) else {
+            seen.push(refused(Refusal::LineUtf8));
+            continue;
+        };
+        if text.chars().any(|c| c != '\t' && c.is_control()) {
+            seen.push(refused(Refusal::LineControl));
+            continue;
+        }
+        let words: Vec<&str> = text.split([' ', '\t']).filter(|word| !word.is_empty()).collect();
+        match words[..] {
+            [] => {}
+            // What a well-formed line means is compared in the unit tests of the messages.
+            [verb, ..] if ["register", "heartbeat", "query", "auth"].iter().any(|v| v.eq_ignore_ascii_case(verb)) => {
+                seen.push(decode(&[line]).pop().expect("a command or a refusal"));
+            }
+            _ => seen.push(refused(Refusal::UnknownCommand)),
+        }
+    }
+    seen
+}
+
+fn frame(content: &[u8]) -> Vec<u8> {
+    let header = format!(
+        r#"{{"byteorder": "little", "content-type": "text/json", "content-encoding": "utf-8", "content-length": {}}}"#,
+        content.len()
+    );
+    [&(header.len() as u16).to_be_bytes()[..], header.as_bytes(), content].concat()
+}
+
+/// Pieces of input that mean something to one of the formats, or just fail to.
+fn fragment() -> impl Strategy<Value = Vec<u8>> {
+    let known: Vec<&[u8]> = vec![
+        b"register hive 127.0.0.1 80",
+        b"REGISTER hive ::1 65535",
+        b"register hive fe80::1%1 0",
+        b"query hive",
+        b"query",
+        b"heartbeat 3999da30-2a11-463a-be8e-6b2beca7bfe6",
+        b"heartbeat x y",
+        b"auth secret",
+        b"bogus",
+        b"\n",
+        b"\n",
+        b"\n",
+        b"\r\n",
+        b"\r\n",
+        b"\r",
+        b" ",
+        b"\t",
+        b"\0",
+        b"\x1b",
+        b"\xff",
+        b"\xc3",
+        b"\xa9",
+        "\u{85}".as_bytes(),
+        "é".as_bytes(),
+        b"\x16\x03",
+        b"GET / HTTP/1.1",
+        b"PROXY TCP4 a b 1 2",
+        b"\0\r\n",
+        b"QUIT",
+        b"{",
+        b"}",
+        b"\"",
+        b"\\ud800",
+        b":1,",
+    ];
+    prop_oneof![
+        8 => proptest::sample::select(known).prop_map(<[u8]>::to_vec),
+        1 => proptest::collection::vec(any::<u8>(), 0..40),
+        1 => (1000..1100_usize).prop_map(|len| vec![b'x'; len]),
+    ]
+}
+
+fn text_input() -> impl Strategy<Value = Vec<u8>> {
+    proptest::collection::vec(fragment(), 0..24).prop_map(|fragments| fragments.concat())
+}
+
+fn frame_input() -> impl Strategy<Value = Vec<u8>> {
+    let contents: Vec<&[u8]> = vec![
+        br#"{"action": "register", "type": "a", "ip": "127.0.0.1", "port": 80, "token": "t"}"#,
+        br#"{"action": "heartbeat", "uuid": "3999da30-2a11-463a-be8e-6b2beca7bfe6"}"#,
+        br#"{"action": "query", "type": "\u0061"}"#,
+        b"[[[[[[[[",
+        b"{}",
+        b"",
+        br#"{"a": 1, "a": 2}"#,
+    ];
+    let whole = proptest::sample::select(contents).prop_map(frame);
+    let damaged = (whole.clone(), any::<proptest::sample::Index>(), any::<u8>()).prop_map(|(mut bytes, at, byte)| {
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        bytes
+    });
+    let start = (0..8_u8, proptest::collection::vec(any::<u8>(), 0..80))
+        .prop_map(|(first, rest)| [&[first][..], &rest].concat());
+    (prop_oneof![whole, damaged, start], text_input()).prop_map(|(frame, rest)| [frame, rest].concat())
+}
+
+fn input() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![text_input(), frame_input(), proptest::collection::vec(any::<u8>(), 0..300)]
+}
+
+/// Cuts the input at these places.
+fn split<'a>(input: &'a [u8], cuts: &[proptest::sample::Index]) -> Vec<&'a [u8]> {
+    let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(input.len() + 1)).collect();
+    cuts.sort_unstable();
+    let mut pieces = Vec::new();
+    let mut start = 0;
+    for cut in cuts {
+        pieces.push(&input[start..cut]);
+        start = cut;
+    }
+    pieces.push(&input[start..]);
+    pieces
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3_000))]
+
+    #[test]
+    fn row_47_any_split_of_the_input_decodes_to_the_same(
+        input in input(),
+        cuts in proptest::collection::vec(any::<proptest::sample::Index>(), 0..12),
+    ) {
+        let whole = decode(&[&input]);
+        prop_assert_eq!(decode(&split(&input, &cuts)), whole.clone());
+        let bytes: Vec<&[u8]> = input.chunks(1).collect();
+        prop_assert_eq!(decode(&bytes), whole, "byte by byte");
+    }
+
+    #[test]
+    fn row_07_08_09_10_lines_decode_as_the_contract_words_it(input in text_input()) {
+        // Openings of other protocols have tests of their own.
+        let foreign = input.starts_with(b"\x16\x03") || input.windows(5).any(|word| word == b"HTTP/" || word == b"PROXY")
+            || input.windows(3).any(|word| word == b"\0\r\n") || input.first().is_some_and(|&byte| byte < 8);
+        prop_assume!(!foreign);
+        prop_assert_eq!(decode(&[&input]), naive(&input));
+    }
+}
+
+/// Inputs that once were decoded differently in pieces, and others that are easily got wrong.
+#[test]
+fn row_47_inputs_that_are_easily_got_wrong_decode_the_same_at_every_cut() {
+    let long = |len: usize, end: &str| format!("{}{end}", "x".repeat(len)).into_bytes();
+    let inputs = [
+        b"\n\x16\x03\nquery a\n".to_vec(),
+        b"\r\n\x16\x03\n".to_vec(),
+        b"\x16\x03\n".to_vec(),
+        b"\x16\n\x03\n".to_vec(),
+        b"\r\n\r\n\0\r\nQUIT\nquery a\n".to_vec(),
+        b"\n\r\n\0\r\nquery a\n".to_vec(),
+        b"\r\n\r\n\r\n\0\r\nquery a\n".to_vec(),
+        b"GET / HTTP/1.1\r\nquery a\n".to_vec(),
+        b"GET / HTTP/1.1".to_vec(),
+        b"query a\r\r\n\r".to_vec(),
+        long(1024, "\r\nquery a"),
+        long(1024, "\rx\nquery a"),
+        long(1025, "\nquery a"),
+        long(1025, "\r\n"),
+        frame(br#"{"action": "query", "type": "a"}"#),
+        frame(b"{}"),
+        b"\x00\x00rest".to_vec(),
+        b"\x07".to_vec(),
+        b"\x08\x00\n".to_vec(),
+    ];
+    for input in inputs {
+        let whole = decode(&[&input]);
+        for cut in 0..=input.len() {
+            let (a, b) = input.split_at(cut);
+            assert_eq!(decode(&[a, b]), whole, "{:?} cut at {cut}", String::from_utf8_lossy(&input));
+        }
+    }
+}
+
+#[test]
+fn row_09_a_line_of_nothing_but_words_or_blanks_takes_linear_time() {
+    let budget = 200 * LINE_LEN_MAX;
+    for line in [" ".repeat(LINE_LEN_MAX), "x ".repeat(LINE_LEN_MAX / 2), "\t".repeat(LINE_LEN_MAX)] {
+        let input = format!("{line}\n").repeat(budget / LINE_LEN_MAX);
+        let once = Instant::now();
+        decode(&[input.as_bytes()]);
+        let once = once.elapsed();
+        // Ten times the input may not take a hundred times as long; noise is far below that.
+        let many = Instant::now();
+        for _ in 0..10 {
+            decode(&[input.as_bytes()]);
+        }
+        assert!(many.elapsed() < 40 * once.max(std::time::Duration::from_millis(1)));
+    }
+}
+
+#[test]
+fn row_14_a_content_nested_as_deep_as_it_fits_is_refused_without_growth_of_the_stack() {
+    let deep = [
+        "[".repeat(4096),
+        format!("{{\"a\":{}", "[".repeat(4091)),
+        format!("{}1{}", "{\"a\":".repeat(600), "}".repeat(600)),
+    ];
+    let small_stack = std::thread::Builder::new().stack_size(256 * 1024).spawn(move || {
+        for content in deep {
+            let seen = decode(&[&frame(content.as_bytes())]);
+            assert_eq!(seen, ["Refused(Frame(\"the content is not a JSON object\"))"]);
+        }
+        // What is nested deeper does not fit, and is refused by its length.
+        let seen = decode(&[&frame(&vec![b'['; 100_000])]);
+        assert_eq!(seen, ["Refused(Frame(\"the content is longer than 4096 bytes\"))"]);
+    });
+    small_stack.expect("a thread").join().expect("no overflow");
+}
+
+#[test]
+fn no_reason_needs_escaping_in_json_and_each_is_one_line() {
+    let refusals = [
+        Refusal::LineTooLong,
+        Refusal::LineUtf8,
+        Refusal::LineControl,
+        Refusal::UnknownCommand,
+        Refusal::TypeEmpty,
+        Refusal::TypeTooLong,
+        Refusal::TypeCharacter,
+        Refusal::IpText,
+        Refusal::IpZone,
+        Refusal::IpUnspecified,
+        Refusal::IpMulticast,
+        Refusal::IpBroadcast,
+        Refusal::Port,
+        Refusal::RegistryFull,
+        Refusal::TooManyConnections,
+        Refusal::Http,
+        Refusal::Tls,
+        Refusal::Proxy,
+        Refusal::AuthenticationFailed,
+        Refusal::AuthenticationRequired,
+    ];
+    let mut codec = Codec::default();
+    codec.decode(b"\x00");
+    for refusal in refusals {
+        let reason = refusal.reason();
+        assert_eq!(serde_json::to_string(reason).expect("a string"), format!("\"{reason}\""));
+        let mut output = Output::default();
+        codec.encode(&Reply::Refused(refusal), &mut output);
+        let bytes = output.front();
+        let header_len = usize::from(u16::from_be_bytes([bytes[0], bytes[1]]));
+        let header: serde_json::Value = serde_json::from_slice(&bytes[2..2 + header_len]).expect("JSON");
+        assert_eq!(header["error"], reason);
+    }
+}

@@ -178,7 +178,7 @@ fn split<'a>(input: &'a [u8], cuts: &[proptest::sample::Index]) -> Vec<&'a [u8]>
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3_000))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(3_000) })]
 
     #[test]
     fn row_47_any_split_of_the_input_decodes_to_the_same(
@@ -193,10 +193,8 @@ proptest! {
 
     #[test]
     fn row_07_08_09_10_lines_decode_as_the_contract_words_it(input in text_input()) {
-        // Openings of other protocols have tests of their own.
-        let foreign = input.starts_with(b"\x16\x03") || input.windows(5).any(|word| word == b"HTTP/" || word == b"PROXY")
-            || input.windows(3).any(|word| word == b"\0\r\n") || input.first().is_some_and(|&byte| byte < 8);
-        prop_assume!(!foreign);
+        // Openings of other protocols have tests of their own; behind a first line they are lines.
+        let input = [b"query a\n", &input[..]].concat();
         prop_assert_eq!(decode(&[&input]), naive(&input));
     }
 }

@@ -12,7 +12,7 @@ mod load;
 mod servers;
 mod table;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use load::{Load, Sample};
 use servers::{Kind, Server};
@@ -44,6 +44,7 @@ fn main() {
     let time = Duration::from_millis(number("COMPARE_MS", 400));
     servers::pin_to_second_core(std::process::id());
 
+    start_and_rest();
     steady(rounds, time);
     connection_per_request(rounds, time);
     a_million(rounds, time);
@@ -51,6 +52,28 @@ fn main() {
 
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+}
+
+/// How soon it listens, and what it takes while nobody asks for anything.
+fn start_and_rest() {
+    let program = std::fs::metadata(env!("CARGO_BIN_EXE_discovery")).expect("the binary is built");
+    let mut starts = Vec::new();
+    let mut resident = 0;
+    for _ in 0..20 {
+        let begun = Instant::now();
+        let server = Server::announced(Kind::Discovery).expect("the service starts");
+        starts.push(begun.elapsed().as_secs_f64() * 1e3);
+        resident = server.resident();
+    }
+    starts.sort_by(f64::total_cmp);
+    let server = Server::announced(Kind::Discovery).expect("the service starts");
+    let before = server.wake_ups();
+    std::thread::sleep(Duration::from_secs(3));
+    println!("Start and rest\n");
+    println!("binary: {:.0} KiB (with the symbols that benches need)", program.len() as f64 / 1024.0);
+    println!("start to listening: median {:.2} ms, worst {:.2} ms", starts[starts.len() / 2], starts[starts.len() - 1]);
+    println!("resident when idle: {:.2} MiB", resident as f64 / (1024.0 * 1024.0));
+    println!("wake-ups in 3 s of rest: {}\n", server.wake_ups() - before);
 }
 
 /// Requests on connections that stay.

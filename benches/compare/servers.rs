@@ -53,6 +53,14 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server with `keys` registrations; `None` when it is not installed.
     pub(crate) fn start(kind: Kind, keys: usize) -> Option<Server> {
+        let mut server = Self::announced(kind)?;
+        server.wait_until_it_accepts();
+        server.fill(keys);
+        Some(server)
+    }
+
+    /// Starts a server and returns once it has said where it listens, if it says so.
+    pub(crate) fn announced(kind: Kind) -> Option<Server> {
         let (child, address) = match kind {
             Kind::Discovery => {
                 let mut command = pinned(env!("CARGO_BIN_EXE_discovery"));
@@ -68,10 +76,14 @@ impl Server {
             }
             Kind::Redis => redis()?,
         };
-        let mut server = Server { kind, address, child, keys: Vec::new() };
-        server.wait_until_it_accepts();
-        server.fill(keys);
-        Some(server)
+        Some(Server { kind, address, child, keys: Vec::new() })
+    }
+
+    /// How often it has waited for something since its start.
+    pub(crate) fn wake_ups(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let line = status.lines().find(|line| line.starts_with("voluntary_ctxt_switches"));
+        line.and_then(|line| line.split_ascii_whitespace().nth(1)?.parse().ok()).unwrap_or(0)
     }
 
     pub(crate) fn requests(&self, ask: Ask) -> Requests {

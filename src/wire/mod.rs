@@ -1,7 +1,7 @@
 //! The two formats on the wire, told apart by a connection's first byte.
 //!
-//! Each format is decoded and encoded in one file: [`line`] for people and simple clients,
-//! [`frame`] for the length-prefixed JSON of the Python clients. This room sees bytes and
+//! Each format is decoded and encoded in one file: [`mod@line`] for people and simple clients,
+//! [`mod@frame`] for the length-prefixed JSON of the Python clients. This room sees bytes and
 //! [`crate::message`]; it never sees a socket or the registry.
 
 pub mod frame;

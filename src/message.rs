@@ -164,8 +164,8 @@ pub fn parse_uuid(text: &str) -> Option<Uuid> {
 /// It is built once for a state of the type and shared by all who wait for it.
 #[derive(Debug)]
 pub struct Services {
-    array: Rc<[u8]>,
-    json_string: OnceCell<Rc<[u8]>>,
+    array: Rc<Vec<u8>>,
+    json_string: OnceCell<Rc<Vec<u8>>>,
 }
 
 impl Services {
@@ -182,18 +182,19 @@ impl Services {
             let _ = write!(array, r#"{{"ip":"{ip}","port":{port}}}"#);
         }
         array.push(b']');
-        Services { array: array.into(), json_string: OnceCell::new() }
+        array.shrink_to_fit();
+        Services { array: Rc::new(array), json_string: OnceCell::new() }
     }
 
     /// The array as it stands in a text answer, without a line end.
     #[must_use]
-    pub fn array(&self) -> &Rc<[u8]> {
+    pub fn array(&self) -> &Rc<Vec<u8>> {
         &self.array
     }
 
     /// A JSON string whose value is the array: what frame clients decode twice.
     /// Made on first use.
-    pub fn json_string(&self) -> &Rc<[u8]> {
+    pub fn json_string(&self) -> &Rc<Vec<u8>> {
         self.json_string.get_or_init(|| {
             // The array holds addresses, digits and punctuation: only quotes need escaping.
             let quotes = memchr::memchr_iter(b'"', &self.array).count();
@@ -206,7 +207,7 @@ impl Services {
                 string.push(byte);
             }
             string.push(b'"');
-            string.into()
+            Rc::new(string)
         })
     }
 }

@@ -21,7 +21,7 @@ pub struct Output {
 #[derive(Debug)]
 struct Shared {
     at: usize,
-    answer: Rc<[u8]>,
+    answer: Rc<Vec<u8>>,
     sent: usize,
 }
 
@@ -32,7 +32,7 @@ impl Output {
     }
 
     /// Appends an answer that other connections may wait for too.
-    pub fn push_shared(&mut self, answer: &Rc<[u8]>) {
+    pub fn push_shared(&mut self, answer: &Rc<Vec<u8>>) {
         if answer.len() <= ANSWER_COPY_LEN_MAX {
             self.push(answer);
         } else {
@@ -68,7 +68,7 @@ impl Output {
     }
 
     /// The answers that wait here and may wait elsewhere too.
-    pub fn shared(&self) -> impl Iterator<Item = &Rc<[u8]>> {
+    pub fn shared(&self) -> impl Iterator<Item = &Rc<Vec<u8>>> {
         self.shared.iter().map(|shared| &shared.answer)
     }
 

@@ -14,7 +14,7 @@ pub(super) struct Waiting {
     len: usize,
     /// How many connections wait for each shared answer, by its address in memory: it stays where
     /// it is as long as one of them holds it.
-    shares: HashMap<*const u8, usize>,
+    shares: HashMap<*const Vec<u8>, usize>,
     /// The connections that owe answers, the one that has owed longest first.
     debtors: BTreeSet<(Moment, usize)>,
 }
@@ -26,7 +26,7 @@ impl Waiting {
         self.debtors.insert((since, key));
         self.len += conn.output().own_capacity();
         for answer in conn.output().shared() {
-            let holders = self.shares.entry(Rc::as_ptr(answer).cast()).or_insert(0);
+            let holders = self.shares.entry(Rc::as_ptr(answer)).or_insert(0);
             *holders += 1;
             if *holders == 1 {
                 self.len += answer.len();
@@ -41,7 +41,7 @@ impl Waiting {
         self.debtors.remove(&(since, key));
         self.len -= conn.output().own_capacity();
         for answer in conn.output().shared() {
-            let address = Rc::as_ptr(answer).cast();
+            let address = Rc::as_ptr(answer);
             let holders = self.shares.get_mut(&address).expect("what is removed was added");
             *holders -= 1;
             if *holders == 0 {

@@ -9,6 +9,7 @@
 //! ```
 
 mod client;
+mod faults;
 mod model;
 mod net;
 mod rng;
@@ -29,7 +30,7 @@ fn from_env(name: &str) -> Option<u64> {
 }
 
 #[test]
-fn every_promise_holds_for_every_seed() {
+fn row_50_every_promise_holds_for_every_seed() {
     let seeds = match from_env("SIMULATION_SEED") {
         Some(seed) => seed..seed + 1,
         None => 0..from_env("SIMULATION_SEEDS").unwrap_or(SEEDS),

@@ -64,6 +64,10 @@ pub struct FakeNetwork {
     accept_edge: bool,
     /// Accepting fails for so many calls: the process is out of descriptors.
     pub descriptors_out: u64,
+    /// What the next calls to accept fail with.
+    pub accept_errors: VecDeque<io::ErrorKind>,
+    /// Calls to accept.
+    pub accepts: u64,
     pub listening: bool,
     pub owners: Owners,
     /// Calls and deliveries, for the speed of the simulation.
@@ -79,6 +83,8 @@ impl FakeNetwork {
             backlog: VecDeque::new(),
             accept_edge: false,
             descriptors_out: 0,
+            accept_errors: VecDeque::new(),
+            accepts: 0,
             listening: true,
             owners,
             events: 0,
@@ -206,7 +212,11 @@ impl Network for FakeNetwork {
 
     fn accept(&mut self, (): &mut ()) -> io::Result<(usize, IpAddr)> {
         self.events += 1;
+        self.accepts += 1;
         assert!(self.listening, "accepted after the listener was closed");
+        if let Some(kind) = self.accept_errors.pop_front() {
+            return Err(kind.into());
+        }
         if self.backlog.is_empty() {
             return Err(io::ErrorKind::WouldBlock.into());
         }

@@ -1,0 +1,400 @@
+//! Faults that need a network or a clock to be exact: one scenario each, without chance.
+
+use std::hash::RandomState;
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use discovery_service::engine::{Engine, Event, Settings};
+use discovery_service::limits::{COMMAND_MS_MAX, OUTPUT_STALL_MS_MAX, TURN_SWEEP_MAX};
+use discovery_service::registry::Registry;
+use discovery_service::service::Service;
+use uuid::{Builder, Uuid};
+
+use crate::net::{FakeNetwork, Faults, Owners};
+use crate::rng::Rng;
+
+const TTL_MS: u64 = 30_000;
+const TICK_MS: u64 = 1_000;
+
+/// A service on a network that does what it is told.
+struct Rig {
+    net: FakeNetwork,
+    engine: Engine<FakeNetwork, Service>,
+    now_ms: u64,
+    wait: Option<Duration>,
+}
+
+impl Rig {
+    fn new() -> Self {
+        Self::with(Settings { connections_max: 100, idle_ms_max: Some(300_000), tick: Duration::from_millis(TICK_MS) })
+    }
+
+    fn with(settings: Settings) -> Self {
+        let mut last = 0;
+        let uuids = Box::new(move || {
+            last += 1;
+            uuid(last)
+        });
+        let service = Service::new(Registry::new(200_000, RandomState::new()), uuids, Duration::from_millis(TTL_MS));
+        let net = FakeNetwork::new(Rng::new(1), Faults::default(), Owners::default());
+        let engine = Engine::new(settings, service, vec![()], Duration::ZERO);
+        let mut rig = Rig { net, engine, now_ms: 0, wait: None };
+        rig.turn();
+        rig
+    }
+
+    /// One turn at the present time, with the events that the network has.
+    fn turn(&mut self) {
+        let events = self.net.events();
+        self.turn_with(events);
+    }
+
+    fn turn_with(&mut self, events: Vec<Event>) {
+        let now = Duration::from_millis(self.now_ms);
+        self.wait = self.engine.turn(&mut self.net, events, false, now);
+        self.engine.check_invariants();
+    }
+
+    /// Turns until nothing is left to do at the present time.
+    fn settle(&mut self) {
+        loop {
+            self.turn();
+            if self.wait != Some(Duration::ZERO) && self.net.is_quiet() {
+                return;
+            }
+            for client in 0..self.net.pipes.len() {
+                self.net.take(client, usize::MAX);
+            }
+        }
+    }
+
+    /// Lets time pass as the loop would: it wakes when it asked to.
+    fn pass(&mut self, ms: u64) {
+        let end = self.now_ms + ms;
+        while let Some(wait) = self.wait {
+            let next = self.now_ms + wait.as_millis() as u64;
+            if next > end || self.engine.is_stopped() {
+                break;
+            }
+            self.now_ms = next;
+            self.turn();
+        }
+        self.now_ms = end;
+        self.turn();
+    }
+
+    fn connect(&mut self) -> usize {
+        let client = self.net.connect();
+        self.settle();
+        client
+    }
+
+    fn send(&mut self, client: usize, bytes: &[u8]) {
+        self.net.send(client, bytes);
+        self.net.deliver(client, usize::MAX);
+    }
+
+    /// Sends a line, and returns all that the client has received since the last call.
+    fn ask(&mut self, client: usize, line: &str) -> String {
+        self.send(client, format!("{line}\n").as_bytes());
+        self.settle();
+        self.received(client)
+    }
+
+    fn received(&mut self, client: usize) -> String {
+        self.net.take(client, usize::MAX);
+        String::from_utf8(std::mem::take(&mut self.net.pipes[client].received)).expect("text")
+    }
+
+    fn is_closed(&self, client: usize) -> bool {
+        self.net.pipes[client].closed
+    }
+}
+
+fn uuid(n: u64) -> Uuid {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&n.to_be_bytes());
+    Builder::from_random_bytes(bytes).into_uuid()
+}
+
+#[test]
+fn row_02_a_half_open_peer_is_closed_after_the_idle_time_from_its_last_completed_command() {
+    let mut rig =
+        Rig::with(Settings { connections_max: 100, idle_ms_max: Some(60_000), tick: Duration::from_millis(TICK_MS) });
+    let client = rig.connect();
+    rig.pass(50_000);
+    assert_eq!(rig.ask(client, "query hive"), "[]\n");
+    rig.pass(59_000);
+    // A byte that completes nothing, and an empty line, are no sign of life.
+    rig.send(client, b"\n");
+    rig.turn();
+    rig.pass(999);
+    assert!(!rig.is_closed(client));
+    rig.pass(1);
+    assert!(rig.is_closed(client));
+    assert_eq!(rig.engine.connections(), 0);
+    assert_eq!(rig.wait, None, "nothing is left to wake for");
+}
+
+#[test]
+fn row_01_a_command_has_10_s_from_its_first_byte() {
+    let mut rig = Rig::new();
+    let client = rig.connect();
+    rig.pass(100_000);
+    rig.send(client, b"query");
+    rig.turn();
+    rig.pass(COMMAND_MS_MAX - 1);
+    rig.send(client, b" hi");
+    rig.turn();
+    assert!(!rig.is_closed(client));
+    rig.pass(1);
+    assert!(rig.is_closed(client), "further bytes give no further time");
+
+    let client = rig.connect();
+    rig.send(client, b"query hive\nquery");
+    rig.settle();
+    rig.pass(COMMAND_MS_MAX - 1);
+    rig.send(client, b" hive\nq");
+    rig.settle();
+    rig.pass(COMMAND_MS_MAX - 1);
+    assert!(!rig.is_closed(client), "each command has its own 10 s");
+    assert_eq!(rig.received(client), "[]\n[]\n");
+}
+
+#[test]
+fn row_03_answers_that_make_no_progress_for_10_s_end_the_connection_and_slow_progress_does_not() {
+    let mut rig = Rig::new();
+    let client = rig.connect();
+    rig.send(client, &b"query hive\n".repeat(20_000));
+    for _ in 0..200 {
+        rig.turn();
+    }
+    assert!(rig.engine.waiting_len() <= 64 * 1024, "further commands wait unread");
+    for _ in 0..5 {
+        rig.pass(OUTPUT_STALL_MS_MAX - 1);
+        rig.net.take(client, 1);
+        rig.turn();
+        assert!(!rig.is_closed(client));
+    }
+    rig.pass(OUTPUT_STALL_MS_MAX);
+    assert!(rig.is_closed(client));
+    assert_eq!(rig.engine.waiting_len(), 0);
+}
+
+#[test]
+fn row_17_one_turn_runs_a_bounded_part_of_a_flood_and_everybody_else_is_served_in_it() {
+    let mut rig = Rig::new();
+    let (flood, other) = (rig.connect(), rig.connect());
+    rig.send(flood, &b"heartbeat x\n".repeat(100_000));
+    rig.send(other, b"query hive\n");
+    rig.turn();
+    assert_eq!(rig.received(other), "[]\n", "in the very turn in which the flood arrived");
+    assert_eq!(rig.wait, Some(Duration::ZERO), "and the flood is not forgotten");
+    let mut answers = String::new();
+    while rig.wait == Some(Duration::ZERO) || !rig.net.is_quiet() {
+        rig.turn();
+        answers += &rig.received(flood);
+    }
+    assert_eq!(answers, "NOT FOUND\n".repeat(100_000));
+}
+
+#[test]
+fn row_22_and_23_no_accept_error_ends_or_stalls_the_service() {
+    for kind in [
+        ErrorKind::ConnectionAborted,
+        ErrorKind::PermissionDenied,
+        ErrorKind::NetworkDown,
+        ErrorKind::Other,
+        ErrorKind::OutOfMemory,
+        ErrorKind::Interrupted,
+    ] {
+        let mut rig = Rig::new();
+        let old = rig.connect();
+        // One failure costs nothing but itself.
+        rig.net.accept_errors = [kind; 3].into();
+        let client = rig.connect();
+        assert_eq!(rig.ask(client, "query hive"), "[]\n", "{kind:?}");
+        // Failures that go on are not tried without a pause, and end without an event.
+        rig.net.accept_errors = std::iter::repeat_n(kind, 1_000).collect();
+        let late = rig.net.connect();
+        let before = rig.net.accepts;
+        rig.turn();
+        assert!(rig.net.accepts - before < 10, "{kind:?}: it spins");
+        rig.send(old, b"query hive\n");
+        rig.turn();
+        assert_eq!(rig.received(old), "[]\n", "{kind:?}: others are served");
+        let wait = rig.wait.expect("a timer is set");
+        assert!((Duration::from_millis(1)..=Duration::from_millis(100)).contains(&wait), "{kind:?}: {wait:?}");
+        rig.net.accept_errors.clear();
+        rig.send(late, b"query hive\n");
+        rig.pass(100);
+        assert_eq!(rig.received(late), "[]\n", "{kind:?}");
+    }
+}
+
+#[test]
+fn row_25_a_place_that_comes_free_can_be_used_in_the_next_turn() {
+    let mut rig = Rig::with(Settings { connections_max: 1, idle_ms_max: None, tick: Duration::from_millis(TICK_MS) });
+    let first = rig.connect();
+    let refused = rig.connect();
+    assert_eq!(rig.received(refused), "ERROR too many connections\n");
+    assert!(rig.net.pipes[refused].shut);
+    rig.net.pipes[first].client_ended = true;
+    rig.net.deliver(first, 0);
+    rig.settle();
+    assert!(rig.is_closed(first));
+    let next = rig.connect();
+    assert_eq!(rig.ask(next, "query hive"), "[]\n");
+    rig.pass(5_000);
+    assert!(rig.is_closed(refused), "a refused connection lingers for a bounded time");
+}
+
+#[test]
+fn row_26_an_event_of_a_closed_connection_does_not_touch_the_one_that_got_its_token() {
+    let mut rig = Rig::new();
+    let old = rig.connect();
+    let key = rig.net.pipes[old].key.expect("it was accepted");
+    rig.net.reset(old);
+    let new = rig.net.connect();
+    // The reset, the new connection and a stale event of the old one come in one batch.
+    let stale = Event::Connection { key, readable: true, writable: true, ended: true };
+    let mut events = rig.net.events();
+    events.extend([stale, stale]);
+    rig.turn_with(events);
+    assert!(rig.is_closed(old));
+    rig.settle();
+    let third = rig.connect();
+    assert_eq!(rig.net.pipes[third].key, Some(key), "now the token is used again");
+    rig.turn_with(vec![stale]);
+    for client in [new, third] {
+        assert_eq!(rig.ask(client, "query hive"), "[]\n", "the stale event is ignored");
+    }
+}
+
+#[test]
+fn row_27_false_and_doubled_events_change_nothing() {
+    let mut rig = Rig::new();
+    let client = rig.connect();
+    let key = rig.net.pipes[client].key.expect("it was accepted");
+    rig.send(client, b"register hive 10.0.0.1 1\nquery");
+    let event = Event::Connection { key, readable: true, writable: true, ended: false };
+    let nowhere = Event::Connection { key: 77, readable: true, writable: true, ended: true };
+    for _ in 0..10 {
+        rig.turn_with(vec![event, event, nowhere, Event::Accept(0), Event::Accept(9)]);
+    }
+    assert_eq!(rig.received(client), format!("{}\n", uuid(1)));
+    assert_eq!(rig.ask(client, " hive"), "[{\"ip\":\"10.0.0.1\",\"port\":1}]\n");
+}
+
+#[test]
+fn row_31_late_missing_and_doubled_ticks_change_no_answer() {
+    // The same life with a turn every millisecond, every second, and only when somebody asks.
+    let life = |turn_every_ms: u64| {
+        let mut rig = Rig::new();
+        let client = rig.connect();
+        let mut answers = rig.ask(client, "register hive 10.0.0.1 1");
+        let first = uuid(1);
+        for (pass, question) in [
+            (20_000, format!("heartbeat {first}")),
+            (1_000, "register hive 10.0.0.1 2".to_owned()),
+            (28_999, "query hive".to_owned()),
+            (1, "query hive".to_owned()),
+            (999, "query hive".to_owned()),
+            (1, "query hive".to_owned()),
+            (0, format!("heartbeat {first}")),
+        ] {
+            let end = rig.now_ms + pass;
+            while rig.now_ms + turn_every_ms <= end {
+                rig.now_ms += turn_every_ms;
+                rig.turn();
+            }
+            rig.now_ms = end;
+            answers += &rig.ask(client, &question);
+        }
+        answers
+    };
+    let answers = life(1_000);
+    assert!(answers.ends_with("[]\nNOT FOUND\n"), "{answers}");
+    assert_eq!(life(1), answers);
+    assert_eq!(life(1_999), answers);
+}
+
+#[test]
+fn row_32_a_hundred_thousand_that_expire_together_go_in_slices_while_others_are_served() {
+    const COUNT: usize = 100_000;
+    let mut rig = Rig::new();
+    let client = rig.connect();
+    for _ in 0..COUNT / 1_000 {
+        rig.send(client, &b"register hive 10.0.0.1 80\n".repeat(1_000));
+        rig.settle();
+        rig.received(client);
+    }
+    rig.pass(TTL_MS / 2);
+    let alive = rig.ask(client, "register other 10.0.0.2 81");
+    let other = rig.connect();
+    rig.pass(TTL_MS / 2 - 1);
+    rig.now_ms += 1;
+    let registrations = |rig: &Rig| rig.engine.handler().registry().len();
+    let mut slices = 0;
+    rig.send(client, b"query hive\n");
+    rig.send(other, format!("heartbeat {alive}").as_bytes());
+    rig.turn();
+    assert_eq!(rig.received(other), "OK\n", "others are served in the first turn");
+    assert_eq!(rig.received(client), "", "the query waits for the truth");
+    while registrations(&rig) > 1 {
+        let before = registrations(&rig);
+        rig.turn();
+        assert!(before - registrations(&rig) <= TURN_SWEEP_MAX, "a turn is bounded");
+        slices += 1;
+        assert!(slices < 1_000);
+    }
+    rig.settle();
+    assert_eq!(rig.received(client), "[]\n");
+    assert!(slices >= COUNT / TURN_SWEEP_MAX / 2, "{slices} slices");
+}
+
+#[test]
+fn row_33_and_34_time_decides_and_not_the_order_of_events() {
+    for (age, answer) in [(TTL_MS - 1, "OK\n"), (TTL_MS, "NOT FOUND\n"), (TTL_MS + 1, "NOT FOUND\n")] {
+        for client_first in [true, false] {
+            let mut rig = Rig::new();
+            let (owner, asker) = (rig.connect(), rig.connect());
+            rig.ask(owner, "register hive 10.0.0.1 1");
+            // The heartbeat and a query of another client arrive in the turn in which it expires.
+            let line = format!("heartbeat {}\n", uuid(1));
+            rig.pass(age - 1);
+            rig.now_ms += 1;
+            rig.send(owner, line.as_bytes());
+            rig.send(asker, b"query hive\n");
+            let mut events = rig.net.events();
+            events.sort_by_key(|event| match event {
+                Event::Connection { key, .. } => (*key == 0) != client_first,
+                Event::Accept(_) => true,
+            });
+            rig.turn_with(events);
+            rig.settle();
+            assert_eq!(rig.received(owner), answer, "age {age}");
+            let live = rig.received(asker) != "[]\n";
+            assert_eq!(live, answer == "OK\n", "age {age}");
+        }
+    }
+}
+
+#[test]
+fn row_39_a_stopped_service_answers_what_has_arrived_and_ends_by_its_deadline() {
+    let mut rig = Rig::new();
+    let (polite, deaf) = (rig.connect(), rig.connect());
+    rig.send(deaf, &b"query hive\n".repeat(50_000));
+    rig.turn();
+    rig.send(polite, &b"heartbeat x\n".repeat(1_000));
+    rig.engine.stop(&mut rig.net);
+    let mut answers = String::new();
+    for _ in 0..50 {
+        rig.turn();
+        answers += &rig.received(polite);
+    }
+    assert_eq!(answers, "NOT FOUND\n".repeat(1_000));
+    assert!(rig.net.pipes[polite].shut && !rig.engine.is_stopped());
+    rig.pass(2_000);
+    assert!(rig.engine.is_stopped(), "who does not read is not waited for longer");
+}

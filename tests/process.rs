@@ -136,6 +136,38 @@ fn options_come_from_the_environment_and_arguments_beat_it() {
 }
 
 #[test]
+fn an_empty_variable_counts_as_unset() {
+    let mut emptied = command();
+    emptied.args(["--listen", "127.0.0.1:0"]);
+    for name in [
+        "DISCOVERY_LISTEN",
+        "DISCOVERY_TTL",
+        "DISCOVERY_TICK",
+        "DISCOVERY_MAX_SERVICES",
+        "DISCOVERY_MAX_CONNECTIONS",
+        "DISCOVERY_IDLE_TIMEOUT",
+        "DISCOVERY_TOKEN_FILE",
+        "DISCOVERY_INSECURE",
+    ] {
+        emptied.env(name, "");
+    }
+    assert_eq!(Service::spawn(emptied).connect().ask("query hive"), "[]");
+}
+
+#[test]
+fn only_a_clear_yes_in_the_environment_opens_a_public_address() {
+    for yes in ["1", "true", "YES", "on"] {
+        let mut open = command();
+        open.env("DISCOVERY_INSECURE", yes).args(["--listen", "0.0.0.0:0"]);
+        Service::spawn(open);
+    }
+    for other in ["0", "false", "No", "off", "", "maybe", "2", "ture"] {
+        let refused = command().env("DISCOVERY_INSECURE", other).args(["--listen", "192.0.2.1:7000"]).output();
+        assert_eq!(refused.expect("it runs").status.code(), Some(2), "{other:?}");
+    }
+}
+
+#[test]
 fn sigint_and_sigterm_end_an_idle_service_at_once_with_0() {
     for name in ["INT", "TERM"] {
         let mut service = Service::start(&[]);

@@ -1,14 +1,15 @@
 //! The service's configuration: raw arguments and environment in, one validated [`Config`] out.
 //! Nobody validates later.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::FalseyValueParser;
+use clap::builder::{BoolishValueParser, Resettable};
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches, Parser};
 
 use crate::limits;
 
@@ -31,72 +32,94 @@ pub struct Config {
     pub token_file: Option<PathBuf>,
 }
 
-const EXAMPLES: &str = "\
-Try it from another terminal:
-  printf 'register hive 127.0.0.1 65433\\nquery hive\\n' | nc -N 127.0.0.1 65432
+const ABOUT: &str = "\
+A service registry over plain TCP: services register and send heartbeats, clients ask for a type.
+Runs in the foreground until SIGINT or SIGTERM; a service that falls silent is forgotten.";
 
-Every option can also be set in the environment, where the name is shown.
+const EXAMPLES: &str = "\
+Examples, from another terminal:
+  printf 'register hive 127.0.0.1 65433\\nquery hive\\n' | nc -N 127.0.0.1 65432
+  printf 'heartbeat 3999da30-2a11-463a-be8e-6b2beca7bfe6\\n' | nc -N 127.0.0.1 65432
+
+An option beats its environment variable; an empty variable counts as unset.
 Exit status: 0 stopped by a signal, 1 could not run, 2 wrong usage.";
 
-/// A service registry: it knows which services are alive, and where.
-///
-/// Services register over TCP, send heartbeats, are found by their type, and are forgotten when
-/// they fall silent. Runs in the foreground until SIGINT or SIGTERM.
+/// The raw arguments, as the user gave them.
 #[derive(Debug, Parser)]
-#[command(name = "discovery", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(name = "discovery", version, about = ABOUT, after_help = EXAMPLES, next_line_help = true)]
 struct Arguments {
-    /// Address to accept on, such as 127.0.0.1:65432 or [::1]:65432; may be given several times
-    /// (in the environment: with commas between); port 0 takes a free port
+    /// Address to accept on, IPv6 as [::1]:65432; port 0 takes a free one; may be given several times
+    /// (in the variable: with commas)
     #[arg(long, env = "DISCOVERY_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:65432")]
     #[arg(value_delimiter = ',', value_parser = parse_address)]
     listen: Vec<SocketAddr>,
 
     /// How long a registration lives without a heartbeat; 1 to 86400
     #[arg(long, env = "DISCOVERY_TTL", value_name = "SECONDS", default_value_t = limits::TTL_SECONDS_DEFAULT)]
-    #[arg(value_parser = in_range(limits::TTL_SECONDS))]
+    #[arg(value_parser = whole_number(limits::TTL_SECONDS))]
     ttl: u32,
 
     /// How often stale entries are swept; 10 to 60000
     #[arg(long, env = "DISCOVERY_TICK", value_name = "MILLISECONDS", default_value_t = limits::TICK_MS_DEFAULT)]
-    #[arg(value_parser = in_range(limits::TICK_MS))]
+    #[arg(value_parser = whole_number(limits::TICK_MS))]
     tick: u32,
 
-    /// Registrations held at once
+    /// Registrations held at once; 1 to 4294967294
     #[arg(long, env = "DISCOVERY_MAX_SERVICES", value_name = "N", default_value_t = limits::SERVICES_DEFAULT)]
-    #[arg(value_parser = in_range(limits::SERVICES))]
+    #[arg(value_parser = whole_number(limits::SERVICES))]
     max_services: u32,
 
     /// Connections held at once; 1 to 1000000
     #[arg(long, env = "DISCOVERY_MAX_CONNECTIONS", value_name = "N", default_value_t = limits::CONNECTIONS_DEFAULT)]
-    #[arg(value_parser = in_range(limits::CONNECTIONS))]
+    #[arg(value_parser = whole_number(limits::CONNECTIONS))]
     max_connections: u32,
 
-    /// Close a connection that completes no command for so long; 0 turns it off
+    /// Close a connection that completes no command for so long; up to 31536000, 0 turns it off
     #[arg(long, env = "DISCOVERY_IDLE_TIMEOUT", value_name = "SECONDS", default_value_t = limits::IDLE_SECONDS_DEFAULT)]
-    #[arg(value_parser = in_range(0..=limits::IDLE_SECONDS_MAX))]
+    #[arg(value_parser = whole_number(0..=limits::IDLE_SECONDS_MAX))]
     idle_timeout: u32,
 
-    /// Clients must present one of the tokens in this file, one a line
+    /// Clients must present one of the tokens in this file, one a line; default: none
     #[arg(long, env = "DISCOVERY_TOKEN_FILE", value_name = "PATH")]
     token_file: Option<PathBuf>,
 
-    /// Allow a non-loopback address without a token
-    #[arg(long, env = "DISCOVERY_INSECURE", value_parser = FalseyValueParser::new())]
+    /// Allow a non-loopback address without a token; as a variable: true or false; default: off
+    #[arg(long, env = "DISCOVERY_INSECURE", value_parser = BoolishValueParser::new())]
     insecure: bool,
 }
 
 impl Config {
-    /// Reads the arguments, the program's name first, and the environment; an argument beats the
-    /// environment.
+    /// Reads the arguments of this process and its environment; an argument beats the environment,
+    /// and an empty variable counts as unset.
     ///
     /// # Errors
     /// Wrong usage, or a request for `--help` or `--version`: `clap::Error::exit` says it and ends
     /// the process with the right status.
+    pub fn from_process() -> Result<Config, clap::Error> {
+        let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+        Self::parse(std::env::args_os(), is_empty)
+    }
+
+    /// Reads arguments, the program's name first, and nothing else.
+    ///
+    /// # Errors
+    /// As [`from_process`](Self::from_process).
     pub fn from_args<T>(args: impl IntoIterator<Item = T>) -> Result<Config, clap::Error>
     where
         T: Into<OsString> + Clone,
     {
-        let arguments = Arguments::try_parse_from(args)?;
+        Self::parse(args, |_| true)
+    }
+
+    /// `ignores` says which variables of the environment are not looked at.
+    fn parse<T>(args: impl IntoIterator<Item = T>, ignores: impl Fn(&OsStr) -> bool) -> Result<Config, clap::Error>
+    where
+        T: Into<OsString> + Clone,
+    {
+        let mut command = Arguments::command()
+            .mut_args(|arg| if arg.get_env().is_some_and(&ignores) { arg.env(Resettable::Reset) } else { arg });
+        let matches = command.try_get_matches_from_mut(args)?;
+        let arguments = Arguments::from_arg_matches(&matches)?;
         let guarded = arguments.insecure || arguments.token_file.is_some();
         // A socket address of IPv4 mapped into IPv6 is as public as the IPv4 address in it.
         let public = arguments.listen.iter().find(|address| !address.ip().to_canonical().is_loopback());
@@ -105,7 +128,7 @@ impl Config {
                 "{address} is not a loopback address: whoever can reach it could change the registry.\n\
                  Give --token-file <PATH> to ask clients for a token, or --insecure to allow everybody"
             );
-            return Err(Arguments::command().error(ErrorKind::MissingRequiredArgument, message));
+            return Err(command.error(ErrorKind::MissingRequiredArgument, message));
         }
         Ok(Config {
             listen: arguments.listen,
@@ -123,9 +146,12 @@ fn parse_address(text: &str) -> Result<SocketAddr, String> {
     text.trim().parse().map_err(|_| "an address is an IP and a port: 127.0.0.1:65432 or [::1]:65432".to_owned())
 }
 
-/// A parser of numbers in `range`.
-fn in_range(range: std::ops::RangeInclusive<u32>) -> clap::builder::RangedI64ValueParser<u32> {
-    clap::value_parser!(u32).range(i64::from(*range.start())..=i64::from(*range.end()))
+/// A parser of whole numbers in `range`, whose refusal says what is taken.
+fn whole_number(range: RangeInclusive<u32>) -> impl Fn(&str) -> Result<u32, String> + Clone + Send + Sync + 'static {
+    move |text| match text.parse() {
+        Ok(number) if range.contains(&number) => Ok(number),
+        _ => Err(format!("not a whole number from {} to {}", range.start(), range.end())),
+    }
 }
 
 #[cfg(test)]
@@ -176,6 +202,29 @@ mod tests {
     }
 
     #[test]
+    fn the_help_names_every_range_that_is_enforced() {
+        let help = config(&["--help"]).unwrap_err();
+        for range in [limits::TTL_SECONDS, limits::TICK_MS, limits::SERVICES, limits::CONNECTIONS] {
+            let said = format!("{} to {}", range.start(), range.end());
+            assert!(help.contains(&said), "{said} is not in the help");
+        }
+        let said = format!("up to {}, 0 turns it off", limits::IDLE_SECONDS_MAX);
+        assert!(help.contains(&said), "{said} is not in the help");
+    }
+
+    #[test]
+    fn a_refused_value_is_answered_with_what_is_taken() {
+        for (args, taken) in [
+            (["--ttl", "soon"], "from 1 to 86400"),
+            (["--tick", "9"], "from 10 to 60000"),
+            (["--listen", "localhost:65432"], "127.0.0.1:65432 or [::1]:65432"),
+        ] {
+            let message = config(&args).unwrap_err();
+            assert!(message.contains(taken), "{message}");
+        }
+    }
+
+    #[test]
     fn values_at_the_ends_of_their_range_are_taken() {
         let good = [
             ["--ttl", "1"],
@@ -198,8 +247,10 @@ mod tests {
 
     #[test]
     fn several_addresses_are_taken_in_their_order() {
-        let listen = config(&["--listen", "127.0.0.1:1", "--listen", "[::1]:2"]).unwrap().listen;
-        assert_eq!(listen, ["127.0.0.1:1".parse().unwrap(), "[::1]:2".parse().unwrap()]);
+        for args in [&["--listen", "127.0.0.1:1", "--listen", "[::1]:2"][..], &["--listen", "127.0.0.1:1, [::1]:2"]] {
+            let listen = config(args).unwrap().listen;
+            assert_eq!(listen, ["127.0.0.1:1".parse().unwrap(), "[::1]:2".parse().unwrap()]);
+        }
     }
 
     #[test]

@@ -1,26 +1,79 @@
 //! Log lines on standard error: `2026-11-23T16:20:15.123Z WARN  message`.
 
-use std::io::Write;
+use std::fmt;
+use std::io::{self, Write};
 
 use chrono::{SecondsFormat, Utc};
-use env_logger::{Builder, Env};
+use env_logger::Builder;
+use log::{Record, warn};
 
-/// Starts logging, at the level of `RUST_LOG`; without it, `info`.
+const DEFAULT_FILTER: &str = "info";
+
+/// Starts logging as `RUST_LOG` says; where it is unset, empty or wrong, at the level `info`.
 pub(crate) fn init() {
-    Builder::from_env(Env::default().default_filter_or("info"))
-        .format(|line, record| {
-            let time = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
-            // One record is one line, and no byte of it moves a terminal's cursor.
-            let message = record.args().to_string();
-            write!(line, "{time} {:<5} ", record.level())?;
-            for c in message.chars() {
-                if c.is_control() {
-                    write!(line, "{}", c.escape_default())?;
-                } else {
-                    write!(line, "{c}")?;
-                }
+    let asked = std::env::var("RUST_LOG").unwrap_or_default();
+    // Checked before env_logger sees it, which would complain with `eprintln!`: that panics where
+    // standard error cannot be written.
+    let wrong = env_filter::Builder::new().try_parse(&asked).err();
+    let filter = if asked.trim().is_empty() || wrong.is_some() { DEFAULT_FILTER } else { &asked };
+    Builder::new().parse_filters(filter).format(write_line).init();
+    if let Some(error) = wrong {
+        warn!("RUST_LOG is ignored: {error}");
+    }
+}
+
+fn write_line(to: &mut impl Write, record: &Record<'_>) -> io::Result<()> {
+    let time = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
+    let mut line = format!("{time} {:<5} ", record.level());
+    // A String takes every write.
+    let _ = fmt::write(&mut OneLine(&mut line), *record.args());
+    line.push('\n');
+    to.write_all(line.as_bytes())
+}
+
+/// Escapes what would end the line or move a terminal's cursor: one record is one line, whatever a
+/// peer has sent.
+struct OneLine<'a>(&'a mut String);
+
+impl fmt::Write for OneLine<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for c in text.chars() {
+            if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
+                self.0.extend(c.escape_default());
+            } else {
+                self.0.push(c);
             }
-            writeln!(line)
-        })
-        .init();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use log::Level;
+
+    fn line(message: &str) -> String {
+        let mut line = Vec::new();
+        let record = |args| Record::builder().level(Level::Warn).args(args).build();
+        write_line(&mut line, &record(format_args!("{message}"))).unwrap();
+        String::from_utf8(line).unwrap()
+    }
+
+    #[test]
+    fn a_line_begins_with_the_time_in_utc_to_the_millisecond_and_the_level() {
+        let line = line("listening");
+        let (time, rest) = line.split_once(' ').unwrap();
+        assert_eq!(rest, "WARN  listening\n");
+        assert_eq!(time.len(), "2026-11-23T16:20:15.123Z".len(), "{time}");
+        let parsed = chrono::DateTime::parse_from_rfc3339(time).unwrap();
+        assert!(time.ends_with('Z') && (Utc::now() - parsed.to_utc()).num_minutes() == 0, "{time}");
+    }
+
+    #[test]
+    fn row_07_a_record_is_one_line_whatever_is_in_it() {
+        let line = line("a\nb\r\u{1b}[31m\0\u{7f}\u{85}\u{2028}é");
+        let (_, message) = line.split_once("WARN  ").unwrap();
+        assert_eq!(message, "a\\nb\\r\\u{1b}[31m\\u{0}\\u{7f}\\u{85}\\u{2028}é\n");
+    }
 }

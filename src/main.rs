@@ -12,7 +12,7 @@ use discovery_service::server;
 const FAILED: u8 = 1;
 
 fn main() -> ExitCode {
-    let config = match Config::from_args(std::env::args_os()) {
+    let config = match Config::from_process() {
         Ok(config) => config,
         Err(error) => error.exit(),
     };

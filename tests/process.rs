@@ -136,6 +136,38 @@ fn options_come_from_the_environment_and_arguments_beat_it() {
 }
 
 #[test]
+fn an_empty_variable_counts_as_unset() {
+    let mut emptied = command();
+    emptied.args(["--listen", "127.0.0.1:0"]);
+    for name in [
+        "DISCOVERY_LISTEN",
+        "DISCOVERY_TTL",
+        "DISCOVERY_TICK",
+        "DISCOVERY_MAX_SERVICES",
+        "DISCOVERY_MAX_CONNECTIONS",
+        "DISCOVERY_IDLE_TIMEOUT",
+        "DISCOVERY_TOKEN_FILE",
+        "DISCOVERY_INSECURE",
+    ] {
+        emptied.env(name, "");
+    }
+    assert_eq!(Service::spawn(emptied).connect().ask("query hive"), "[]");
+}
+
+#[test]
+fn only_a_clear_yes_in_the_environment_opens_a_public_address() {
+    for yes in ["1", "true", "YES", "on"] {
+        let mut open = command();
+        open.env("DISCOVERY_INSECURE", yes).args(["--listen", "0.0.0.0:0"]);
+        Service::spawn(open);
+    }
+    for other in ["0", "false", "No", "off", "", "maybe", "2", "ture"] {
+        let refused = command().env("DISCOVERY_INSECURE", other).args(["--listen", "192.0.2.1:7000"]).output();
+        assert_eq!(refused.expect("it runs").status.code(), Some(2), "{other:?}");
+    }
+}
+
+#[test]
 fn sigint_and_sigterm_end_an_idle_service_at_once_with_0() {
     for name in ["INT", "TERM"] {
         let mut service = Service::start(&[]);
@@ -247,6 +279,29 @@ fn row_07_and_44_the_log_shows_no_whole_uuid_and_no_control_character() {
 }
 
 #[test]
+fn row_40_a_wrong_rust_log_is_ignored_with_a_warning_even_where_none_can_be_written() {
+    let mut wrong = command();
+    wrong.args(["--listen", "127.0.0.1:0"]).env("RUST_LOG", "mio=loud");
+    let service = Service::spawn(wrong);
+    wait_until("it warns", || service.log().contains("WARN  RUST_LOG is ignored").then_some(()));
+
+    let full = std::fs::File::options().write(true).open("/dev/full").expect("a device that takes nothing");
+    let mut child = command()
+        .args(["--listen", "127.0.0.1:0"])
+        .env("RUST_LOG", "mio=loud")
+        .stdout(Stdio::piped())
+        .stderr(full)
+        .spawn()
+        .expect("it runs");
+    let mut line = String::new();
+    let mut stdout = std::io::BufReader::new(child.stdout.take().expect("it is piped"));
+    std::io::BufRead::read_line(&mut stdout, &mut line).expect("standard output is text");
+    assert!(line.starts_with("listening on "), "{line:?}");
+    common::signal(child.id(), "TERM");
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+}
+
+#[test]
 fn the_default_log_level_is_info_and_rust_log_changes_it() {
     let logged = |level: Option<&str>| {
         let mut command = command();
@@ -262,6 +317,8 @@ fn the_default_log_level_is_info_and_rust_log_changes_it() {
     };
     let info = logged(None);
     assert!(info.contains("INFO") && !info.contains("DEBUG"), "{info}");
+    let empty = logged(Some(""));
+    assert!(empty.contains("INFO") && !empty.contains("DEBUG"), "an empty variable counts as unset: {empty}");
     assert!(logged(Some("debug")).contains("DEBUG"));
     assert_eq!(logged(Some("off")), "");
 }

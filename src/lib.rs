@@ -23,6 +23,10 @@
 //! | [`registry`] | the registrations | bytes, clocks, randomness |
 //! | [`service`] | the verbs | bytes, sockets, clocks |
 //! | [`wire`] | text lines and JSON frames | sockets, the registry |
+//! | [`tokens`] | what clients must show | where it lies |
+//! | [`conn`] | one connection as a state machine | sockets, clocks |
+//! | [`engine`] | the turn: all connections, their budgets and timers | real sockets and clocks |
+//! | [`server`] | mio, the clock, signals, files | the formats |
 
 pub mod config;
 pub mod conn;

@@ -1,0 +1,85 @@
+//! Decoding as a connection does it, and as the contract words it.
+
+use discovery_service::limits::{FRAME_LEN_MAX, LINE_LEN_MAX};
+use discovery_service::message::{Refusal, Reply};
+use discovery_service::wire::{Codec, Decoded};
+
+/// What a connection makes of its input: each command or refusal, as text, in their order.
+pub fn decode(pieces: &[&[u8]]) -> Vec<String> {
+    let mut codec = Codec::default();
+    let mut input = Vec::new();
+    let mut seen = Vec::new();
+    for piece in pieces {
+        input.extend_from_slice(piece);
+        loop {
+            let step = codec.decode(&input);
+            let incomplete = step.decoded == Decoded::Incomplete;
+            let consumed = step.consumed;
+            if note(&mut seen, &codec, step.decoded) {
+                return seen;
+            }
+            input.drain(..consumed);
+            if incomplete {
+                break;
+            }
+        }
+        assert!(input.len() <= FRAME_LEN_MAX.max(LINE_LEN_MAX + 1), "{} bytes wait", input.len());
+    }
+    let last = codec.finish(&input);
+    note(&mut seen, &codec, last);
+    seen
+}
+
+/// Notes what was decoded, as a text that holds all of it; `true` when the connection is over.
+fn note(seen: &mut Vec<String>, codec: &Codec, decoded: Decoded<'_>) -> bool {
+    let text = format!("{decoded:?}");
+    let over = match decoded {
+        Decoded::Incomplete => return false,
+        Decoded::Command(_) => codec.ends_with(&Reply::Ok),
+        Decoded::Refused(refusal) => codec.ends_with(&Reply::Refused(refusal)),
+    };
+    seen.push(text);
+    over
+}
+
+/// A line as the contract words it, without any of the decoder's cleverness. Openings of other
+/// protocols are not in it.
+pub fn naive(input: &[u8]) -> Vec<String> {
+    let mut seen = Vec::new();
+    let mut lines: Vec<&[u8]> = input.split(|&byte| byte == b'\n').collect();
+    let unfinished = lines.pop().unwrap_or_default();
+    let whole = lines.into_iter().map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    for line in whole.chain([unfinished]) {
+        let refused = |refusal: Refusal| format!("{:?}", Decoded::Refused(refusal));
+        if line.len() > LINE_LEN_MAX {
+            seen.push(refused(Refusal::LineTooLong));
+            break;
+        }
+        let Ok(text) = std::str::from_utf8(line) else {
+            seen.push(refused(Refusal::LineUtf8));
+            continue;
+        };
+        if text.chars().any(|c| c != '\t' && c.is_control()) {
+            seen.push(refused(Refusal::LineControl));
+            continue;
+        }
+        let words: Vec<&str> = text.split([' ', '\t']).filter(|word| !word.is_empty()).collect();
+        match words[..] {
+            [] => {}
+            // What a well-formed line means is compared in the unit tests of the messages.
+            [verb, ..] if ["register", "heartbeat", "query", "auth"].iter().any(|v| v.eq_ignore_ascii_case(verb)) => {
+                seen.push(decode(&[line]).pop().expect("a command or a refusal"));
+            }
+            _ => seen.push(refused(Refusal::UnknownCommand)),
+        }
+    }
+    seen
+}
+
+pub fn frame(content: &[u8]) -> Vec<u8> {
+    let header = format!(
+        r#"{{"byteorder": "little", "content-type": "text/json", "content-encoding": "utf-8", "content-length": {}}}"#,
+        content.len()
+    );
+    [&(header.len() as u16).to_be_bytes()[..], header.as_bytes(), content].concat()
+}

@@ -81,7 +81,7 @@ fn row_16_the_first_byte_decides_the_format_for_good() {
 }
 
 #[test]
-fn every_malformed_frame_is_answered_with_its_reason_and_the_connection_ends() {
+fn row_11_12_13_15_every_malformed_frame_is_answered_with_its_reason_and_the_connection_ends() {
     let service = Service::start(&[]);
     let query = br#"{"action": "query", "type": "hive"}"#;
     let header = |edit: &dyn Fn(&mut serde_json::Map<String, serde_json::Value>)| {

@@ -139,6 +139,7 @@ fn row_47_inputs_that_are_easily_got_wrong_decode_the_same_at_every_cut() {
         b"query a\r\r\n\r".to_vec(),
         long(1024, "\r\nquery a"),
         long(1024, "\rx\nquery a"),
+        long(1024, "\r"),
         long(1025, "\nquery a"),
         long(1025, "\r\n"),
         frame(br#"{"action": "query", "type": "a"}"#),
@@ -154,6 +155,14 @@ fn row_47_inputs_that_are_easily_got_wrong_decode_the_same_at_every_cut() {
             assert_eq!(decode(&[a, b]), whole, "{:?} cut at {cut}", String::from_utf8_lossy(&input));
         }
     }
+}
+
+/// Found by the fuzz target `line_codec`.
+#[test]
+fn row_06_a_cr_behind_the_longest_line_is_data_when_the_input_ends() {
+    let line = [b"x".repeat(1024), b"\r".to_vec()].concat();
+    assert_eq!(decode(&[&line]), ["Refused(LineTooLong)"]);
+    assert_eq!(decode(&[&line, b"\n"]), ["Refused(UnknownCommand)"]);
 }
 
 #[test]

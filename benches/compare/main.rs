@@ -9,6 +9,7 @@
 
 mod floor;
 mod load;
+mod million;
 mod servers;
 mod table;
 
@@ -47,7 +48,7 @@ fn main() {
     start_and_rest();
     steady(rounds, time);
     connection_per_request(rounds, time);
-    a_million(rounds, time);
+    million::run(rounds, time);
 }
 
 fn number(name: &str, default: u64) -> u64 {
@@ -127,25 +128,4 @@ fn connection_per_request(rounds: u64, time: Duration) {
     table.row("frame query of 10", "discovery", &of_service);
     table.row("frame query of 10", "floor: accept, read, write, close", &of_floor);
     table.print();
-}
-
-/// One million registrations.
-fn a_million(rounds: u64, time: Duration) {
-    const MILLION: usize = 1_000_000;
-    println!("One million registrations");
-    for kind in [Kind::Discovery, Kind::Redis] {
-        let Some(empty) = Server::start(kind, 0) else { continue };
-        let idle = empty.resident();
-        drop(empty);
-        let Some(server) = Server::start(kind, MILLION) else { continue };
-        let each = (server.resident() - idle) as f64 / MILLION as f64;
-        let mut load = Load::connect(&server, CONNECTIONS, 16, server.requests(servers::Ask::Heartbeat));
-        let samples: Vec<Sample> = (0..rounds).map(|_| load.run(&server, time)).collect();
-        println!(
-            "  {}: idle {:.1} MiB, {each:.0} bytes each; heartbeat at 16 in flight {}",
-            kind.name(servers::Ask::Heartbeat),
-            idle as f64 / (1024.0 * 1024.0),
-            table::summary(&samples)
-        );
-    }
 }

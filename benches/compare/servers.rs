@@ -62,12 +62,8 @@ impl Server {
     /// Starts a server and returns once it has said where it listens, if it says so.
     pub(crate) fn announced(kind: Kind) -> Option<Server> {
         let (child, address) = match kind {
-            Kind::Discovery => {
-                let mut command = pinned(env!("CARGO_BIN_EXE_discovery"));
-                // The registrations must outlive the run.
-                command.args(["--listen", "127.0.0.1:0", "--ttl", "86400", "--max-services", "100000000"]);
-                announced(command)
-            }
+            // The registrations must outlive the run.
+            Kind::Discovery => return Some(Self::with_arguments(&["--ttl", "86400"])),
             Kind::Floor(name) => {
                 let this = std::env::current_exe().expect("this bench is a file");
                 let mut command = pinned(this.to_str().expect("a path in UTF-8"));
@@ -77,6 +73,14 @@ impl Server {
             Kind::Redis => redis()?,
         };
         Some(Server { kind, address, child, keys: Vec::new() })
+    }
+
+    /// The service with these arguments.
+    pub(crate) fn with_arguments(args: &[&str]) -> Server {
+        let mut command = pinned(env!("CARGO_BIN_EXE_discovery"));
+        command.args(["--listen", "127.0.0.1:0", "--max-services", "100000000"]).args(args);
+        let (child, address) = announced(command);
+        Server { kind: Kind::Discovery, address, child, keys: Vec::new() }
     }
 
     /// How often it has waited for something since its start.

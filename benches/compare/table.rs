@@ -58,7 +58,8 @@ pub(crate) fn summary(samples: &[Sample]) -> String {
     format!("{:.0} ({low:.0} to {high:.0})", median(rates()))
 }
 
-fn per_request(samples: &[Sample], time: impl Fn(&Sample) -> Duration) -> f64 {
+/// The median over the samples of a time for each request, in microseconds.
+pub(crate) fn per_request(samples: &[Sample], time: impl Fn(&Sample) -> Duration) -> f64 {
     median(samples.iter().map(|sample| time(sample).as_secs_f64() * 1e6 / sample.requests as f64))
 }
 

@@ -76,7 +76,7 @@ pub const TURN_WRITE_LEN_MAX: usize = 256 * 1024;
 /// Connections accepted from one listener in one turn of the loop.
 pub const TURN_ACCEPTS_MAX: usize = 256;
 /// Registrations that one turn of the loop takes from the timing wheel.
-pub const TURN_SWEEP_MAX: usize = 4096;
+pub const TURN_SWEEP_MAX: usize = 1024;
 /// Bytes of query answers built in one turn of the loop; the answer that passes it is the last.
 pub const TURN_BUILD_LEN_MAX: usize = 256 * 1024;
 /// Connections served in one turn of the loop.

@@ -1,5 +1,5 @@
 //! The bounds of section 5 of the contract, at the real binary: what happens at each, and what it
-//! costs. The environment is made hostile with `prlimit`, on Linux only.
+//! costs. The environment is made hostile with prlimit(2), on Linux only.
 
 mod common;
 
@@ -254,9 +254,7 @@ fn row_21_out_of_descriptors_it_neither_spins_nor_stalls_and_accepts_again_soon(
     let mut old = service.connect();
     assert_eq!(old.ask("query hive"), "[]");
     let open = fs::read_dir(format!("/proc/{}/fd", service.pid())).expect("it runs").count();
-    let limit = format!("--nofile={}:", open + 2);
-    let status = Command::new("prlimit").args(["--pid", &service.pid().to_string(), &limit]).status();
-    assert!(status.expect("prlimit runs").success());
+    limit_descriptors(&service, open as u64 + 2);
     let mut held: Vec<Client> = (0..2).map(|_| service.connect()).collect();
     for client in &mut held {
         assert_eq!(client.ask("query hive"), "[]");
@@ -279,14 +277,22 @@ fn row_21_out_of_descriptors_it_neither_spins_nor_stalls_and_accepts_again_soon(
     assert_eq!(waiting[0].line(), "[]");
     assert!(begun.elapsed() < Duration::from_millis(100), "accepted after {:?}", begun.elapsed());
     // A descriptor that comes free without a close of the service's own is found by the timer.
-    let roomy = format!("--nofile={}:", open + 50);
-    let status = Command::new("prlimit").args(["--pid", &service.pid().to_string(), &roomy]).status();
-    assert!(status.expect("prlimit runs").success());
+    limit_descriptors(&service, open as u64 + 50);
     let begun = Instant::now();
     for client in &mut waiting[1..] {
         assert_eq!(client.line(), "[]");
     }
     assert!(begun.elapsed() < Duration::from_millis(100), "accepted after {:?}", begun.elapsed());
+}
+
+/// Sets the soft limit on open files of a running service.
+#[cfg(target_os = "linux")]
+fn limit_descriptors(service: &Service, soft: u64) {
+    use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+    let pid = Pid::from_raw(service.pid() as i32).expect("it runs");
+    // The service has the hard limit of this process.
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    prlimit(Some(pid), Resource::Nofile, Rlimit { current: Some(soft), maximum }).expect("it can be set");
 }
 
 /// A file for one test, removed at its end.
@@ -400,4 +406,21 @@ fn max_connections_is_lowered_to_what_the_limit_on_open_files_leaves() {
     assert_eq!(service.connect().ask("query hive"), "[]");
     let address = service.address().to_socket_addrs().expect("one").next().expect("one");
     assert!(TcpStream::connect_timeout(&address, PATIENCE).is_ok());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn row_02_every_connection_has_tcp_keepalive() {
+    let service = Service::start(&[]);
+    let mut client = service.connect();
+    assert_eq!(client.ask("query hive"), "[]");
+    // In proc_net_tcp a line's sixth field begins with the number of the timer that runs; 02 is
+    // keepalive.
+    let local = format!(":{:04X}", service.address().port());
+    wait_until("the keepalive timer runs", || {
+        let table = fs::read_to_string("/proc/net/tcp").expect("Linux has it");
+        let fields = |line: &str| line.split_ascii_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let mut served = table.lines().map(fields).filter(|line| line[1].ends_with(&local) && line[3] == "01");
+        served.next().filter(|line| line[5].starts_with("02:"))
+    });
 }

@@ -5,7 +5,8 @@
 //! Every round measures every server once, so that a noisy moment hits all of them; the table shows
 //! medians over the rounds with the lowest and highest. Processor time is the whole server's, from
 //! `/proc`. Without `redis-server` in the path its rows are left out, and the output says so.
-//! `COMPARE_ROUNDS` (5) and `COMPARE_MS` (400, of each measurement) change the length.
+//! `COMPARE_ROUNDS` (5) and `COMPARE_MS` (400, of each measurement) change the length;
+//! `COMPARE_ONLY=heartbeat` leaves all rows out that do not have this in their name.
 
 mod floor;
 mod load;
@@ -47,6 +48,9 @@ fn main() {
 
     start_and_rest();
     steady(rounds, time);
+    if std::env::var_os("COMPARE_ONLY").is_some() {
+        return;
+    }
     connection_per_request(rounds, time);
     million::run(rounds, time);
 }
@@ -91,7 +95,8 @@ fn steady(rounds: u64, time: Duration) {
         row("register, 16 in flight", 16, Register),
     ];
     let mut table = Table::new("Requests a second and whole-server CPU (user + system) per request");
-    for workload in workloads {
+    let only = std::env::var("COMPARE_ONLY").unwrap_or_default();
+    for workload in workloads.into_iter().filter(|workload| workload.name.contains(&only)) {
         // A server of its own for each row, so that what one row registers does not weigh on the next.
         let servers: Vec<Server> = Kind::ALL.into_iter().filter_map(|kind| Server::start(kind, KEYS)).collect();
         let mut loads: Vec<Load> = servers

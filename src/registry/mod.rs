@@ -134,7 +134,8 @@ impl<S: BuildHasher> Registry<S> {
     pub fn register(&mut self, now: Moment, new: Registration<'_>) -> Result<(), RegisterError> {
         let Registration { uuid, service_type, address, ttl } = new;
         debug_assert!(ttl.as_secs() <= u64::from(*TTL_SECONDS.end()));
-        if let Some(slot) = self.find(&uuid) {
+        let hash = hash(&self.hasher, &uuid);
+        if let Some(slot) = self.find_hashed(&uuid, hash) {
             if self.entries.get(slot).is_live(now) {
                 return Err(RegisterError::UuidTaken);
             }
@@ -146,7 +147,6 @@ impl<S: BuildHasher> Registry<S> {
         let service_type = self.types.find_or_insert(service_type, &self.hasher);
         let ttl_ms = ttl.as_millis() as u32;
         let slot = self.entries.insert(NewEntry { uuid, address, ttl_ms, service_type, now });
-        let hash = hash(&self.hasher, &uuid);
         self.by_uuid.insert(&mut Uuids { entries: &mut self.entries, hasher: &self.hasher }, slot, hash);
         self.changes += 1;
         self.types.append(&mut self.entries, slot, self.changes);
@@ -238,7 +238,11 @@ impl<S: BuildHasher> Registry<S> {
     }
 
     fn find(&self, uuid: &Uuid) -> Option<u32> {
-        let mut slot = self.by_uuid.first(hash(&self.hasher, uuid));
+        self.find_hashed(uuid, hash(&self.hasher, uuid))
+    }
+
+    fn find_hashed(&self, uuid: &Uuid, hash: u64) -> Option<u32> {
+        let mut slot = self.by_uuid.first(hash);
         while slot != NONE {
             let entry = self.entries.get(slot);
             if entry.uuid == *uuid {

@@ -6,11 +6,9 @@ use std::net::{IpAddr, Shutdown, SocketAddr};
 use mio::event::Event as MioEvent;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
-use socket2::SockRef;
 
 use super::listen::listen;
 use crate::engine::{Event, Network};
-use crate::limits::{KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES};
 
 /// The token of signals; listeners count down from below it, connections up from 0.
 pub(super) const SIGNALS: Token = Token(usize::MAX);
@@ -64,13 +62,6 @@ impl Network for MioNetwork {
     }
 
     fn watch(&mut self, stream: &mut TcpStream, key: usize) -> io::Result<()> {
-        // Answers are written whole, once a turn: waiting for more to send with them gains nothing.
-        stream.set_nodelay(true)?;
-        let keepalive = socket2::TcpKeepalive::new()
-            .with_time(KEEPALIVE_IDLE)
-            .with_interval(KEEPALIVE_INTERVAL)
-            .with_retries(KEEPALIVE_PROBES);
-        SockRef::from(&*stream).set_tcp_keepalive(&keepalive)?;
         // Both at once and for good: on an edge, an interest in writing costs nothing until a
         // write has found no room.
         self.registry.register(stream, Token(key), Interest::READABLE | Interest::WRITABLE)
@@ -89,9 +80,9 @@ impl Network for MioNetwork {
         let _ = stream.shutdown(Shutdown::Write);
     }
 
-    fn close(&mut self, mut stream: TcpStream) {
-        // Closing takes it out of the poll; this only does it in good order.
-        let _ = self.registry.deregister(&mut stream);
+    fn close(&mut self, stream: TcpStream) {
+        // Closing the only descriptor of a socket takes it out of the poll (epoll(7)).
+        drop(stream);
     }
 
     fn close_listener(&mut self, mut listener: TcpListener) {

@@ -124,9 +124,18 @@ pub fn command() -> Command {
     command
 }
 
+/// Sends a signal by its name, such as `TERM`.
 pub fn signal(pid: u32, name: &str) {
-    let status = Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().expect("kill runs");
-    assert!(status.success());
+    use rustix::process::{Pid, Signal, kill_process};
+    let signal = match name {
+        "CONT" => Signal::CONT,
+        "HUP" => Signal::HUP,
+        "INT" => Signal::INT,
+        "STOP" => Signal::STOP,
+        "TERM" => Signal::TERM,
+        other => panic!("SIG{other} is not used here"),
+    };
+    kill_process(Pid::from_raw(pid as i32).expect("a process"), signal).expect("it runs");
 }
 
 /// Asks until there is an answer; panics when that takes too long.

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::fmt;
+use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU16;
 use std::rc::Rc;
@@ -171,15 +172,18 @@ pub struct Services {
 impl Services {
     /// The array of these addresses.
     pub fn new(addresses: impl Iterator<Item = ServiceAddress>) -> Self {
-        use std::io::Write as _;
         let mut array = Vec::with_capacity(addresses.size_hint().0.saturating_mul(48) + 2);
         array.push(b'[');
+        let mut digits = itoa::Buffer::new();
         for ServiceAddress { ip, port } in addresses {
             if array.len() > 1 {
                 array.push(b',');
             }
-            // A Vec takes every write.
-            let _ = write!(array, r#"{{"ip":"{ip}","port":{port}}}"#);
+            array.extend_from_slice(br#"{"ip":""#);
+            push_ip(&mut array, ip);
+            array.extend_from_slice(br#"","port":"#);
+            array.extend_from_slice(digits.format(port.get()).as_bytes());
+            array.push(b'}');
         }
         array.push(b']');
         array.shrink_to_fit();
@@ -209,6 +213,25 @@ impl Services {
             string.push(b'"');
             Rc::new(string)
         })
+    }
+}
+
+/// Appends an address in its canonical form. Most are IPv4, which needs no formatting machinery.
+fn push_ip(text: &mut Vec<u8>, ip: IpAddr) {
+    match ip {
+        IpAddr::V4(ip) => {
+            let mut digits = itoa::Buffer::new();
+            for (i, octet) in ip.octets().into_iter().enumerate() {
+                if i > 0 {
+                    text.push(b'.');
+                }
+                text.extend_from_slice(digits.format(octet).as_bytes());
+            }
+        }
+        IpAddr::V6(ip) => {
+            // A Vec takes every write.
+            let _ = write!(text, "{ip}");
+        }
     }
 }
 

@@ -84,7 +84,7 @@ fn start_and_rest() {
     let before = server.wake_ups();
     std::thread::sleep(Duration::from_secs(3));
     println!("Start and rest\n");
-    println!("binary: {:.0} KiB (with the symbols that benches need)", program.len() as f64 / 1024.0);
+    println!("binary: {:.0} KiB", program.len() as f64 / 1024.0);
     println!("start to listening: median {:.2} ms, worst {:.2} ms", starts[starts.len() / 2], starts[starts.len() - 1]);
     println!("resident when idle: {:.2} MiB", resident as f64 / (1024.0 * 1024.0));
     println!("wake-ups in 3 s of rest: {}\n", server.wake_ups() - before);

@@ -1,0 +1,118 @@
+//! Why a command can be refused.
+
+use std::fmt;
+
+/// Why a command was refused, in words that a person can act on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// A line of more than 1024 bytes.
+    LineTooLong,
+    /// Bytes that are no UTF-8.
+    LineUtf8,
+    /// NUL or another control character in a line.
+    LineControl,
+    /// An unknown verb.
+    UnknownCommand,
+    /// Arguments missing or too many; the text is the command's form.
+    Usage(&'static str),
+    /// A type without a character.
+    TypeEmpty,
+    /// A type of more than 63 bytes.
+    TypeTooLong,
+    /// White space or a control character in a type.
+    TypeCharacter,
+    /// Text that is no IPv4 or IPv6 address.
+    IpText,
+    /// An address with a zone suffix, which means something on one host only.
+    IpZone,
+    /// `0.0.0.0` or `::`.
+    IpUnspecified,
+    /// A multicast address.
+    IpMulticast,
+    /// `255.255.255.255`.
+    IpBroadcast,
+    /// A port that is no number from 1 to 65535.
+    Port,
+    /// `--max-services` registrations are live.
+    RegistryFull,
+    /// `--max-connections` connections are open.
+    TooManyConnections,
+    /// The peer speaks HTTP.
+    Http,
+    /// The peer speaks TLS.
+    Tls,
+    /// The peer sends a PROXY protocol header.
+    Proxy,
+    /// The token is none of the service's.
+    AuthenticationFailed,
+    /// The service wants a token first.
+    AuthenticationRequired,
+    /// A frame or its JSON is not as it must be; the text says how.
+    Frame(&'static str),
+}
+
+impl Refusal {
+    /// Whether the connection cannot go on after this refusal, for what follows on it cannot be
+    /// told apart from garbage or is not meant for this service.
+    #[must_use]
+    pub fn ends_connection(self) -> bool {
+        match self {
+            Refusal::LineTooLong
+            | Refusal::TooManyConnections
+            | Refusal::Http
+            | Refusal::Tls
+            | Refusal::Proxy
+            | Refusal::AuthenticationFailed
+            | Refusal::Frame(_) => true,
+            Refusal::LineUtf8
+            | Refusal::LineControl
+            | Refusal::UnknownCommand
+            | Refusal::Usage(_)
+            | Refusal::TypeEmpty
+            | Refusal::TypeTooLong
+            | Refusal::TypeCharacter
+            | Refusal::IpText
+            | Refusal::IpZone
+            | Refusal::IpUnspecified
+            | Refusal::IpMulticast
+            | Refusal::IpBroadcast
+            | Refusal::Port
+            | Refusal::RegistryFull
+            | Refusal::AuthenticationRequired => false,
+        }
+    }
+
+    /// The reason, without the word `ERROR`.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Refusal::LineTooLong => "line too long",
+            Refusal::LineUtf8 => "the line is not valid UTF-8",
+            Refusal::LineControl => "the line holds a control character",
+            Refusal::UnknownCommand => "unknown command: use register, heartbeat or query",
+            Refusal::Usage(form) | Refusal::Frame(form) => form,
+            Refusal::TypeEmpty => "the type is empty",
+            Refusal::TypeTooLong => "the type is longer than 63 bytes",
+            Refusal::TypeCharacter => "the type holds white space or a control character",
+            Refusal::IpText => "the ip is not an IPv4 or IPv6 address (host names are not accepted)",
+            Refusal::IpZone => "the ip has a zone suffix, which means nothing on another host",
+            Refusal::IpUnspecified => "the ip is the unspecified address, which nobody can connect to",
+            Refusal::IpMulticast => "the ip is a multicast address",
+            Refusal::IpBroadcast => "the ip is the broadcast address",
+            Refusal::Port => "the port is not a decimal number from 1 to 65535",
+            Refusal::RegistryFull => "registry full",
+            Refusal::AuthenticationFailed => "authentication failed",
+            Refusal::AuthenticationRequired => "authentication required",
+            Refusal::TooManyConnections => "too many connections",
+            Refusal::Http => "this is not an HTTP server: send one command a line, such as: query <type>",
+            Refusal::Tls => "TLS is not spoken here: connect in plain text",
+            Refusal::Proxy => "PROXY protocol headers are not accepted",
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.reason())
+    }
+}

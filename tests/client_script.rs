@@ -8,17 +8,19 @@ use std::process::{Command, Output, Stdio};
 
 use common::{Service, mask_uuids};
 
-fn run(address: SocketAddr, options: &[&str], input: &str) -> Output {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/socket_client.py");
-    let mut child = Command::new("python3")
-        .args([script, &address.ip().to_string(), &address.port().to_string()])
-        .args(options)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("python3 runs");
-    child.stdin.take().expect("it is piped").write_all(input.as_bytes()).expect("it reads");
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/socket_client.py");
+
+fn run(address: SocketAddr, options: &[&str], input: impl AsRef<[u8]>) -> Output {
+    let mut command = Command::new("python3");
+    command.args([SCRIPT, &address.ip().to_string(), &address.port().to_string()]).args(options);
+    run_command(command, input)
+}
+
+fn run_command(mut command: Command, input: impl AsRef<[u8]>) -> Output {
+    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("python3 runs");
+    // Where it ends before it has read everything, its status and its message say why.
+    let _ = child.stdin.take().expect("it is piped").write_all(input.as_ref());
     child.wait_with_output().expect("it ends")
 }
 
@@ -42,6 +44,59 @@ fn commands_from_standard_input_get_one_answer_a_line_in_both_formats() {
 }
 
 #[test]
+fn a_command_that_is_wrong_as_text_is_wrong_as_a_frame_too_and_the_next_is_answered() {
+    let service = Service::start(&[]);
+    let wrong: [&[u8]; 11] = [
+        b"query a b",
+        b"heartbeat a b",
+        b"register late 10.0.0.1 80 90",
+        b"register late 10.0.0.1 080",
+        b"register late 10.0.0.1 +80",
+        "register late 10.0.0.1 \u{668}\u{660}".as_bytes(),
+        "register late 10.0.0.1 \u{b2}".as_bytes(),
+        b"register late 10.0.0.1 99999999999999999999999999",
+        "query a\u{a0}b".as_bytes(),
+        b"query \xff",
+        b"query a\rb",
+    ];
+    let input = [&wrong.join(&b"\n"[..])[..], b"\nquery late\n"].concat();
+    for options in [&[][..], &["--frames"]] {
+        let output = run(service.address(), options, &input);
+        let answers = text(&output.stdout);
+        let errors = answers.lines().take_while(|line| line.starts_with("ERROR ")).count();
+        assert_eq!(errors, wrong.len(), "{options:?}: {answers}{}", text(&output.stderr));
+        assert!(answers.ends_with("\n[]\n"), "{options:?}: {answers}");
+        assert_eq!(output.status.code(), Some(0), "{options:?}");
+    }
+}
+
+#[test]
+fn in_a_terminal_it_prompts_and_helps_and_quits() {
+    let service = Service::start(&[]);
+    let address = service.address();
+    let mut command = Command::new("python3");
+    command.args(["-c", "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)", "python3", SCRIPT]);
+    command.args([address.ip().to_string(), address.port().to_string()]).env("TERM", "dumb");
+    let output = run_command(command, "help\nquery nobody\nquit\nquery unread\n");
+    let screen = text(&output.stdout);
+    assert_eq!(screen.matches("Commands: register").count(), 2, "{screen}");
+    assert!(screen.contains("discovery> ") && screen.contains("\n[]\r\n"), "{screen}");
+    assert_eq!(screen.matches("[]").count(), 1, "nothing is asked after quit: {screen}");
+    assert_eq!(output.status.code(), Some(0), "{screen}");
+}
+
+#[test]
+fn it_ends_without_a_word_when_nobody_reads_its_answers() {
+    let service = Service::start(&[]);
+    let address = service.address();
+    let mut command = Command::new("sh");
+    command.args(["-c", "python3 \"$@\" | head -n 1", "sh", SCRIPT]);
+    command.args([address.ip().to_string(), address.port().to_string()]);
+    let output = run_command(command, "query nobody\n".repeat(20_000));
+    assert_eq!((text(&output.stdout).as_str(), text(&output.stderr).as_str()), ("[]\n", ""));
+}
+
+#[test]
 fn the_demo_passes() {
     let service = Service::start(&[]);
     let output = run(service.address(), &["--demo"], "");
@@ -49,21 +104,39 @@ fn the_demo_passes() {
     assert!(text(&output.stdout).ends_with("all answers are as they should be\n"));
 }
 
-#[test]
-fn the_demo_fails_when_an_answer_is_wrong() {
+/// A peer that is no discovery service: it answers each connection so, and closes it.
+fn impostor(answer: Vec<u8>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address");
     std::thread::spawn(move || {
-        for stream in listener.incoming().take(3) {
+        for stream in listener.incoming() {
             let mut stream = stream.expect("a connection");
             let _ = stream.read(&mut [0; 1024]);
-            let _ = stream.write_all(b"OK\n");
+            let _ = stream.write_all(&answer);
         }
     });
-    let output = run(address, &["--demo"], "");
-    assert_eq!(output.status.code(), Some(1));
-    let message = text(&output.stderr);
-    assert!(message.contains("was answered 'OK'") && !message.contains("Traceback"), "{message}");
+    address
+}
+
+#[test]
+fn a_wrong_answer_ends_it_with_1_and_one_line_that_says_what_is_wrong() {
+    let deep = "[".repeat(100_000);
+    let header = format!(r#"{{"content-type": "text/json", "content-length": {}}}"#, deep.len());
+    let cases: [(&str, Vec<u8>, &str); 6] = [
+        ("--demo", b"OK\n".to_vec(), "was answered 'OK'"),
+        ("--demo", Vec::new(), "the service closed the connection"),
+        ("--demo", b"\xff\n".to_vec(), "can't decode byte 0xff"),
+        ("--frames", b"OK\n".to_vec(), "the answer is no frame"),
+        ("--frames", Vec::new(), "the service closed the connection without an answer"),
+        ("--frames", common::raw_frame(&header, deep.as_bytes()), "the answer is no JSON"),
+    ];
+    for (option, answer, reason) in cases {
+        let output = run(impostor(answer), &[option], "query hive\n");
+        let message = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{reason}: {message}");
+        assert!(message.starts_with("socket_client: ") && message.contains(reason), "{reason}: {message}");
+        assert_eq!(message.lines().count(), 1, "no traceback: {message}");
+    }
 }
 
 #[test]
@@ -78,6 +151,17 @@ fn without_a_service_there_is_one_clear_line() {
         assert!(message.starts_with(&format!("socket_client: cannot connect to {address}")), "{message}");
         assert_eq!(message.lines().count(), 1, "{message}");
     }
-    let usage = run(address, &["--bogus"], "");
-    assert_eq!(usage.status.code(), Some(2));
+}
+
+#[test]
+fn wrong_usage_ends_with_2() {
+    let cases: [&[&str]; 6] =
+        [&["--bogus"], &["::1", "0"], &["::1", "65536"], &["::1", "70000"], &["::1", "http"], &["::1", "1", "2"]];
+    for arguments in cases {
+        let mut command = Command::new("python3");
+        command.arg(SCRIPT).args(arguments);
+        let output = run_command(command, "");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(text(&output.stderr).contains("usage: "), "{arguments:?}");
+    }
 }

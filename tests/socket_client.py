@@ -19,6 +19,8 @@ import uuid
 from typing import Callable, Iterator, Optional
 
 TIMEOUT_SECONDS = 5.0
+ARGUMENTS = {"register": ("type", "ip", "port"), "heartbeat": ("uuid",), "query": ("type",)}
+HINT = "Commands: register <type> <ip> <port>, heartbeat <uuid>, query <type>. Leave with quit or Ctrl-D."
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
@@ -35,12 +37,12 @@ class TextClient:
 
     def ask(self, command: str) -> str:
         """Sends one command and returns its answer, without the line end."""
-        self.send(command.encode() + b"\n")
+        self.send(to_bytes(command) + b"\n")
         return self.line()
 
     def send(self, data: bytes) -> None:
         """Sends bytes as they are."""
-        self._socket.sendall(data)
+        send(self._socket, data)
 
     def line(self) -> str:
         """The next answer."""
@@ -71,16 +73,25 @@ class FrameClient:
 
     def ask(self, command: str) -> str:
         """Sends one command; returns its answer as the text format would give it."""
-        header, content = self.exchange(encode_frame(to_action(command)))
-        if header.get("content-type") == "text/json":
-            return json.loads(content)
+        verb, *words = re.split("[ \t]+", command.strip(" \t"))
+        names = ARGUMENTS.get(verb.lower(), ())
+        if len(words) > len(names) > 0:
+            # A frame has no place for a word too many, so that the service cannot refuse it.
+            return " ".join(["ERROR usage:", verb.lower(), *(f"<{name}>" for name in names)])
+        header, content = self.exchange(encode_frame(to_action(verb, dict(zip(names, words)))))
         text = content.decode()
+        if header.get("content-type") == "text/json":
+            try:
+                array = json.loads(text)
+            except (ValueError, RecursionError) as error:
+                raise Failure(f"the answer is no JSON: {content[:80]!r}") from error
+            return array if isinstance(array, str) else text
         return f"ERROR {header.get('error', '')}".rstrip() if text == "ERROR" else text
 
     def exchange(self, frame: bytes) -> tuple[dict, bytes]:
         """Sends bytes; returns the header and the content of the frame that answers them."""
         with connect(self._address) as connection:
-            connection.sendall(frame)
+            send(connection, frame)
             with connection.makefile("rb") as answers:
                 return decode_frame(answers.read())
 
@@ -96,21 +107,31 @@ def connect(address: tuple[str, int]) -> socket.socket:
         raise Failure(f"cannot connect to {address[0]}:{address[1]}: {error}") from error
 
 
-def to_action(command: str) -> dict:
-    """A text command as the content of a frame. What is no such command is sent as it is, so that
-    the service can say what is wrong with it."""
-    verb, *arguments = command.split() or [""]
-    names = {"register": ("type", "ip", "port"), "heartbeat": ("uuid",), "query": ("type",)}
-    action: dict = {"action": verb.lower()}
-    action.update(zip(names.get(verb.lower(), ()), arguments))
-    if str(action.get("port", "")).isdigit():
-        action["port"] = int(action["port"])
+def send(connection: socket.socket, data: bytes) -> None:
+    """Sends bytes. That the peer is gone must not look like an output of ours that nobody reads."""
+    try:
+        connection.sendall(data)
+    except BrokenPipeError as error:
+        raise Failure("the service closed the connection") from error
+
+
+def to_bytes(text: str) -> bytes:
+    """What was typed or read, byte for byte: the service judges what is no UTF-8."""
+    return text.encode(errors="surrogateescape")
+
+
+def to_action(verb: str, arguments: dict[str, str]) -> dict:
+    """A command as the content of a frame. Only a plain number becomes one: whatever else stands
+    for a port is sent as it is, so that the service can say what is wrong with it."""
+    action: dict = {"action": verb.lower(), **arguments}
+    if re.fullmatch("[1-9][0-9]{0,9}", arguments.get("port", "")):
+        action["port"] = int(arguments["port"])
     return action
 
 
 def encode_frame(action: dict) -> bytes:
     """A request as a frame."""
-    content = json.dumps(action, ensure_ascii=False).encode()
+    content = to_bytes(json.dumps(action, ensure_ascii=False))
     header = json.dumps(
         {
             "byteorder": sys.byteorder,
@@ -131,7 +152,7 @@ def decode_frame(data: bytes) -> tuple[dict, bytes]:
         header = json.loads(data[2 : 2 + length])
         content = data[2 + length :]
         whole = len(content) == header["content-length"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Failure(f"the answer is no frame: {data[:80]!r}") from error
     if not whole:
         raise Failure(f"the answer is not one whole frame: {data[:80]!r}")
@@ -144,20 +165,33 @@ def from_terminal() -> Iterator[str]:
         import readline  # noqa: F401  (gives the prompt a history)
     except ImportError:
         pass
-    print("Commands: register <type> <ip> <port>, heartbeat <uuid>, query <type>. Leave with Ctrl-D.")
+    print(HINT)
     while True:
         try:
-            yield input("discovery> ")
+            command = input("discovery> ")
         except EOFError:
             print()
             return
+        if command.strip() == "quit":
+            return
+        if command.strip() == "help":
+            print(HINT)
+        else:
+            yield command
+
+
+def from_input() -> Iterator[str]:
+    """Commands from a file or another program. Only LF ends a line."""
+    sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape", newline="\n")
+    yield from sys.stdin
 
 
 def converse(client: TextClient | FrameClient, commands: Iterator[str]) -> None:
     """Answers command after command."""
     for command in commands:
-        if command.strip():
-            print(client.ask(command.strip("\r\n")), flush=True)
+        command = command.rstrip("\r\n")
+        if command.strip(" \t"):
+            print(client.ask(command), flush=True)
 
 
 class Demo:
@@ -247,11 +281,18 @@ class Demo:
         return answer
 
 
+def port_number(text: str) -> int:
+    """A port that can be connected to."""
+    if not re.fullmatch("[1-9][0-9]{0,4}", text) or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port from 1 to 65535")
+    return int(text)
+
+
 def parse(arguments: Optional[list[str]] = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description="A client of the discovery service.")
     parser.add_argument("ip", nargs="?", default="127.0.0.1", metavar="IP")
-    parser.add_argument("port", nargs="?", default=65432, type=int, metavar="PORT")
+    parser.add_argument("port", nargs="?", default=65432, type=port_number, metavar="PORT")
     parser.add_argument("--frames", action="store_true", help="send commands as JSON frames, one connection each")
     parser.add_argument("--demo", action="store_true", help="walk through every action in both formats and check it")
     return parser.parse_args(arguments)
@@ -266,7 +307,7 @@ def main() -> int:
             Demo(address).run()
             return 0
         client = FrameClient(address) if options.frames else TextClient(address)
-        converse(client, from_terminal() if sys.stdin.isatty() else sys.stdin)
+        converse(client, from_terminal() if sys.stdin.isatty() else from_input())
         client.close()
         return 0
     except Failure as failure:

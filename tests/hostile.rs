@@ -30,6 +30,10 @@ fn row_19_http_requests_are_sent_away_whole_and_in_pieces() {
         "OPTIONS * HTTP/1.1\r\n\r\n",
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         "\r\nget / http HTTP/1.0\n",
+        // A method may be a verb of ours: QUERY is one of HTTP, and fetch() takes any.
+        "QUERY / HTTP/1.1\r\n\r\n",
+        "register / HTTP/1.1\r\n\r\n",
+        "HEARTBEAT http://localhost/ HTTP/1.1\r\n\r\n",
     ];
     for start in openings {
         let input = format!("{start}{REGISTER}");

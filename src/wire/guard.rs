@@ -49,7 +49,12 @@ impl Guard {
         if first == b"PROXY" && [&b"TCP4"[..], b"TCP6", b"UNKNOWN"].contains(&second) {
             return Some(Refusal::Proxy);
         }
-        let last = words.next_back().unwrap_or(second);
-        (last.starts_with(b"HTTP/") && !is_verb(first)).then_some(Refusal::Http)
+        // A method may be a verb of ours, so only a command with one argument can be one: no other
+        // takes such a word at its end.
+        let is_http = match words.next_back() {
+            Some(last) => last.starts_with(b"HTTP/"),
+            None => second.starts_with(b"HTTP/") && !is_verb(first),
+        };
+        is_http.then_some(Refusal::Http)
     }
 }

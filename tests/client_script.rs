@@ -75,9 +75,11 @@ fn in_a_terminal_it_prompts_and_helps_and_quits() {
     let service = Service::start(&[]);
     let address = service.address();
     let mut command = Command::new("python3");
-    command.args(["-c", "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)", "python3", SCRIPT]);
+    // The alarm ends a client that does not quit.
+    let in_terminal = "import pty, signal, sys; signal.alarm(10); sys.exit(pty.spawn(sys.argv[1:]) >> 8)";
+    command.args(["-c", in_terminal, "python3", SCRIPT]);
     command.args([address.ip().to_string(), address.port().to_string()]).env("TERM", "dumb");
-    let output = run_command(command, "help\nquery nobody\nquit\nquery unread\n");
+    let output = run_command(command, "help\nquery nobody\nquit\nquery nobody\n");
     let screen = text(&output.stdout);
     assert_eq!(screen.matches("Commands: register").count(), 2, "{screen}");
     assert!(screen.contains("discovery> ") && screen.contains("\n[]\r\n"), "{screen}");

@@ -39,6 +39,45 @@ fn heartbeats_keep_a_registration_alive_and_others_are_not_kept_with_it() {
     assert_eq!(client.ask("query hive"), r#"[{"ip":"10.0.0.1","port":1}]"#);
 }
 
+/// How long after its TTL a registration may still show: this process asks a little before the
+/// service reads its clock.
+const LATE: Duration = Duration::from_millis(100);
+
+#[test]
+fn nothing_older_than_its_ttl_is_shown_or_kept_though_neither_tick_nor_query_has_touched_it() {
+    let service = Service::start(&["--ttl", "1", "--tick", "60000"]);
+    let mut client = service.connect();
+    let untouched = client.register("untouched", "10.0.0.1", 1);
+    client.register("hive", "10.0.0.1", 2);
+    let registered = Instant::now();
+    wait_until("it expires", || {
+        let asked = registered.elapsed();
+        let gone = client.ask("query hive") == "[]";
+        assert!(gone || asked < Duration::from_secs(1) + LATE, "alive at the age of {asked:?}");
+        gone.then_some(())
+    });
+    assert_eq!(client.ask(&format!("heartbeat {untouched}")), "NOT FOUND", "it is the older one");
+}
+
+#[test]
+fn a_full_registry_has_room_as_soon_as_one_expires_though_no_tick_has_run() {
+    let service = Service::start(&["--ttl", "1", "--tick", "60000", "--max-services", "1"]);
+    let mut client = service.connect();
+    let begun = Instant::now();
+    let first = client.register("hive", "10.0.0.1", 1);
+    let registered = Instant::now();
+    wait_until("there is room", || {
+        let asked = registered.elapsed();
+        let answer = client.ask("register hive 10.0.0.1 2");
+        let full = answer == "ERROR registry full";
+        assert!(!full || asked < Duration::from_secs(1) + LATE, "full at the age of {asked:?}");
+        assert!(full || begun.elapsed() >= Duration::from_millis(999), "{answer} displaced what lives");
+        (!full).then_some(())
+    });
+    assert_eq!(client.ask("query hive"), r#"[{"ip":"10.0.0.1","port":2}]"#);
+    assert_eq!(client.ask(&format!("heartbeat {first}")), "NOT FOUND");
+}
+
 /// Switches of the processor that the process made of itself: each wake-up of an idle loop is one.
 #[cfg(target_os = "linux")]
 fn wake_ups(service: &Service) -> u64 {

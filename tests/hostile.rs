@@ -191,6 +191,41 @@ fn row_41_guessed_uuids_are_told_apart_by_nothing_but_live_and_not_live() {
 }
 
 #[test]
+fn a_client_that_never_stops_writing_after_the_last_word_is_let_go_in_bounded_time() {
+    let service = Service::start(&[]);
+    let mut client = service.connect();
+    client.send("x".repeat(2_000));
+    assert_eq!(client.line(), "ERROR line too long");
+    let begun = Instant::now();
+    common::wait_until("it is let go", || (!client.try_send(REGISTER)).then_some(()));
+    assert!(begun.elapsed() < Duration::from_secs(5), "after {:?}", begun.elapsed());
+    assert_eq!(service.connect().ask("query late"), "[]");
+}
+
+#[test]
+fn row_03_commands_behind_answers_that_nobody_reads_are_not_run_until_they_are_read() {
+    let service = Service::start(&[]);
+    let mut witness = service.connect();
+    witness.send("register hive 10.0.0.1 80\n".repeat(2_000));
+    for _ in 0..2_000 {
+        witness.line();
+    }
+    // 14 MB of answers, more than the kernel takes off the service.
+    let mut reader = service.connect();
+    socket2::SockRef::from(reader.stream()).set_recv_buffer_size(64 * 1024).expect("an option");
+    reader.send("query hive\n".repeat(200) + REGISTER);
+    for _ in 0..100 {
+        assert_eq!(witness.ask("query late"), "[]");
+    }
+    let array = witness.ask("query hive");
+    for i in 0..200 {
+        assert_eq!(reader.line(), array, "answer {i}");
+    }
+    assert!(common::is_uuid(&reader.line()));
+    assert_eq!(witness.ask("query late"), r#"[{"ip":"10.0.0.1","port":1}]"#);
+}
+
+#[test]
 fn a_client_that_writes_on_after_the_last_word_reads_it_and_the_end() {
     let service = Service::start(&[]);
     let mut client = service.connect();

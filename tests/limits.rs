@@ -66,6 +66,39 @@ fn row_25_the_connection_beyond_the_limit_gets_one_line_and_the_place_can_be_use
 }
 
 #[test]
+fn row_25_however_a_connection_ends_its_place_can_be_used_again() {
+    let service = Service::start(&["--max-connections", "1"]);
+    let admitted = || {
+        wait_until("a place is free", || {
+            let mut client = service.connect();
+            client.try_send("query hive\n");
+            (client.line() == "[]").then_some(client)
+        })
+    };
+    // Peers that keep their side open hold no place, the refused ones no more than the served.
+    let mut open = Vec::new();
+    for _ in 0..5 {
+        drop(admitted());
+        admitted().reset();
+
+        let mut half_closed = admitted();
+        half_closed.end_input();
+        assert_eq!(half_closed.text(), "");
+        open.push(half_closed);
+
+        let _served = admitted();
+        let mut refused = service.connect();
+        assert_eq!(refused.text(), "ERROR too many connections\n");
+        open.push(refused);
+    }
+    let mut fatal = admitted();
+    fatal.send("x".repeat(2_000));
+    assert_eq!(fatal.text(), "ERROR line too long\n");
+    open.push(fatal);
+    admitted();
+}
+
+#[test]
 fn a_refused_connection_reads_its_line_although_it_has_written() {
     let service = Service::start(&["--max-connections", "1"]);
     let mut first = service.connect();

@@ -7,10 +7,27 @@ use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Service, ask_frame, command, wait_until};
+use common::{Client, PATIENCE, Service, ask_frame, command, wait_until};
 
 fn run(args: &[&str]) -> Output {
-    command().args(args).stdin(Stdio::null()).output().expect("the binary runs")
+    let mut command = command();
+    command.args(args);
+    output_of(command)
+}
+
+/// What a process says that should end by itself.
+fn output_of(mut command: Command) -> Output {
+    let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("it runs");
+    let begun = Instant::now();
+    while child.try_wait().expect("it is our child").is_none() {
+        if begun.elapsed() > PATIENCE {
+            child.kill().and_then(|()| child.wait()).expect("it runs");
+            panic!("it does not end by itself: {command:?}");
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.wait_with_output().expect("it has ended")
 }
 
 fn stderr(output: &Output) -> String {
@@ -50,7 +67,27 @@ fn a_public_address_without_protection_is_refused_and_both_ways_out_are_named() 
     let service = Service::start(&["--listen", "0.0.0.0:0", "--insecure"]);
     let address = ("127.0.0.1", service.address().port());
     let address = std::net::ToSocketAddrs::to_socket_addrs(&address).expect("it is one").next().expect("one");
-    assert_eq!(common::Client::connect(address).ask("query hive"), "[]");
+    assert_eq!(Client::connect(address).ask("query hive"), "[]");
+    // Not even the loopback address beside it is listened on before the refusal.
+    for public in ["[::]:0", "192.0.2.1:0"] {
+        let output = run(&["--listen", "127.0.0.1:0", "--listen", public]);
+        assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(2), &b""[..]), "{public}");
+    }
+}
+
+#[test]
+fn nothing_but_the_listening_lines_goes_to_standard_output() {
+    let mut traced = command();
+    traced.args(["--listen", "127.0.0.1:0", "--listen", "127.0.0.2:0"]).env("RUST_LOG", "trace");
+    let mut service = Service::spawn(traced);
+    let mut client = service.connect();
+    client.register("hive", "10.0.0.1", 1);
+    client.ask("bogus");
+    ask_frame(service.address(), "{}");
+    service.signal("TERM");
+    let [a, b] = service.addresses() else { panic!("two addresses") };
+    let expected = format!("listening on {a}\nlistening on {b}\n");
+    assert_eq!(service.whole_stdout(), expected);
 }
 
 #[test]
@@ -68,6 +105,12 @@ fn help_and_version_end_with_0() {
         "--token-file",
         "--insecure",
         "DISCOVERY_LISTEN",
+        "DISCOVERY_TTL",
+        "DISCOVERY_TICK",
+        "DISCOVERY_MAX_SERVICES",
+        "DISCOVERY_MAX_CONNECTIONS",
+        "DISCOVERY_IDLE_TIMEOUT",
+        "DISCOVERY_TOKEN_FILE",
         "DISCOVERY_INSECURE",
         "127.0.0.1:65432",
         "nc -N",
@@ -82,8 +125,6 @@ fn help_and_version_end_with_0() {
 
 #[test]
 fn row_46_an_address_that_cannot_be_listened_on_ends_with_1_and_one_clear_line() {
-    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().map(|_| ());
-    taken.expect("it has an address");
     let holder = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = holder.local_addr().expect("it has an address").to_string();
     let cases = [
@@ -106,8 +147,8 @@ fn several_addresses_and_ipv6_are_announced_and_served() {
     let service = Service::start(&["--listen", "127.0.0.1:0", "--listen", "[::1]:0"]);
     let [v4, v6] = service.addresses() else { panic!("two addresses") };
     assert!(v4.is_ipv4() && v6.is_ipv6());
-    common::Client::connect(*v4).register("hive", "10.0.0.1", 1);
-    assert_eq!(common::Client::connect(*v6).ask("query hive"), r#"[{"ip":"10.0.0.1","port":1}]"#);
+    Client::connect(*v4).register("hive", "10.0.0.1", 1);
+    assert_eq!(Client::connect(*v6).ask("query hive"), r#"[{"ip":"10.0.0.1","port":1}]"#);
 }
 
 #[test]
@@ -126,13 +167,26 @@ fn options_come_from_the_environment_and_arguments_beat_it() {
     client.register("hive", "10.0.0.1", 1);
     client.register("hive", "10.0.0.1", 2);
 
-    let refused = command().env("DISCOVERY_TTL", "0").output().expect("it runs");
-    assert_eq!(refused.status.code(), Some(2));
+    let wrong = [
+        ("DISCOVERY_LISTEN", "localhost"),
+        ("DISCOVERY_TTL", "0"),
+        ("DISCOVERY_TICK", "9"),
+        ("DISCOVERY_MAX_SERVICES", "0"),
+        ("DISCOVERY_MAX_CONNECTIONS", "0"),
+        ("DISCOVERY_IDLE_TIMEOUT", "-5"),
+    ];
+    for (name, value) in wrong {
+        // Where the variable were not read, the service would run.
+        let mut refused = command();
+        refused.env("DISCOVERY_LISTEN", "127.0.0.1:0").env(name, value);
+        assert_eq!(output_of(refused).status.code(), Some(2), "{name}={value}");
+    }
     let mut insecure = command();
     insecure.env("DISCOVERY_INSECURE", "1").args(["--listen", "0.0.0.0:0"]);
     Service::spawn(insecure);
-    let off = command().env("DISCOVERY_INSECURE", "0").args(["--listen", "0.0.0.0:0"]).output().expect("it runs");
-    assert_eq!(off.status.code(), Some(2));
+    let mut off = command();
+    off.env("DISCOVERY_INSECURE", "0").args(["--listen", "0.0.0.0:0"]);
+    assert_eq!(output_of(off).status.code(), Some(2));
 }
 
 #[test]
@@ -162,8 +216,9 @@ fn only_a_clear_yes_in_the_environment_opens_a_public_address() {
         Service::spawn(open);
     }
     for other in ["0", "false", "No", "off", "", "maybe", "2", "ture"] {
-        let refused = command().env("DISCOVERY_INSECURE", other).args(["--listen", "192.0.2.1:7000"]).output();
-        assert_eq!(refused.expect("it runs").status.code(), Some(2), "{other:?}");
+        let mut refused = command();
+        refused.env("DISCOVERY_INSECURE", other).args(["--listen", "192.0.2.1:7000"]);
+        assert_eq!(output_of(refused).status.code(), Some(2), "{other:?}");
     }
 }
 
@@ -198,19 +253,36 @@ fn row_39_sigterm_finishes_the_replies_in_flight() {
     assert!(std::net::TcpStream::connect(service.address()).is_err(), "no new connections");
 }
 
+/// Queries whose answers, 72 kB each, are far more than the buffers of both ends hold.
+const BUSY_QUERIES: usize = 200;
+
+/// A service with a connection on which more answers wait than its peer reads.
+fn busy() -> (Service, Client) {
+    let service = Service::start(&[]);
+    let mut client = service.connect();
+    for port in 1..=2_000 {
+        client.register("hive", "10.0.0.1", port);
+    }
+    client.send("query hive\n".repeat(BUSY_QUERIES));
+    wait_until("answers wait", || (ask_frame(service.address(), "{}").content == "ERROR").then_some(()));
+    (service, client)
+}
+
+#[test]
+fn row_39_sigterm_finishes_answers_that_wait_for_a_reader() {
+    let (mut service, mut client) = busy();
+    service.signal("TERM");
+    wait_until("it stops", || service.log().contains("stopping").then_some(()));
+    assert_eq!(service.ended(), None, "answers wait");
+    let answers = client.text();
+    let first = answers.split_inclusive('\n').next().expect("an answer");
+    assert_eq!(first.matches("port").count(), 2_000);
+    assert!(answers == first.repeat(BUSY_QUERIES), "every answer, each whole: {} bytes", answers.len());
+    assert_eq!(service.wait().code(), Some(0));
+}
+
 #[test]
 fn row_39_a_second_signal_ends_the_process_at_once_and_a_peer_that_does_not_read_delays_it_by_2_s_at_most() {
-    let busy = || {
-        let service = Service::start(&[]);
-        let mut client = service.connect();
-        for port in 1..=2_000 {
-            client.register("hive", "10.0.0.1", port);
-        }
-        // Far more answers than the buffers of both ends hold.
-        client.send("query hive\n".repeat(500));
-        wait_until("answers wait", || (common::ask_frame(service.address(), "{}").content == "ERROR").then_some(()));
-        (service, client)
-    };
     let (mut service, _client) = busy();
     let begun = Instant::now();
     service.signal("TERM");
@@ -255,7 +327,7 @@ fn row_40_readers_of_the_standard_streams_that_have_gone_away_do_no_harm() {
         .spawn()
         .expect("it runs");
     wait_until("it listens", || std::net::TcpStream::connect(address).ok());
-    assert_eq!(common::Client::connect(address).ask("query hive"), "[]");
+    assert_eq!(Client::connect(address).ask("query hive"), "[]");
     common::signal(child.id(), "TERM");
     assert_eq!(child.wait().expect("it ends").code(), Some(0));
 }
@@ -268,13 +340,19 @@ fn row_07_and_44_the_log_shows_no_whole_uuid_and_no_control_character() {
     let mut client = service.connect();
     let uuid = client.register("evil\u{202e}\"name", "10.0.0.1", 1);
     client.ask(&format!("heartbeat {uuid}"));
+    let by_frame =
+        ask_frame(service.address(), r#"{"action": "register", "type": "f", "ip": "10.0.0.1", "port": 1}"#).content;
+    ask_frame(service.address(), &format!(r#"{{"action": "heartbeat", "uuid": "{by_frame}"}}"#));
+    ask_frame(service.address(), r#"{"action": "query", "type": "a\nFORGED"}"#);
+    ask_frame(service.address(), r#"{"action": "\nFORGED\u001b[31m"}"#);
     client.ask("query \u{1b}[31mred\u{7}");
     client.ask("\u{1b}]0;title\u{7}");
     client.send(b"\xff\xfe\n");
     client.line();
     drop(client);
     let log = wait_until("it logs", || Some(service.log()).filter(|log| log.contains("registered")));
-    assert!(!log.contains(&uuid), "{log}");
+    assert!(!log.contains(&uuid) && !log.contains(&by_frame), "{log}");
+    assert!(!log.lines().any(|line| line.starts_with("FORGED")), "{log}");
     assert!(log.contains(&uuid[..8]), "a part of it tells registrations apart: {log}");
     assert!(log.chars().all(|c| c == '\n' || !c.is_control()), "{log:?}");
 }

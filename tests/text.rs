@@ -27,6 +27,42 @@ fn register_heartbeat_and_query_answer_as_in_the_contract() {
 }
 
 #[test]
+fn row_35_whatever_is_not_the_uuid_in_hyphens_is_not_found() {
+    let service = Service::start(&[]);
+    let mut client = service.connect();
+    let uuid = client.register("hive", "127.0.0.1", 1);
+    let strangers = [
+        format!("{{{uuid}}}"),
+        format!("urn:uuid:{uuid}"),
+        format!("{uuid}0"),
+        uuid[..35].to_owned(),
+        uuid.replace('-', ""),
+        uuid.replace('-', "_"),
+        "é".repeat(18),
+        "0".repeat(1_000),
+    ];
+    for word in strangers {
+        assert_eq!(client.ask(&format!("heartbeat {word}")), "NOT FOUND", "{word}");
+    }
+    assert_eq!(client.ask(&format!("heartbeat {uuid}")), "OK");
+}
+
+#[test]
+fn types_of_up_to_63_bytes_are_compared_byte_for_byte() {
+    let service = Service::start(&[]);
+    let mut client = service.connect();
+    // The last two look the same: one letter, or a letter and an accent.
+    let types = ["x".repeat(63), "x".repeat(62), "é".repeat(31), "caf\u{e9}".to_owned(), "cafe\u{301}".to_owned()];
+    for (name, port) in types.iter().zip(1..) {
+        client.register(name, "127.0.0.1", port);
+    }
+    for (name, port) in types.iter().zip(1..) {
+        let array = format!(r#"[{{"ip":"127.0.0.1","port":{port}}}]"#);
+        assert_eq!(client.ask(&format!("query {name}")), array, "{name}");
+    }
+}
+
+#[test]
 fn a_query_answers_in_the_order_of_registration_and_each_type_for_itself() {
     let service = Service::start(&[]);
     let mut client = service.connect();

@@ -1,10 +1,11 @@
 //! The real binary on a free port, and clients to talk to it. Each test file uses a part of this.
 #![allow(dead_code)]
 
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How long anything may take that has to happen.
@@ -14,7 +15,8 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Service {
     child: Child,
     addresses: Vec<SocketAddr>,
-    log: Arc<Mutex<String>>,
+    stdout: Captured,
+    log: Captured,
 }
 
 impl Service {
@@ -32,25 +34,27 @@ impl Service {
     pub fn spawn(mut command: Command) -> Self {
         let listeners = command.get_args().filter(|arg| *arg == "--listen").count().max(1);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
-        let log = Arc::new(Mutex::new(String::new()));
-        let mut stderr = child.stderr.take().expect("it is piped");
-        let sink = Arc::clone(&log);
-        std::thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            while let Ok(n @ 1..) = stderr.read(&mut buffer) {
-                sink.lock().expect("nobody panics with it").push_str(&String::from_utf8_lossy(&buffer[..n]));
-            }
+        let stdout = Captured::new(child.stdout.take().expect("it is piped"));
+        let log = Captured::new(child.stderr.take().expect("it is piped"));
+        let mut service = Service { child, addresses: Vec::new(), stdout, log };
+        let announced = wait_until("it listens", || {
+            let said = service.stdout.text();
+            let ended = service.ended();
+            assert_eq!(ended, None, "{said:?}; log: {}", service.log());
+            (said.matches('\n').count() >= listeners).then_some(said)
         });
-        let mut stdout = BufReader::new(child.stdout.take().expect("it is piped"));
-        let mut addresses = Vec::new();
-        for _ in 0..listeners {
-            let mut line = String::new();
-            stdout.read_line(&mut line).expect("standard output is text");
-            let address = line.strip_prefix("listening on ").and_then(|rest| rest.strip_suffix('\n'));
-            let address = address.unwrap_or_else(|| panic!("{line:?}; log: {}", log.lock().unwrap()));
-            addresses.push(address.parse().expect("an address"));
-        }
-        Service { child, addresses, log }
+        let addresses = announced.lines().map(|line| {
+            let address = line.strip_prefix("listening on ").unwrap_or_else(|| panic!("{line:?}"));
+            address.parse().expect("an address")
+        });
+        service.addresses = addresses.collect();
+        service
+    }
+
+    /// Everything that it has written to standard output, once it has ended.
+    pub fn whole_stdout(&mut self) -> String {
+        self.wait();
+        self.stdout.whole()
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -67,7 +71,7 @@ impl Service {
 
     /// What it has logged so far.
     pub fn log(&self) -> String {
-        self.log.lock().expect("nobody panics with it").clone()
+        self.log.text()
     }
 
     pub fn connect(&self) -> Client {
@@ -109,6 +113,38 @@ impl Drop for Service {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// What a process writes to one of its streams, read as it comes.
+struct Captured {
+    text: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Captured {
+    fn new(mut stream: impl Read + Send + 'static) -> Self {
+        let text = Arc::new(Mutex::new(String::new()));
+        let sink = Arc::clone(&text);
+        let reader = std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(n @ 1..) = stream.read(&mut buffer) {
+                sink.lock().expect("nobody panics with it").push_str(&String::from_utf8_lossy(&buffer[..n]));
+            }
+        });
+        Captured { text, reader: Some(reader) }
+    }
+
+    fn text(&self) -> String {
+        self.text.lock().expect("nobody panics with it").clone()
+    }
+
+    /// Everything until the stream ends.
+    fn whole(&mut self) -> String {
+        if let Some(reader) = self.reader.take() {
+            reader.join().expect("it only reads");
+        }
+        self.text()
     }
 }
 

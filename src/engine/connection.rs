@@ -103,11 +103,11 @@ impl<N: Network, H: Handler> Engine<N, H> {
     pub(super) fn serve(&mut self, network: &mut N, key: usize, now: Moment) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.queued = false;
+        self.waiting.remove(key, &connection.conn);
         let visit = match connection.conn.phase() {
             Phase::Done => return,
             Phase::Lingering { .. } => connection.drain(network, &mut self.buffers),
             Phase::Open | Phase::Ending { .. } => {
-                self.waiting.remove(key, &connection.conn);
                 connection.exchange(network, &mut self.buffers, &mut self.handler, now)
             }
         };

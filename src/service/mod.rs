@@ -178,10 +178,8 @@ impl<S: BuildHasher> Handler for Service<S> {
     /// flood of queries for a large type that keeps changing make a turn long.
     fn apply(&mut self, request: &Request<'_>, caller: &mut Caller, now: Moment) -> Option<Reply> {
         match request {
-            _ if !self.admits(caller) && !matches!(request, Request::Auth { .. }) => {
-                Some(Reply::Refused(Refusal::AuthenticationRequired))
-            }
             Request::Auth { token } => Some(self.authenticate(token, caller)),
+            _ if !self.admits(caller) => Some(Reply::Refused(Refusal::AuthenticationRequired)),
             Request::Register { service_type, address } => self.register(service_type, *address, caller, now),
             Request::Heartbeat { uuid } => {
                 let live = uuid.is_some_and(|uuid| self.registry.heartbeat(now, &uuid));

@@ -127,10 +127,7 @@ fn row_04_ten_thousand_resets_in_the_middle_of_a_reply_touch_nobody_else() {
         }
     }
     assert_eq!(witness.ask("query hive"), expected);
-    common::wait_until("the broken connections are gone", || {
-        let open = std::fs::read_dir(format!("/proc/{}/fd", service.pid())).expect("it runs").count();
-        (open < 20).then_some(())
-    });
+    common::wait_until("the broken connections are gone", || (service.open_files() < 20).then_some(()));
 }
 
 #[test]
@@ -206,10 +203,7 @@ fn a_client_that_never_stops_writing_after_the_last_word_is_let_go_in_bounded_ti
 fn row_03_commands_behind_answers_that_nobody_reads_are_not_run_until_they_are_read() {
     let service = Service::start(&[]);
     let mut witness = service.connect();
-    witness.send("register hive 10.0.0.1 80\n".repeat(2_000));
-    for _ in 0..2_000 {
-        witness.line();
-    }
+    witness.register_many(2_000);
     // 14 MB of answers, more than the kernel takes off the service.
     let mut reader = service.connect();
     socket2::SockRef::from(reader.stream()).set_recv_buffer_size(64 * 1024).expect("an option");

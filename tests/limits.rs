@@ -179,10 +179,7 @@ fn row_03_a_thousand_peers_that_never_read_cost_their_buffers_and_nobody_else() 
     assert!(each <= COST_KB_MAX, "{each} kB each");
     assert_eq!(witness.ask("query hive"), expected);
     // Without progress they are closed after 10 s.
-    wait_until("they are closed", || {
-        let open = fs::read_dir(format!("/proc/{}/fd", service.pid())).expect("it runs").count();
-        (open < 20).then_some(())
-    });
+    wait_until("they are closed", || (service.open_files() < 20).then_some(()));
     assert_eq!(witness.ask("query hive"), expected);
 }
 
@@ -215,14 +212,10 @@ fn row_18_readers_of_a_large_type_that_changes_all_the_time_stay_under_the_bound
     let mut client = service.connect();
     // The registrations go in one write at a time; 40,000 make an answer of 1.5 MB.
     for _ in 0..40 {
-        client.send("register hive 10.0.0.1 80\n".repeat(1_000));
-        for _ in 0..1_000 {
-            client.line();
-        }
+        client.register_many(1_000);
     }
     let before = service.status_kb("RssAnon");
-    let open = || fs::read_dir(format!("/proc/{}/fd", service.pid())).expect("it runs").count();
-    let open_before = open();
+    let open_before = service.open_files();
     // Each asks for more than the kernel's buffers take off the service, and reads nothing.
     let reader = || {
         let mut reader = service.connect();
@@ -241,10 +234,12 @@ fn row_18_readers_of_a_large_type_that_changes_all_the_time_stay_under_the_bound
         client.register("hive", "10.0.0.2", 80);
     }
     let begun = Instant::now();
-    wait_until("the reader that has waited longest is closed", || (open() < open_before + readers.len()).then_some(()));
+    wait_until("the reader that has waited longest is closed", || {
+        (service.open_files() < open_before + readers.len()).then_some(())
+    });
     let waiting = service.status_kb("RssAnon").saturating_sub(before);
     assert!(begun.elapsed() < Duration::from_secs(5), "by the bound, not by the limit without progress");
-    println!("{waiting} kB wait for {} readers", open() - open_before);
+    println!("{waiting} kB wait for {} readers", service.open_files() - open_before);
     // Beside the bound: the latest answer that is kept, and what the allocator has not given back.
     assert!(waiting < WAITING_KB_MAX + 16 * 1024, "{waiting} kB wait");
     assert!(service.connect().ask("query hive").ends_with("}]"), "who reads gets a whole answer");
@@ -286,7 +281,7 @@ fn row_21_out_of_descriptors_it_neither_spins_nor_stalls_and_accepts_again_soon(
     let service = Service::start(&[]);
     let mut old = service.connect();
     assert_eq!(old.ask("query hive"), "[]");
-    let open = fs::read_dir(format!("/proc/{}/fd", service.pid())).expect("it runs").count();
+    let open = service.open_files();
     limit_descriptors(&service, open as u64 + 2);
     let mut held: Vec<Client> = (0..2).map(|_| service.connect()).collect();
     for client in &mut held {

@@ -9,6 +9,18 @@ use std::time::{Duration, Instant};
 
 use common::{Client, PATIENCE, Service, ask_frame, command, wait_until};
 
+/// The variables of the environment that the service looks at.
+const VARIABLES: [&str; 8] = [
+    "DISCOVERY_LISTEN",
+    "DISCOVERY_TTL",
+    "DISCOVERY_TICK",
+    "DISCOVERY_MAX_SERVICES",
+    "DISCOVERY_MAX_CONNECTIONS",
+    "DISCOVERY_IDLE_TIMEOUT",
+    "DISCOVERY_TOKEN_FILE",
+    "DISCOVERY_INSECURE",
+];
+
 fn run(args: &[&str]) -> Output {
     let mut command = command();
     command.args(args);
@@ -104,18 +116,10 @@ fn help_and_version_end_with_0() {
         "--idle-timeout",
         "--token-file",
         "--insecure",
-        "DISCOVERY_LISTEN",
-        "DISCOVERY_TTL",
-        "DISCOVERY_TICK",
-        "DISCOVERY_MAX_SERVICES",
-        "DISCOVERY_MAX_CONNECTIONS",
-        "DISCOVERY_IDLE_TIMEOUT",
-        "DISCOVERY_TOKEN_FILE",
-        "DISCOVERY_INSECURE",
         "127.0.0.1:65432",
         "nc -N",
     ];
-    for word in said {
+    for word in said.into_iter().chain(VARIABLES) {
         assert!(text.contains(word), "{word} is not in the help");
     }
     let version = run(&["--version"]);
@@ -193,16 +197,7 @@ fn options_come_from_the_environment_and_arguments_beat_it() {
 fn an_empty_variable_counts_as_unset() {
     let mut emptied = command();
     emptied.args(["--listen", "127.0.0.1:0"]);
-    for name in [
-        "DISCOVERY_LISTEN",
-        "DISCOVERY_TTL",
-        "DISCOVERY_TICK",
-        "DISCOVERY_MAX_SERVICES",
-        "DISCOVERY_MAX_CONNECTIONS",
-        "DISCOVERY_IDLE_TIMEOUT",
-        "DISCOVERY_TOKEN_FILE",
-        "DISCOVERY_INSECURE",
-    ] {
+    for name in VARIABLES {
         emptied.env(name, "");
     }
     assert_eq!(Service::spawn(emptied).connect().ask("query hive"), "[]");

@@ -100,6 +100,11 @@ impl Service {
         line.split_ascii_whitespace().nth(1).expect("a value").parse().expect("a number")
     }
 
+    /// Descriptors that it holds: its sockets, and a few besides.
+    pub fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("it runs").count()
+    }
+
     /// Processor time used so far, in user mode and in the kernel.
     pub fn processor_time(&self) -> Duration {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("it runs");
@@ -239,6 +244,15 @@ impl Client {
         let uuid = self.ask(&format!("register {service_type} {ip} {port}"));
         assert!(is_uuid(&uuid), "{uuid}");
         uuid
+    }
+
+    /// Registers so many services of the type `hive` in one write.
+    pub fn register_many(&mut self, count: usize) {
+        self.send("register hive 10.0.0.1 80\n".repeat(count));
+        for _ in 0..count {
+            let uuid = self.line();
+            assert!(is_uuid(&uuid), "{uuid}");
+        }
     }
 
     pub fn end_input(&self) {

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use discovery_service::message::ServiceAddress;
 use discovery_service::registry::{RegisterError, Registration, Registry};
 use discovery_service::time::Moment;
-use reference::{decode, frame, naive};
+use reference::{WORDS, decode, frame, naive};
 use rng::Rng;
 use uuid::Builder;
 
@@ -41,50 +41,6 @@ fn fuzz(target: &str, execute: impl Fn(&mut Rng)) {
     }
     println!("{target}: {runs} executions in {:.1} s", begun.elapsed().as_secs_f64());
 }
-
-/// What commands, and things that are nearly commands, are made of.
-const WORDS: [&[u8]; 40] = [
-    b"register",
-    b"heartbeat",
-    b"query",
-    b"auth",
-    b"REGISTER",
-    b"Query",
-    b"hive",
-    b"127.0.0.1",
-    b"::1",
-    b"fe80::1%1",
-    b"0.0.0.0",
-    b"80",
-    b"0",
-    b"65536",
-    b"3999da30-2a11-463a-be8e-6b2beca7bfe6",
-    b"GET / HTTP/1.1",
-    b"HTTP/",
-    b"PROXY TCP4 a b",
-    b"\x16\x03",
-    b"\n",
-    b"\n",
-    b"\n",
-    b"\r\n",
-    b"\r\n",
-    b"\r",
-    b" ",
-    b" ",
-    b"\t",
-    b"\0",
-    b"\0\r\n",
-    b"QUIT",
-    b"\x1b",
-    b"\x7f",
-    b"\xff",
-    b"\xc3\xa9",
-    b"\xc3",
-    b"\xc2\x85",
-    b"{\"",
-    b"\\u0061",
-    b":1,",
-];
 
 fn text(rng: &mut Rng) -> Vec<u8> {
     let mut input = Vec::new();

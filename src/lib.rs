@@ -19,6 +19,7 @@
 //! | [`time`] | registry time | clocks |
 //! | [`message`] | requests, replies, refusals | formats, sockets, the registry |
 //! | [`output`] | answers that wait for one peer | formats, sockets |
+//! | [`feed`] | changes that wait for one watcher | formats, sockets |
 //! | [`wheel`] | deadlines, O(1) each | what they belong to |
 //! | [`registry`] | the registrations | bytes, clocks, randomness |
 //! | [`service`] | the verbs | bytes, sockets, clocks |
@@ -31,6 +32,7 @@
 pub mod config;
 pub mod conn;
 pub mod engine;
+pub mod feed;
 pub mod limits;
 pub mod message;
 pub mod output;

@@ -89,6 +89,25 @@ pub const TURN_EVENTS_MAX: usize = 1024;
 /// Bytes of query answers kept until their type changes. The latest is kept whatever its length.
 pub const ANSWERS_KEPT_LEN_MAX: usize = 8 * 1024 * 1024;
 
+/// Registrations that one connection may hold.
+pub const HOLDS_MAX: usize = 1024;
+/// Held registrations of connections that have ended which are removed in one turn of the loop, and
+/// registrations that `replace` looks at in one.
+pub const TURN_REMOVALS_MAX: usize = 4096;
+/// Departures that `why` remembers.
+pub const DEPARTURES_MAX: usize = 1024;
+/// Registrations or types in one answer of `list` or `types`.
+pub const LISTED_MAX: usize = 65_536;
+/// Bytes that are counted for each registration that a query with `max-age=` or a list looks at,
+/// towards [`TURN_BUILD_LEN_MAX`].
+pub const RECORD_LEN: usize = 64;
+/// Bytes of changes that are sent to a watcher together.
+pub const FEED_BATCH_LEN_MAX: usize = 16 * 1024;
+/// Milliseconds of silence after which a watcher is told that nothing has changed.
+pub const WATCH_SILENCE_MS: u64 = 15_000;
+/// Milliseconds between two lines of the log of the same kind that peers can cause.
+pub const LOG_QUIET_MS: u64 = 1_000;
+
 /// Milliseconds for which registry time may stand still after a stall, while input that arrived
 /// during the stall is handled.
 pub const STALL_BACKLOG_MS_MAX: u64 = 1_000;
@@ -114,6 +133,7 @@ const _: () = {
     assert!(READ_LEN_MAX >= LINE_LEN_MAX + 2, "a whole line with CRLF fits into one buffer");
     assert!(OUTPUT_RUN_LEN_MAX > OUTPUT_WAITING_LEN_MAX / 2, "a pipelining client gets large writes");
     assert!(TURN_READ_LEN_MAX >= READ_LEN_MAX);
+    assert!(HOLDS_MAX <= TURN_REMOVALS_MAX, "a holder that dies takes all with it in the same turn");
     assert!(ACCEPT_RETRY_MS <= 100, "accepting again within 100 ms of a free descriptor");
     assert!(*SERVICES.end() < u32::MAX, "the last slot number means none");
 };

@@ -2,7 +2,10 @@
 //!
 //! It is plain data that is handed in. Only the server room reads a clock.
 
+use std::fmt;
 use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat};
 
 /// A point in registry time, in whole milliseconds since the service started.
 ///
@@ -43,5 +46,32 @@ impl Moment {
     #[must_use]
     pub const fn since(self, earlier: Moment) -> Duration {
         Duration::from_millis(self.millis_since(earlier))
+    }
+}
+
+/// A reading of the wall clock, in milliseconds since the Unix epoch. It is shown to people; no
+/// answer depends on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WallTime(i64);
+
+impl WallTime {
+    /// The time `ms` milliseconds after the start of 1970 in UTC.
+    #[must_use]
+    pub const fn from_unix_millis(ms: i64) -> WallTime {
+        WallTime(ms)
+    }
+
+    /// What the wall clock showed at `then`, if it shows this at `now`.
+    #[must_use]
+    pub fn at(self, then: Moment, now: Moment) -> WallTime {
+        WallTime(self.0.saturating_sub_unsigned(now.millis_since(then)))
+    }
+}
+
+impl fmt::Display for WallTime {
+    /// As RFC 3339 in UTC, to the millisecond: `2026-11-23T16:20:15.123Z`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = DateTime::from_timestamp_millis(self.0).unwrap_or_default();
+        f.write_str(&time.to_rfc3339_opts(SecondsFormat::Millis, true))
     }
 }

@@ -142,7 +142,14 @@ fn row_11_12_13_15_every_malformed_frame_is_answered_with_its_reason_and_the_con
         (frame(r#"{"action": "query", "type": "a", "x": 1, "x": 1}"#), "a key is given twice"),
         (frame("{}"), "the content has no action"),
         (frame(r#"{"action": 7}"#), "the action is not a string"),
-        (frame(r#"{"action": "watch"}"#), "unknown action: use register, heartbeat or query"),
+        (frame(r#"{"action": "watch"}"#), "watch needs a text connection"),
+        (frame(r#"{"action": "hold", "type": "a", "ip": "127.0.0.1", "port": 80}"#), "hold needs a text connection"),
+        (
+            frame(r#"{"action": "why"}"#),
+            "unknown action: use register, heartbeat, deregister, query, types, list, stats or ping",
+        ),
+        (frame(r#"{"action": "deregister"}"#), "the content has no uuid"),
+        (frame(r#"{"action": "list", "type": 1}"#), "the type is not a string"),
         (frame(r#"{"action": "query"}"#), "the content has no type"),
         (frame(r#"{"action": "query", "type": 1}"#), "the type is not a string"),
         (frame(r#"{"action": "query", "type": ""}"#), "the type is empty"),
@@ -234,4 +241,38 @@ fn row_47_frames_cut_anywhere_are_answered_as_in_one_piece() {
         }
         assert_eq!(client.rest(), whole, "byte by byte");
     }
+}
+
+#[test]
+fn the_further_actions_answer_what_their_lines_answer() {
+    let service = Service::start(&[]);
+    let mut client = service.connect();
+    let uuid = client.register("hive", "10.0.0.1", 80);
+    client.register("a\"b", "::1", 81);
+    for action in ["types", "list"] {
+        let answer = ask_frame(service.address(), &format!(r#"{{"action": "{action}"}}"#));
+        assert_eq!(answer.header["content-type"], "text/json");
+        // The age and the time are those of the moment.
+        let masked = |text: &str| {
+            let mut rows: serde_json::Value = serde_json::from_str(text).expect("once-encoded JSON");
+            for row in rows.as_array_mut().expect("an array") {
+                for key in ["age_ms", "heartbeat"] {
+                    row.as_object_mut().expect("an object").remove(key);
+                }
+            }
+            rows
+        };
+        assert_eq!(masked(&answer.content), masked(&client.ask(action)), "{action}");
+    }
+    let of_type = ask_frame(service.address(), r#"{"action": "list", "type": "hive"}"#).content;
+    assert!(of_type.contains("10.0.0.1") && !of_type.contains("::1"), "{of_type}");
+    let stats = ask_frame(service.address(), r#"{"action": "stats"}"#);
+    let stats: serde_json::Value = serde_json::from_str(&stats.content).expect("JSON");
+    assert_eq!(stats["registrations"], 2);
+    let ping = ask_frame(service.address(), r#"{"action": "ping"}"#);
+    assert_eq!((ping.content.as_str(), &ping.header["content-type"]), ("PONG", &"text/plain".into()));
+    let deregister = format!(r#"{{"action": "deregister", "uuid": "{uuid}"}}"#);
+    assert_eq!(ask_frame(service.address(), &deregister).content, "OK");
+    assert_eq!(ask_frame(service.address(), &deregister).content, "NOT FOUND");
+    assert_eq!(client.ask("query hive"), "[]");
 }

@@ -51,7 +51,7 @@ fn row_19_only_the_opening_is_looked_at_and_a_command_is_no_http() {
     let service = Service::start(&[]);
     let mut client = service.connect();
     assert_eq!(client.ask("query HTTP/1.1"), "[]");
-    assert_eq!(client.ask("GET / HTTP/1.1"), "ERROR unknown command: use register, heartbeat or query");
+    assert_eq!(client.ask("GET / HTTP/1.1"), "ERROR unknown command: help lists the commands");
     assert_eq!(client.ask("query hive"), "[]");
 }
 

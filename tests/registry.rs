@@ -7,7 +7,7 @@ use std::num::NonZeroU16;
 use std::time::Duration;
 
 use discovery_service::message::ServiceAddress;
-use discovery_service::registry::{RegisterError, Registration, Registry, Sweep};
+use discovery_service::registry::{Event, Reason, RegisterError, Registration, Registry, Sweep};
 use discovery_service::time::Moment;
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -49,6 +49,8 @@ enum Step {
     Register { uuid: usize, service_type: usize, ip: usize, port: u16, ttl_ms: u64 },
     Heartbeat { uuid: usize },
     Deregister { uuid: usize },
+    Hold { uuid: usize, service_type: usize, ip: usize, port: u16 },
+    Replace { service_type: usize, ip: usize, port: u16, budget: usize },
     Sweep { budget: usize },
     Query,
     Advance { ms: u64 },
@@ -66,8 +68,23 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         port,
         ttl_ms,
     });
+    let place = (0..TYPES.len(), 0..IPS.len(), 1..4u16);
+    let hold = (uuids.clone(), place.clone()).prop_map(|(uuid, (service_type, ip, port))| Step::Hold {
+        uuid,
+        service_type,
+        ip,
+        port,
+    });
+    let replace = (place, 0..4usize).prop_map(|((service_type, ip, port), budget)| Step::Replace {
+        service_type,
+        ip,
+        port,
+        budget,
+    });
     let step = prop_oneof![
         6 => register,
+        2 => hold,
+        2 => replace,
         4 => uuids.clone().prop_map(|uuid| Step::Heartbeat { uuid }),
         2 => uuids.prop_map(|uuid| Step::Deregister { uuid }),
         2 => (0..5usize).prop_map(|budget| Step::Sweep { budget }),
@@ -84,6 +101,13 @@ struct Row {
     address: ServiceAddress,
     last_heartbeat: u64,
     ttl_ms: u64,
+    held: bool,
+}
+
+impl Row {
+    fn is_live(&self, now: u64) -> bool {
+        self.held || now - self.last_heartbeat < self.ttl_ms
+    }
 }
 
 /// What must be true, without any structure: rows that are dead are simply not live.
@@ -92,18 +116,19 @@ struct Model {
     rows: Vec<Row>,
     now: u64,
     registered: u64,
+    /// What is registered by what was told of it.
+    told: Vec<(String, ServiceAddress)>,
     /// What a type's id and version stood for.
     seen: HashMap<(u32, u64), Vec<ServiceAddress>>,
 }
 
 impl Model {
     fn live(&self) -> impl Iterator<Item = &Row> {
-        self.rows.iter().filter(|row| self.now - row.last_heartbeat < row.ttl_ms)
+        self.rows.iter().filter(|row| row.is_live(self.now))
     }
 
     fn live_at(&self, uuid: Uuid) -> Option<usize> {
-        let live = |row: &Row| row.uuid == uuid && self.now - row.last_heartbeat < row.ttl_ms;
-        self.rows.iter().position(live)
+        self.rows.iter().position(|row| row.uuid == uuid && row.is_live(self.now))
     }
 
     fn register<S: BuildHasher>(&mut self, registry: &mut Registry<S>, row: Row) {
@@ -115,7 +140,8 @@ impl Model {
         };
         let before = (registry.len(), registry.changes());
         let full = registry.len() == registry.services_max() as usize;
-        match registry.register(at(self.now), new) {
+        let add = if row.held { Registry::hold } else { Registry::register };
+        match add(registry, at(self.now), new) {
             Ok(()) => {
                 assert_eq!(self.live_at(row.uuid), None);
                 // A row of the same UUID is dead. It made room if it was still stored.
@@ -137,8 +163,26 @@ impl Model {
         match step {
             Step::Register { uuid: number, service_type, ip, port, ttl_ms } => {
                 let (service_type, address) = (TYPES[service_type], address(IPS[ip], port));
-                let row = Row { uuid: uuid(number), service_type, address, last_heartbeat: self.now, ttl_ms };
+                let row =
+                    Row { uuid: uuid(number), service_type, address, last_heartbeat: self.now, ttl_ms, held: false };
                 self.register(registry, row);
+            }
+            Step::Hold { uuid: number, service_type, ip, port } => {
+                let (service_type, address) = (TYPES[service_type], address(IPS[ip], port));
+                let (uuid, last_heartbeat) = (uuid(number), self.now);
+                let row = Row { uuid, service_type, address, last_heartbeat, ttl_ms: 100, held: true };
+                self.register(registry, row);
+            }
+            Step::Replace { service_type, ip, port, mut budget } => {
+                let (service_type, address, now) = (TYPES[service_type], address(IPS[ip], port), self.now);
+                let len = registry.len();
+                let given = budget;
+                let whole = registry.replace(at(now), service_type, address, &mut budget);
+                let removed = len - registry.len();
+                assert!(removed <= given, "more was done than may be");
+                // Go on until all is done, as a service does in its next turns.
+                while !whole && !registry.replace(at(now), service_type, address, &mut 2) {}
+                self.rows.retain(|row| row.service_type != service_type || row.address != address);
             }
             Step::Heartbeat { uuid: number } => {
                 let live = self.live_at(uuid(number));
@@ -149,7 +193,7 @@ impl Model {
             }
             Step::Deregister { uuid: number } => {
                 let live = self.live_at(uuid(number));
-                assert_eq!(registry.deregister(at(self.now), &uuid(number)), live.is_some());
+                assert_eq!(registry.deregister(at(self.now), &uuid(number), Reason::Deregistered), live.is_some());
                 if let Some(row) = live {
                     self.rows.remove(row);
                 }
@@ -172,11 +216,12 @@ impl Model {
     }
 
     /// Compares everything that can be seen of a registry whose sweep has caught up.
-    fn compare<S: BuildHasher>(&mut self, registry: &Registry<S>) {
+    fn compare<S: BuildHasher>(&mut self, registry: &mut Registry<S>) {
         let live = self.live().count();
         assert_eq!((registry.len(), registry.is_empty()), (live, live == 0));
         assert_eq!(registry.changes(), 2 * self.registered - live as u64);
-        let expiry = self.live().map(|row| at(row.last_heartbeat + row.ttl_ms)).min();
+        self.compare_events(registry);
+        let expiry = self.live().filter(|row| !row.held).map(|row| at(row.last_heartbeat + row.ttl_ms)).min();
         let next = registry.next_sweep();
         assert_eq!(next.is_some(), expiry.is_some());
         assert!(next.is_none_or(|next| next > at(self.now) && Some(next) <= expiry));
@@ -190,6 +235,29 @@ impl Model {
                 assert_eq!(*seen, expected, "one id and version stood for two lists");
             }
         }
+    }
+}
+
+impl Model {
+    /// Whoever follows the events knows what is registered.
+    fn compare_events<S: BuildHasher>(&mut self, registry: &mut Registry<S>) {
+        for event in registry.drain_events() {
+            match event {
+                Event::Up { service_type, address } => self.told.push((service_type.to_string(), address)),
+                Event::Down(departure) => {
+                    assert!(departure.heartbeat <= departure.at && departure.at <= at(self.now));
+                    let gone = (departure.service_type.to_string(), departure.address);
+                    let known = self.told.iter().position(|service| *service == gone);
+                    self.told.remove(known.expect("what goes has come"));
+                }
+                Event::Late { ttl_ms, .. } => assert!(TTLS_MS.contains(&u64::from(ttl_ms))),
+            }
+        }
+        let mut registered: Vec<_> = self.live().map(|row| (row.service_type.to_string(), row.address)).collect();
+        let key = |(name, address): &(String, ServiceAddress)| (name.clone(), address.ip, address.port);
+        registered.sort_by_key(key);
+        self.told.sort_by_key(key);
+        assert_eq!(self.told, registered);
     }
 }
 
@@ -228,10 +296,22 @@ fn answer(registry: &mut Registry, now: u64, step: &Step) -> String {
             format!("{:?}", registry.register(now, new))
         }
         Step::Heartbeat { uuid: number } => registry.heartbeat(now, &uuid(number)).to_string(),
-        Step::Deregister { uuid: number } => registry.deregister(now, &uuid(number)).to_string(),
+        Step::Deregister { uuid: number } => registry.deregister(now, &uuid(number), Reason::Deregistered).to_string(),
         Step::Query => {
             sweep_all(registry, now);
             format!("{:?}", TYPES.map(|service_type| query(registry, service_type)))
+        }
+        Step::Hold { uuid: number, service_type, ip, port } => {
+            let (service_type, address) = (TYPES[service_type], address(IPS[ip], port));
+            if registry.len() == registry.services_max() as usize {
+                sweep_all(registry, now);
+            }
+            let new = Registration { uuid: uuid(number), service_type, address, ttl: Duration::from_secs(30) };
+            format!("{:?}", registry.hold(now, new))
+        }
+        Step::Replace { service_type, ip, port, .. } => {
+            while !registry.replace(now, TYPES[service_type], address(IPS[ip], port), &mut 3) {}
+            String::new()
         }
         Step::Sweep { .. } | Step::Advance { .. } => String::new(),
     }
@@ -294,7 +374,7 @@ fn a_heartbeat_that_comes_too_late_does_not_bring_a_registration_back() {
     registry.register(at(0), registration(uuid(1), "hive", 100)).unwrap();
     assert!(!registry.heartbeat(at(100), &uuid(1)));
     assert!(!registry.heartbeat(at(100), &uuid(1)));
-    assert!(!registry.deregister(at(100), &uuid(1)));
+    assert!(!registry.deregister(at(100), &uuid(1), Reason::Deregistered));
     assert_eq!(registry.sweep(at(100), 10), Sweep { expired: 1, caught_up: true });
 }
 
@@ -315,7 +395,7 @@ fn row_36_one_address_registered_twice_is_two_registrations() {
     registry.register(at(0), registration(uuid(1), "hive", 100)).unwrap();
     registry.register(at(0), registration(uuid(2), "hive", 100)).unwrap();
     assert_eq!(query(&registry, "hive"), [address(IPS[0], 80); 2]);
-    assert!(registry.deregister(at(1), &uuid(1)));
+    assert!(registry.deregister(at(1), &uuid(1), Reason::Deregistered));
     assert_eq!(query(&registry, "hive"), [address(IPS[0], 80)]);
     assert!(registry.heartbeat(at(1), &uuid(2)));
 }
@@ -330,6 +410,7 @@ fn row_32_a_million_registrations_that_expire_together_go_in_slices_and_come_aga
         for number in 0..LEN as usize {
             let service_type = TYPES[number % TYPES.len()];
             registry.register(now, registration(uuid(number), service_type, TTL_MS)).unwrap();
+            registry.drain_events().for_each(drop);
         }
         let one_more = registry.register(now, registration(uuid(LEN as usize), "hive", TTL_MS));
         assert_eq!(one_more, Err(RegisterError::Full));
@@ -344,6 +425,7 @@ fn row_32_a_million_registrations_that_expire_together_go_in_slices_and_come_aga
     loop {
         let len = registry.len();
         let Sweep { expired, caught_up } = registry.sweep(now, BUDGET);
+        assert_eq!(registry.drain_events().count(), expired);
         assert!(expired <= BUDGET);
         assert_eq!(registry.len(), len - expired);
         slices += 1;
@@ -354,11 +436,49 @@ fn row_32_a_million_registrations_that_expire_together_go_in_slices_and_come_aga
     // Each entry may come down through the levels of the wheel on its way.
     assert!(slices <= 4 * LEN as usize / BUDGET, "{slices} slices");
     assert_eq!(registry.len(), 1);
-    assert!(registry.heartbeat(now, &survivor) && registry.deregister(now, &survivor));
+    assert!(registry.heartbeat(now, &survivor) && registry.deregister(now, &survivor, Reason::Deregistered));
     assert_eq!((registry.len(), registry.next_sweep()), (0, None));
     assert_eq!(registry.changes(), 2 * u64::from(LEN));
 
     fill(&mut registry, now);
     registry.check_invariants();
     assert_eq!(registry.len(), LEN as usize);
+}
+
+#[test]
+fn a_replacement_among_a_hundred_thousand_of_one_type_takes_its_time_in_slices_and_is_quick_from_then_on() {
+    const LEN: usize = 100_000;
+    let mut registry = Registry::new(2 * LEN as u32, RandomState::new());
+    for number in 0..LEN {
+        let new = Registration {
+            address: address("10.0.0.1", (number % 5_000 + 1) as u16),
+            ..registration(uuid(number), "hive", 30_000)
+        };
+        registry.register(at(1), new).unwrap();
+        registry.drain_events().for_each(drop);
+    }
+    let place = address("10.0.0.1", 77);
+    let mut turns = 0;
+    while !registry.replace(at(2), "hive", place, &mut 4096) {
+        turns += 1;
+    }
+    assert_eq!(turns, LEN / 4096, "the index is made in slices");
+    assert_eq!(registry.drain_events().count(), LEN / 5_000);
+    assert_eq!(registry.len(), LEN - LEN / 5_000);
+    assert!(registry.replace(at(2), "hive", address("10.0.0.1", 78), &mut LEN.div_ceil(5_000)), "in one go");
+    assert!(registry.replace(at(2), "queen", place, &mut 1) && registry.replace(at(2), "hive", place, &mut 1));
+    registry.check_invariants();
+}
+
+#[test]
+fn a_heartbeat_in_the_last_tenth_of_the_ttl_is_told_once() {
+    let mut registry = Registry::new(10, RandomState::new());
+    registry.register(at(0), registration(uuid(1), "hive", 1_000)).unwrap();
+    let late = |registry: &mut Registry, now: u64| {
+        assert!(registry.heartbeat(at(now), &uuid(1)));
+        registry.drain_events().filter(|event| matches!(event, Event::Late { .. })).count()
+    };
+    assert_eq!(late(&mut registry, 899), 0);
+    assert_eq!(late(&mut registry, 899 + 900), 1);
+    assert_eq!(late(&mut registry, 899 + 900 + 999), 0, "once for each registration");
 }

@@ -16,7 +16,7 @@ use crate::wheel::{WheelLink, WheelLinks};
 pub(super) struct Connection<T> {
     pub(super) stream: T,
     pub(super) conn: Conn,
-    caller: Caller,
+    pub(super) caller: Caller,
     /// Something may be read. Set by an event, cleared by what a read says; while reading waits for
     /// something else (output, budget) it stays set, for the edge does not come twice.
     pub(super) readable: bool,
@@ -33,6 +33,10 @@ pub(super) struct Connection<T> {
     /// When its timer goes off.
     pub(super) alarm: Option<Moment>,
     timer: WheelLink,
+    /// In the list of watchers that are to get the whole state.
+    pub(super) wants_state: bool,
+    /// The network was told to look after its peer.
+    guarded: bool,
 }
 
 impl<T> Connection<T> {
@@ -50,6 +54,8 @@ impl<T> Connection<T> {
             stopping: false,
             alarm: None,
             timer: WheelLink::default(),
+            wants_state: false,
+            guarded: false,
         }
     }
 
@@ -62,13 +68,19 @@ impl<T> Connection<T> {
         let Connection { conn, .. } = self;
         assert!(conn.phase() != Phase::Done, "connection {key} is over, but not reaped");
         assert!(conn.kept_len() <= READ_LEN_MAX + OUTPUT_WAITING_LEN_MAX, "connection {key} keeps too much");
-        if let Some(deadline) = conn.deadline(idle_ms_max) {
-            assert!(self.alarm.is_some_and(|alarm| alarm <= deadline), "connection {key} has no timer");
+        if let Some(due) = conn.alarm(idle_ms_max) {
+            assert!(self.alarm.is_some_and(|alarm| alarm <= due), "connection {key} has no timer");
         }
+        assert!(
+            conn.phase() == Phase::Open || !self.caller.stays(),
+            "connection {key} is ending, but holds or watches"
+        );
+        assert!(!conn.wants_state() || self.wants_state || self.queued, "connection {key} waits for a state in vain");
         if !self.queued {
-            let waits_for_room = !conn.output().is_empty();
+            let waits_for_room = conn.owes_since().is_some();
             assert!(!(self.writable && waits_for_room), "connection {key} could write, but waits for an event");
-            assert!(!self.readable || waits_for_room, "connection {key} could read, but waits for an event");
+            let waits = waits_for_room || self.wants_state;
+            assert!(!self.readable || waits, "connection {key} could read, but waits for an event");
         }
     }
 
@@ -115,6 +127,15 @@ impl<N: Network, H: Handler> Engine<N, H> {
             connection.conn.abandon();
         }
         self.waiting.add(key, &connection.conn);
+        if connection.conn.phase() != Phase::Open {
+            // It hears nothing more and holds nothing more, also while its last answers are sent.
+            self.handler.leave(&mut connection.caller);
+        } else if connection.caller.holds && !std::mem::replace(&mut connection.guarded, true) {
+            network.guard(&mut connection.stream, self.settings.ttl);
+        }
+        if connection.conn.wants_state() && !std::mem::replace(&mut connection.wants_state, true) {
+            self.wanting.push_back(key);
+        }
         if connection.conn.phase() == Phase::Done {
             self.over.push(key);
             return;
@@ -138,6 +159,8 @@ impl<T> Connection<T> {
         now: Moment,
     ) -> Visit {
         let mut len = self.conn.unpack(&mut buffers.input, &mut buffers.output);
+        // A watcher is told the state before its next command is answered.
+        self.conn.refill(now);
         let mut budget = Budget::default();
         let visit = loop {
             let (used, pause) =
@@ -150,6 +173,9 @@ impl<T> Connection<T> {
             }
             match pause {
                 Pause::Ended => break self.close_when_sent(network, now),
+                Pause::Stateless if self.stopping => self.conn.end(false),
+                // It is told at the end of the turn, or when it has taken what waits.
+                Pause::Stateless => break Visit::Blocked,
                 Pause::NotYet | Pause::Budget => break Visit::Again,
                 Pause::Full if self.conn.output().len() < full => {}
                 Pause::Full => break if self.writable { Visit::Again } else { Visit::Blocked },
@@ -171,32 +197,33 @@ impl<T> Connection<T> {
             }
         };
         self.conn.pack(&buffers.input[..len], &mut buffers.output);
+        buffers.bytes_in += budget.bytes_in;
+        buffers.bytes_out += budget.bytes_out;
         visit
     }
 
     /// Writes what waits. `Err` ends the visit.
     fn send<N: Network<Stream = T>>(&mut self, network: &mut N, budget: &mut Budget, now: Moment) -> Result<(), Visit> {
-        if !self.writable || self.conn.output().is_empty() {
-            return Ok(());
-        }
-        if budget.write_len == 0 {
-            return Err(Visit::Again);
-        }
-        let stream = &mut self.stream;
-        match self.conn.send(budget.write_len, now, |bytes| network.write(stream, bytes)) {
-            Ok(written) => {
-                budget.write_len = budget.write_len.saturating_sub(written);
-                Ok(())
+        while self.writable && (self.conn.refill(now) || !self.conn.output().is_empty()) {
+            if budget.write_len == 0 {
+                return Err(Visit::Again);
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.writable = false;
-                Ok(())
-            }
-            Err(error) => {
-                debug!("{}: cannot write: {error}", self.caller.ip);
-                Err(Visit::Failed)
+            let before = self.conn.output().len();
+            let stream = &mut self.stream;
+            let result = self.conn.send(budget.write_len, now, |bytes| network.write(stream, bytes));
+            let written = before - self.conn.output().len();
+            budget.write_len = budget.write_len.saturating_sub(written);
+            budget.bytes_out += written as u64;
+            match result {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable = false,
+                Err(error) => {
+                    debug!("{}: cannot write: {error}", self.caller.ip);
+                    return Err(Visit::Failed);
+                }
             }
         }
+        Ok(())
     }
 
     fn read<N: Network<Stream = T>>(&mut self, network: &mut N, buffer: &mut [u8], budget: &mut Budget) -> Read {
@@ -211,6 +238,7 @@ impl<T> Connection<T> {
                 Ok(0) => Read::End,
                 Ok(n) => {
                     budget.read_len = budget.read_len.saturating_sub(n);
+                    budget.bytes_in += n as u64;
                     // Fewer bytes than asked: the socket is empty, and what comes next is an edge
                     // (epoll(7)), unless the end has been told already.
                     self.readable = n == buffer.len() || self.ended;
@@ -261,6 +289,8 @@ struct Budget {
     commands: usize,
     read_len: usize,
     write_len: usize,
+    bytes_in: u64,
+    bytes_out: u64,
 }
 
 impl Budget {
@@ -272,7 +302,13 @@ impl Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        Budget { commands: TURN_COMMANDS_MAX, read_len: TURN_READ_LEN_MAX, write_len: TURN_WRITE_LEN_MAX }
+        Budget {
+            commands: TURN_COMMANDS_MAX,
+            read_len: TURN_READ_LEN_MAX,
+            write_len: TURN_WRITE_LEN_MAX,
+            bytes_in: 0,
+            bytes_out: 0,
+        }
     }
 }
 

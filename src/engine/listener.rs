@@ -91,6 +91,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
     fn admit(&mut self, network: &mut N, mut stream: N::Stream, ip: IpAddr, now: Moment) {
         let refused = self.connections.len() - self.refused_lingering >= self.settings.connections_max;
         if refused {
+            self.refused += 1;
             debug!("{ip}: refused: {}", Refusal::TooManyConnections);
             if self.refused_lingering == LINGERING_REFUSED_MAX {
                 let mut line = Output::default();

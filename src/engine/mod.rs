@@ -8,6 +8,7 @@ mod clock;
 mod connection;
 mod listener;
 mod network;
+mod publish;
 mod waiting;
 
 use std::collections::VecDeque;
@@ -19,8 +20,8 @@ use slab::Slab;
 use crate::limits::{
     OUTPUT_WAITING_LEN_MAX, READ_LEN_MAX, SHUTDOWN_MS_MAX, TURN_TIMERS_MAX, TURN_VISITS_MAX, WAITING_LEN_MAX,
 };
-use crate::service::Handler;
-use crate::time::Moment;
+use crate::service::{Handler, Meter, Turn};
+use crate::time::{Moment, WallTime};
 use crate::wheel::Wheel;
 
 use clock::Clock;
@@ -38,6 +39,19 @@ pub struct Settings {
     pub idle_ms_max: Option<u64>,
     /// How often stale registrations are swept.
     pub tick: Duration,
+    /// Within what time the death of a host is noticed whose connection holds registrations.
+    pub ttl: Duration,
+}
+
+/// What the clocks show at the start of a turn.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reading {
+    /// The monotonic clock.
+    pub monotonic: Duration,
+    /// The wall clock.
+    pub wall: WallTime,
+    /// The longest turn so far.
+    pub worst_turn: Duration,
 }
 
 /// The service with all its connections.
@@ -53,8 +67,14 @@ pub struct Engine<N: Network, H> {
     /// Keys of connections that are over; their slots are freed at the end of the turn, so that no
     /// event of this turn meets a connection that it does not mean.
     over: Vec<usize>,
+    /// Keys of watchers that are to be told the whole state, in the order in which they asked.
+    wanting: VecDeque<usize>,
     /// Refused connections that linger.
     refused_lingering: usize,
+    /// Connections that were refused since the start.
+    refused: u64,
+    /// The monotonic clock at the start.
+    start: Duration,
     buffers: Buffers,
     waiting: Waiting,
     next_tick: Moment,
@@ -70,6 +90,9 @@ pub struct Engine<N: Network, H> {
 struct Buffers {
     input: Box<[u8]>,
     output: Vec<u8>,
+    /// Bytes read and written since the start.
+    bytes_in: u64,
+    bytes_out: u64,
 }
 
 impl<N: Network, H: Handler> Engine<N, H> {
@@ -85,10 +108,15 @@ impl<N: Network, H: Handler> Engine<N, H> {
             timers: Wheel::new(),
             ready: VecDeque::new(),
             over: Vec::new(),
+            wanting: VecDeque::new(),
             refused_lingering: 0,
+            refused: 0,
+            start: monotonic,
             buffers: Buffers {
                 input: vec![0; READ_LEN_MAX].into(),
                 output: Vec::with_capacity(OUTPUT_WAITING_LEN_MAX),
+                bytes_in: 0,
+                bytes_out: 0,
             },
             waiting: Waiting::default(),
             next_tick: Moment::START,
@@ -108,13 +136,13 @@ impl<N: Network, H: Handler> Engine<N, H> {
         network: &mut N,
         events: impl IntoIterator<Item = Event>,
         more_events: bool,
-        monotonic: Duration,
+        reading: Reading,
     ) -> Option<Duration> {
         let backlog = more_events || self.has_backlog();
-        let cut = self.clock.advance(monotonic, self.waited, backlog);
+        let cut = self.clock.advance(reading.monotonic, self.waited, backlog);
         let now = self.clock.now();
         self.log_stall(cut, now);
-        self.handler.begin_turn(now);
+        self.handler.begin_turn(Turn { now, wall: reading.wall, meter: self.meter(&reading) });
         for event in events {
             self.note(event);
         }
@@ -128,6 +156,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
         }
         self.fire_timers(now);
         self.reap(network);
+        self.publish(now);
         let wait = self.wait(now);
         self.waited = wait.unwrap_or(Duration::MAX / 2);
         wait
@@ -161,6 +190,18 @@ impl<N: Network, H: Handler> Engine<N, H> {
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.stopping.is_some_and(|deadline| self.connections.is_empty() || self.clock.now() >= deadline)
+    }
+
+    fn meter(&self, reading: &Reading) -> Meter {
+        Meter {
+            uptime: reading.monotonic.saturating_sub(self.start),
+            connections: self.connections.len(),
+            refused_connections: self.refused,
+            bytes_in: self.buffers.bytes_in,
+            bytes_out: self.buffers.bytes_out,
+            stalled: self.clock.stalled(),
+            worst_turn: reading.worst_turn,
+        }
     }
 
     /// Connections held, refused ones that linger included.
@@ -234,7 +275,10 @@ impl<N: Network, H: Handler> Engine<N, H> {
             connection.alarm = None;
             match connection.conn.deadline(self.settings.idle_ms_max) {
                 Some(deadline) if deadline <= now => self.give_up(key as usize),
-                _ => self.arm(key as usize),
+                _ => {
+                    self.break_silence(key as usize, now);
+                    self.arm(key as usize);
+                }
             }
         }
     }
@@ -247,25 +291,26 @@ impl<N: Network, H: Handler> Engine<N, H> {
         self.over.push(key);
     }
 
-    /// Makes sure that the connection's timer goes off by its deadline. A timer that goes off
+    /// Makes sure that the connection's timer goes off when it is due. A timer that goes off
     /// early is set again then; so a deadline that only moves on costs nothing.
     fn arm(&mut self, key: usize) {
         let connection = &self.connections[key];
-        let Some(deadline) = connection.conn.deadline(self.settings.idle_ms_max) else { return };
-        if connection.alarm.is_some_and(|alarm| alarm <= deadline) {
+        let Some(due) = connection.conn.alarm(self.settings.idle_ms_max) else { return };
+        if connection.alarm.is_some_and(|alarm| alarm <= due) {
             return;
         }
         let slot = connection::timer_key(key);
         self.timers.remove(&mut self.connections, slot);
-        self.timers.insert(&mut self.connections, slot, deadline);
-        self.connections[key].alarm = Some(deadline);
+        self.timers.insert(&mut self.connections, slot, due);
+        self.connections[key].alarm = Some(due);
     }
 
     /// The one place where slots are freed.
     fn reap(&mut self, network: &mut N) {
         while let Some(key) = self.over.pop() {
             self.timers.remove(&mut self.connections, connection::timer_key(key));
-            let connection = self.connections.remove(key);
+            let mut connection = self.connections.remove(key);
+            self.handler.leave(&mut connection.caller);
             self.refused_lingering -= usize::from(connection.refused);
             connection.log_end();
             network.close(connection.stream);
@@ -277,7 +322,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
 
     /// Whether there is work that needs no event.
     fn has_backlog(&self) -> bool {
-        !self.ready.is_empty() || self.listeners.iter().flatten().any(Listener::can_accept)
+        !self.ready.is_empty() || !self.wanting.is_empty() || self.listeners.iter().flatten().any(Listener::can_accept)
     }
 
     fn wait(&mut self, now: Moment) -> Option<Duration> {

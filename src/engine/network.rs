@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// Non-blocking listeners and streams whose readiness is told once per change (edge-triggered):
 /// after [`io::ErrorKind::WouldBlock`] or a read or write that moved fewer bytes than asked, the
@@ -25,6 +26,10 @@ pub trait Network {
     /// # Errors
     /// When it cannot be watched; the connection is given up.
     fn watch(&mut self, stream: &mut Self::Stream, key: usize) -> io::Result<()>;
+
+    /// Sees to it that a peer which is gone without a word is noticed within `time`: its stream fails
+    /// then.
+    fn guard(&mut self, stream: &mut Self::Stream, time: Duration);
 
     /// Reads what has arrived; 0 is the end of input.
     ///

@@ -16,21 +16,27 @@ pub(super) struct Waiting {
     /// it is as long as one of them holds it.
     shares: HashMap<*const Vec<u8>, usize>,
     /// The connections that owe answers, the one that has owed longest first.
-    debtors: BTreeSet<(Moment, usize)>,
+    /// Those with which something ends come last.
+    debtors: BTreeSet<(bool, Moment, usize)>,
 }
 
 impl Waiting {
     /// Counts what waits in the connection `key`; nothing when nothing does.
     pub(super) fn add(&mut self, key: usize, conn: &Conn) {
         let Some(since) = conn.owes_since() else { return };
-        self.debtors.insert((since, key));
+        self.debtors.insert((conn.stays(), since, key));
         self.len += conn.output().own_capacity();
-        for answer in conn.output().shared() {
-            let holders = self.shares.entry(Rc::as_ptr(answer)).or_insert(0);
-            *holders += 1;
-            if *holders == 1 {
-                self.len += answer.len();
-            }
+        for answer in conn.shared() {
+            self.share(answer);
+        }
+    }
+
+    /// Counts one more answer of a connection that was [added](Self::add) already.
+    pub(super) fn share(&mut self, answer: &Rc<Vec<u8>>) {
+        let holders = self.shares.entry(Rc::as_ptr(answer)).or_insert(0);
+        *holders += 1;
+        if *holders == 1 {
+            self.len += answer.len();
         }
     }
 
@@ -38,9 +44,9 @@ impl Waiting {
     /// change.
     pub(super) fn remove(&mut self, key: usize, conn: &Conn) {
         let Some(since) = conn.owes_since() else { return };
-        self.debtors.remove(&(since, key));
+        self.debtors.remove(&(conn.stays(), since, key));
         self.len -= conn.output().own_capacity();
-        for answer in conn.output().shared() {
+        for answer in conn.shared() {
             let address = Rc::as_ptr(answer);
             let holders = self.shares.get_mut(&address).expect("what is removed was added");
             *holders -= 1;
@@ -56,11 +62,11 @@ impl Waiting {
         self.len
     }
 
-    /// The connection that has owed answers longest, if more waits than may.
+    /// The connection to close, if more waits than may.
     pub(super) fn excess(&self) -> Option<usize> {
         if self.len <= WAITING_LEN_MAX {
             return None;
         }
-        self.debtors.first().map(|&(_, key)| key)
+        self.debtors.first().map(|&(_, _, key)| key)
     }
 }

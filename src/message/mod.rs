@@ -3,20 +3,22 @@
 //! Values are checked when they are made, so a [`Request`] that exists is valid. This module
 //! knows no socket, no format on the wire and no registry.
 
+pub mod json;
 mod refusal;
+mod services;
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
-use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU16;
 use std::rc::Rc;
+use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::limits::TYPE_LEN_MAX;
+use crate::limits::{TTL_SECONDS, TYPE_LEN_MAX};
 
 pub use refusal::Refusal;
+pub use services::Services;
 
 /// A request with the token that came beside it, where the format has a place for one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,10 +39,17 @@ pub enum Request<'a> {
     },
     /// Make a new registration.
     Register {
-        /// What kind of service it is.
-        service_type: ServiceType<'a>,
-        /// Where it can be reached.
-        address: ServiceAddress,
+        /// What is to be registered.
+        offer: Offer<'a>,
+        /// How long it lives without a heartbeat, if that is not the service's own TTL.
+        ttl: Option<Ttl>,
+        /// Whether it takes the place of all others of its type at its address.
+        replace: bool,
+    },
+    /// Make a new registration that lives as long as the connection.
+    Hold {
+        /// What is to be registered.
+        offer: Offer<'a>,
     },
     /// Keep a registration alive. `None` is a word that no UUID looks like, which no
     /// registration can have.
@@ -48,11 +57,112 @@ pub enum Request<'a> {
         /// The registration.
         uuid: Option<Uuid>,
     },
+    /// Keep a registration alive, and make it again under its UUID where it is not known.
+    Revive {
+        /// The registration.
+        uuid: Uuid,
+        /// What it is.
+        offer: Offer<'a>,
+        /// As for [`Request::Register`].
+        ttl: Option<Ttl>,
+    },
+    /// Remove a registration.
+    Deregister {
+        /// As for [`Request::Heartbeat`].
+        uuid: Option<Uuid>,
+    },
     /// The addresses of all live registrations of a type.
     Query {
         /// What kind of service is looked for.
         service_type: ServiceType<'a>,
+        /// Only those whose last heartbeat is younger than that.
+        max_age: Option<Ttl>,
     },
+    /// The names of all types, with the number of their registrations.
+    Types,
+    /// All that may be told of the registrations, of one type or of all.
+    List {
+        /// The type, or all.
+        service_type: Option<ServiceType<'a>>,
+    },
+    /// What became of a registration.
+    Why {
+        /// As for [`Request::Heartbeat`].
+        uuid: Option<Uuid>,
+    },
+    /// Be told of every change from now on, of one type or of all.
+    Watch {
+        /// The type, or all.
+        service_type: Option<ServiceType<'a>>,
+    },
+    /// What the service has done so far.
+    Stats,
+    /// Show that the service answers.
+    Ping,
+    /// Name the commands.
+    Help,
+    /// End the connection.
+    Quit,
+}
+
+/// A service that a client asks to have registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer<'a> {
+    /// What kind of service it is.
+    pub service_type: ServiceType<'a>,
+    /// The address at which it can be reached; `None` stands for the one that the connection comes
+    /// from.
+    pub ip: Option<IpAddr>,
+    /// The port at which it can be reached.
+    pub port: NonZeroU16,
+}
+
+impl<'a> Offer<'a> {
+    /// Takes the three words of a text command. The ip may be `-`.
+    ///
+    /// # Errors
+    /// A [`Refusal`] that says what is wrong with the type, the address or the port.
+    pub fn parse(service_type: &'a str, ip: &str, port: &str) -> Result<Self, Refusal> {
+        Self::new(ServiceType::new(service_type)?, ip, parse_port(port))
+    }
+
+    /// Takes a type, an address, which may be `-`, and a port number.
+    ///
+    /// # Errors
+    /// A [`Refusal`] that says what is wrong with the address or the port.
+    pub fn new(service_type: ServiceType<'a>, ip: &str, port: u64) -> Result<Self, Refusal> {
+        let ip = if ip == OBSERVED_IP { None } else { Some(parse_ip(ip)?) };
+        Ok(Offer { service_type, ip, port: port_number(port)? })
+    }
+
+    /// Where the service can be reached, for a connection that comes from `observed`.
+    #[must_use]
+    pub fn address(&self, observed: IpAddr) -> ServiceAddress {
+        ServiceAddress { ip: self.ip.unwrap_or(observed), port: self.port }
+    }
+}
+
+/// What stands for the address that the connection comes from.
+const OBSERVED_IP: &str = "-";
+
+/// A time that a client may give: whole seconds, 1 to 86400.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ttl(u32);
+
+impl Ttl {
+    /// Takes decimal digits.
+    #[must_use]
+    pub fn parse(digits: &str) -> Option<Ttl> {
+        let seconds = plain_number(digits)?;
+        let seconds = u32::try_from(seconds).ok().filter(|seconds| TTL_SECONDS.contains(seconds))?;
+        Some(Ttl(seconds))
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn duration(self) -> Duration {
+        Duration::from_secs(self.0.into())
+    }
 }
 
 /// The answer to one command.
@@ -66,6 +176,16 @@ pub enum Reply {
     NotFound,
     /// The services asked for.
     Services(Rc<Services>),
+    /// A JSON document on one line.
+    Document(Rc<Vec<u8>>),
+    /// The service answers.
+    Pong,
+    /// One line that names the commands.
+    Help,
+    /// Nothing for now: the connection is told of changes from here on.
+    Watching,
+    /// Nothing: the connection ends.
+    Bye,
     /// The command was refused; nothing has changed.
     Refused(Refusal),
 }
@@ -115,9 +235,7 @@ impl ServiceAddress {
     /// # Errors
     /// A [`Refusal`] that says what is wrong with the address or the port.
     pub fn new(ip: &str, port: u64) -> Result<Self, Refusal> {
-        let ip = parse_ip(ip)?;
-        let port = u16::try_from(port).ok().and_then(NonZeroU16::new);
-        Ok(ServiceAddress { ip, port: port.ok_or(Refusal::Port)? })
+        Ok(ServiceAddress { ip: parse_ip(ip)?, port: port_number(port)? })
     }
 
     /// Takes the two words of a text command.
@@ -127,10 +245,23 @@ impl ServiceAddress {
     /// # Errors
     /// A [`Refusal`] that says what is wrong with the address or the port.
     pub fn parse(ip: &str, port: &str) -> Result<Self, Refusal> {
-        let plain = port.bytes().all(|b| b.is_ascii_digit()) && !port.starts_with('0');
-        let port = if plain { port.parse().unwrap_or(0) } else { 0 };
-        Self::new(ip, port)
+        Self::new(ip, parse_port(port))
     }
+}
+
+/// The number that a port's digits stand for; 0, which is no port, for anything else.
+fn parse_port(text: &str) -> u64 {
+    plain_number(text).unwrap_or(0)
+}
+
+fn port_number(port: u64) -> Result<NonZeroU16, Refusal> {
+    u16::try_from(port).ok().and_then(NonZeroU16::new).ok_or(Refusal::Port)
+}
+
+/// A number in decimal digits and nothing else: no sign, no leading zero.
+fn plain_number(text: &str) -> Option<u64> {
+    let plain = text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0');
+    if plain { text.parse().ok() } else { None }
 }
 
 /// Reads an address that a client can connect to. RFC 4291 section 2.2 gives the text forms of
@@ -161,81 +292,6 @@ pub fn parse_uuid(text: &str) -> Option<Uuid> {
         return None;
     }
     Uuid::try_parse(text).ok()
-}
-
-/// The live services of one type as a JSON array on one line, oldest registration first.
-///
-/// It is built once for a state of the type and shared by all who wait for it.
-#[derive(Debug)]
-pub struct Services {
-    array: Rc<Vec<u8>>,
-    json_string: OnceCell<Rc<Vec<u8>>>,
-}
-
-impl Services {
-    /// The array of these addresses.
-    pub fn new(addresses: impl Iterator<Item = ServiceAddress>) -> Self {
-        let mut array = Vec::with_capacity(addresses.size_hint().0.saturating_mul(48) + 2);
-        array.push(b'[');
-        let mut digits = itoa::Buffer::new();
-        for ServiceAddress { ip, port } in addresses {
-            if array.len() > 1 {
-                array.push(b',');
-            }
-            array.extend_from_slice(br#"{"ip":""#);
-            push_ip(&mut array, ip);
-            array.extend_from_slice(br#"","port":"#);
-            array.extend_from_slice(digits.format(port.get()).as_bytes());
-            array.push(b'}');
-        }
-        array.push(b']');
-        array.shrink_to_fit();
-        Services { array: Rc::new(array), json_string: OnceCell::new() }
-    }
-
-    /// The array as it stands in a text answer, without a line end.
-    #[must_use]
-    pub fn array(&self) -> &Rc<Vec<u8>> {
-        &self.array
-    }
-
-    /// A JSON string whose value is the array: what frame clients decode twice.
-    /// Made on first use.
-    pub fn json_string(&self) -> &Rc<Vec<u8>> {
-        self.json_string.get_or_init(|| {
-            // The array holds addresses, digits and punctuation: only quotes need escaping.
-            let quotes = memchr::memchr_iter(b'"', &self.array).count();
-            let mut string = Vec::with_capacity(self.array.len() + quotes + 2);
-            string.push(b'"');
-            for &byte in self.array.iter() {
-                if byte == b'"' {
-                    string.push(b'\\');
-                }
-                string.push(byte);
-            }
-            string.push(b'"');
-            Rc::new(string)
-        })
-    }
-}
-
-/// Appends an address in its canonical form. Most are IPv4, which needs no formatting machinery.
-fn push_ip(text: &mut Vec<u8>, ip: IpAddr) {
-    match ip {
-        IpAddr::V4(ip) => {
-            let mut digits = itoa::Buffer::new();
-            for (i, octet) in ip.octets().into_iter().enumerate() {
-                if i > 0 {
-                    text.push(b'.');
-                }
-                text.extend_from_slice(digits.format(octet).as_bytes());
-            }
-        }
-        IpAddr::V6(ip) => {
-            // A Vec takes every write.
-            let _ = write!(text, "{ip}");
-        }
-    }
 }
 
 #[cfg(test)]
@@ -344,16 +400,5 @@ mod tests {
         for name in ["a b", "a\tb", "a\u{a0}b", "a\u{2028}b", "a\nb", "a\0", "\u{1b}[31m", "a\u{7f}", "a\u{85}"] {
             assert_eq!(ServiceType::new(name), Err(Refusal::TypeCharacter), "{name:?}");
         }
-    }
-
-    #[test]
-    fn services_are_one_array_and_a_json_string_of_it() {
-        let addresses = [("127.0.0.1", 65_433), ("::1", 80)];
-        let services = Services::new(addresses.iter().map(|&(ip, port)| ServiceAddress::new(ip, port).unwrap()));
-        let array = br#"[{"ip":"127.0.0.1","port":65433},{"ip":"::1","port":80}]"#;
-        assert_eq!(&services.array()[..], array);
-        let decoded: String = serde_json::from_slice(services.json_string()).unwrap();
-        assert_eq!(decoded.as_bytes(), array);
-        assert_eq!(&Services::new(std::iter::empty()).array()[..], b"[]");
     }
 }

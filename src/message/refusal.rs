@@ -1,9 +1,10 @@
 //! Why a command can be refused.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// Why a command was refused, in words that a person can act on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Refusal {
     /// A line of more than 1024 bytes.
     LineTooLong,
@@ -15,6 +16,14 @@ pub enum Refusal {
     UnknownCommand,
     /// Arguments missing or too many; the text is the command's form.
     Usage(&'static str),
+    /// An option that the command does not have, as it was given.
+    UnknownOption(Box<str>),
+    /// The option with this name is given twice.
+    OptionTwice(&'static str),
+    /// The value of the option with this name is no number of seconds from 1 to 86400.
+    OptionSeconds(&'static str),
+    /// A word that no UUID looks like where a registration could have to be made under it.
+    Uuid,
     /// A type without a character.
     TypeEmpty,
     /// A type of more than 63 bytes.
@@ -35,6 +44,12 @@ pub enum Refusal {
     Port,
     /// `--max-services` registrations are live.
     RegistryFull,
+    /// The connection holds as many registrations as it may.
+    TooManyHolds,
+    /// The answer would name more than it may.
+    TooMany(&'static str),
+    /// A connection that watches was sent another command.
+    Watching,
     /// `--max-connections` connections are open.
     TooManyConnections,
     /// The peer speaks HTTP.
@@ -55,7 +70,7 @@ impl Refusal {
     /// Whether the connection cannot go on after this refusal, for what follows on it cannot be
     /// told apart from garbage or is not meant for this service.
     #[must_use]
-    pub fn ends_connection(self) -> bool {
+    pub fn ends_connection(&self) -> bool {
         match self {
             Refusal::LineTooLong
             | Refusal::TooManyConnections
@@ -68,6 +83,10 @@ impl Refusal {
             | Refusal::LineControl
             | Refusal::UnknownCommand
             | Refusal::Usage(_)
+            | Refusal::UnknownOption(_)
+            | Refusal::OptionTwice(_)
+            | Refusal::OptionSeconds(_)
+            | Refusal::Uuid
             | Refusal::TypeEmpty
             | Refusal::TypeTooLong
             | Refusal::TypeCharacter
@@ -78,18 +97,26 @@ impl Refusal {
             | Refusal::IpBroadcast
             | Refusal::Port
             | Refusal::RegistryFull
+            | Refusal::TooManyHolds
+            | Refusal::TooMany(_)
+            | Refusal::Watching
             | Refusal::AuthenticationRequired => false,
         }
     }
 
     /// The reason, without the word `ERROR`.
     #[must_use]
-    pub fn reason(self) -> &'static str {
-        match self {
+    pub fn reason(&self) -> Cow<'static, str> {
+        let reason = match self {
+            Refusal::UnknownOption(option) => return format!("unknown option: {option}").into(),
+            Refusal::OptionTwice(option) => return format!("{option} is given twice").into(),
+            Refusal::OptionSeconds(option) => {
+                return format!("{option} takes a whole number of seconds from 1 to 86400").into();
+            }
             Refusal::LineTooLong => "line too long",
             Refusal::LineUtf8 => "the line is not valid UTF-8",
             Refusal::LineControl => "the line holds a control character",
-            Refusal::UnknownCommand => "unknown command: use register, heartbeat or query",
+            Refusal::UnknownCommand => "unknown command: help lists the commands",
             Refusal::Usage(form) | Refusal::Frame(form) => form,
             Refusal::TypeEmpty => "the type is empty",
             Refusal::TypeTooLong => "the type is longer than 63 bytes",
@@ -100,19 +127,24 @@ impl Refusal {
             Refusal::IpMulticast => "the ip is a multicast address",
             Refusal::IpBroadcast => "the ip is the broadcast address",
             Refusal::Port => "the port is not a decimal number from 1 to 65535",
+            Refusal::Uuid => "the uuid is not a UUID",
             Refusal::RegistryFull => "registry full",
+            Refusal::TooManyHolds => "too many holds on one connection: open another",
+            Refusal::TooMany(advice) => advice,
+            Refusal::Watching => "a watching connection takes ping and quit only",
             Refusal::AuthenticationFailed => "authentication failed",
             Refusal::AuthenticationRequired => "authentication required",
             Refusal::TooManyConnections => "too many connections",
             Refusal::Http => "this is not an HTTP server: send one command a line, such as: query <type>",
             Refusal::Tls => "TLS is not spoken here: connect in plain text",
             Refusal::Proxy => "PROXY protocol headers are not accepted",
-        }
+        };
+        Cow::Borrowed(reason)
     }
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.reason())
+        f.write_str(&self.reason())
     }
 }

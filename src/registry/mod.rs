@@ -12,11 +12,15 @@
 //! is mended when its old slot comes.
 
 mod entry;
+mod event;
 mod index;
 mod pages;
+mod places;
 mod types;
+mod view;
 
 use std::hash::{BuildHasher, RandomState};
+use std::rc::Rc;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -27,8 +31,11 @@ use crate::time::Moment;
 use crate::wheel::Wheel;
 
 use entry::{Entries, NewEntry};
+pub use event::{Departure, Event, Reason};
 use index::{Chains, Index};
+use places::Places;
 use types::Types;
+pub use view::{Record, TypeView};
 
 /// No slot.
 const NONE: u32 = u32::MAX;
@@ -72,8 +79,10 @@ pub struct Registry<S = RandomState> {
     entries: Entries,
     by_uuid: Index,
     types: Types,
+    places: Places,
     deadlines: Wheel,
     changes: u64,
+    events: Vec<Event>,
     hasher: S,
     /// Mutations since the invariants were last checked.
     #[cfg(debug_assertions)]
@@ -89,8 +98,10 @@ impl<S: BuildHasher> Registry<S> {
             entries: Entries::default(),
             by_uuid: Index::default(),
             types: Types::default(),
+            places: Places::default(),
             deadlines: Wheel::new(),
             changes: 0,
+            events: Vec::new(),
             hasher,
             #[cfg(debug_assertions)]
             unchecked: 0,
@@ -127,31 +138,30 @@ impl<S: BuildHasher> Registry<S> {
         self.changes
     }
 
+    /// What has happened since the last call, in its order. Whoever changes the registry takes it
+    /// from there before it gets long.
+    pub fn drain_events(&mut self) -> impl Iterator<Item = Event> + '_ {
+        self.events.drain(..)
+    }
+
     /// Adds a registration, heard of at `now`.
     ///
     /// # Errors
     /// [`RegisterError::Full`] or [`RegisterError::UuidTaken`].
     pub fn register(&mut self, now: Moment, new: Registration<'_>) -> Result<(), RegisterError> {
-        let Registration { uuid, service_type, address, ttl } = new;
-        debug_assert!(ttl.as_secs() <= u64::from(*TTL_SECONDS.end()));
-        let hash = hash(&self.hasher, &uuid);
-        if let Some(slot) = self.find_hashed(&uuid, hash) {
-            if self.entries.get(slot).is_live(now) {
-                return Err(RegisterError::UuidTaken);
-            }
-            self.remove(slot);
-        }
-        if self.entries.len() == self.services_max {
-            return Err(RegisterError::Full);
-        }
-        let service_type = self.types.find_or_insert(service_type, &self.hasher);
-        let ttl_ms = ttl.as_millis() as u32;
-        let slot = self.entries.insert(NewEntry { uuid, address, ttl_ms, service_type, now });
-        self.by_uuid.insert(&mut Uuids { entries: &mut self.entries, hasher: &self.hasher }, slot, hash);
-        self.changes += 1;
-        self.types.append(&mut self.entries, slot, self.changes);
+        let slot = self.add(now, new, false)?;
         let deadline = self.entries.get(slot).deadline();
         self.deadlines.insert(&mut self.entries, slot, deadline);
+        self.mutated();
+        Ok(())
+    }
+
+    /// Adds a registration that lives until it is deregistered.
+    ///
+    /// # Errors
+    /// As [`register`](Self::register).
+    pub fn hold(&mut self, now: Moment, new: Registration<'_>) -> Result<(), RegisterError> {
+        self.add(now, new, true)?;
         self.mutated();
         Ok(())
     }
@@ -163,21 +173,44 @@ impl<S: BuildHasher> Registry<S> {
         if !entry.is_live(now) {
             return false;
         }
-        entry.heartbeat = now;
+        if entry.beat(now) {
+            let (ttl_ms, of) = (entry.ttl_ms(), entry.service_type);
+            let service_type = Rc::clone(&self.types.get(of).name);
+            self.events.push(Event::Late { service_type, address: self.entries.address(slot), ttl_ms });
+        }
         self.mutated();
         true
     }
 
-    /// Removes a registration; `false` when no live one has this UUID.
-    pub fn deregister(&mut self, now: Moment, uuid: &Uuid) -> bool {
+    /// Removes a registration for this reason; `false` when no live one has this UUID.
+    pub fn deregister(&mut self, now: Moment, uuid: &Uuid, reason: Reason) -> bool {
         match self.find(uuid) {
             Some(slot) if self.entries.get(slot).is_live(now) => {
-                self.remove(slot);
+                self.remove(slot, now, reason);
                 true
             }
             // What has expired is the sweep's.
             _ => false,
         }
+    }
+
+    /// Removes every registration of this type at this address, for another that is to replace
+    /// them. Does a part of the work that `budget` bounds, and takes it off; `false` when that was
+    /// not all: call again.
+    pub fn replace(&mut self, now: Moment, service_type: &str, address: ServiceAddress, budget: &mut usize) -> bool {
+        if !self.places.make(&mut self.entries, &self.hasher, *budget) {
+            *budget = 0;
+            return false;
+        }
+        let Some(of) = self.types.find(service_type, &self.hasher) else { return true };
+        while let Some(slot) = self.places.entry_at(of, address, &self.hasher) {
+            if *budget == 0 {
+                return false;
+            }
+            *budget -= 1;
+            self.remove(slot, now, Reason::Replaced);
+        }
+        true
     }
 
     /// Removes what has expired by `now`, looking at `budget` entries at most.
@@ -192,11 +225,18 @@ impl<S: BuildHasher> Registry<S> {
                 let deadline = entry.deadline();
                 self.deadlines.insert(&mut self.entries, slot, deadline);
             } else {
-                self.remove(slot);
+                self.remove(slot, now, Reason::Expired);
                 expired += 1;
             }
         }
         Sweep { expired, caught_up: self.deadlines.next_due().is_none_or(|due| due > now) }
+    }
+
+    /// The registration with this UUID, if it is live.
+    #[must_use]
+    pub fn get(&self, now: Moment, uuid: &Uuid) -> Option<Record<'_>> {
+        let slot = self.find(uuid)?;
+        self.entries.get(slot).is_live(now).then(|| self.record(slot, now))
     }
 
     /// The type with this name, as it is stored: after a [`sweep`](Self::sweep) that caught up with
@@ -204,7 +244,7 @@ impl<S: BuildHasher> Registry<S> {
     #[must_use]
     pub fn service_type(&self, name: &str) -> Option<TypeView<'_, S>> {
         let slot = self.types.find(name, &self.hasher)?;
-        Some(TypeView { registry: self, slot })
+        Some(TypeView::new(self, slot))
     }
 
     /// Panics with what is wrong when the indexes do not agree. O(n). Debug builds call it after
@@ -213,6 +253,7 @@ impl<S: BuildHasher> Registry<S> {
         assert!(self.entries.len() <= self.services_max);
         assert_eq!(self.by_uuid.len(), self.entries.len());
         self.types.check(&self.hasher);
+        self.places.check(&self.entries, &self.hasher);
         let mut found = 0;
         for (key, of) in self.types.iter() {
             let mut previous = NONE;
@@ -223,7 +264,7 @@ impl<S: BuildHasher> Registry<S> {
                 assert_eq!(entry.service_type, key, "an entry is in another type's list");
                 assert_eq!(entry.previous, previous, "a type's list is broken");
                 assert_eq!(self.find(&entry.uuid), Some(slot), "an entry is not found by its UUID");
-                assert!(entry.timer.is_linked(), "an entry has no deadline in the wheel");
+                assert_eq!(entry.timer.is_linked(), !entry.is_held(), "what is held has no deadline, all else has");
                 previous = slot;
                 slot = entry.next;
                 len += 1;
@@ -253,10 +294,48 @@ impl<S: BuildHasher> Registry<S> {
         None
     }
 
-    fn remove(&mut self, slot: u32) {
+    /// Adds an entry to everything but the wheel.
+    fn add(&mut self, now: Moment, new: Registration<'_>, held: bool) -> Result<u32, RegisterError> {
+        let Registration { uuid, service_type, address, ttl } = new;
+        debug_assert!(ttl.as_secs() <= u64::from(*TTL_SECONDS.end()));
+        let hash = hash(&self.hasher, &uuid);
+        if let Some(slot) = self.find_hashed(&uuid, hash) {
+            if self.entries.get(slot).is_live(now) {
+                return Err(RegisterError::UuidTaken);
+            }
+            self.remove(slot, now, Reason::Expired);
+        }
+        if self.entries.len() == self.services_max {
+            return Err(RegisterError::Full);
+        }
+        let service_type = self.types.find_or_insert(service_type, &self.hasher);
+        let ttl_ms = ttl.as_millis() as u32;
+        let slot = self.entries.insert(NewEntry { uuid, address, ttl_ms, held, service_type, now });
+        self.by_uuid.insert(&mut Uuids { entries: &mut self.entries, hasher: &self.hasher }, slot, hash);
+        self.places.insert(&mut self.entries, &self.hasher, slot);
+        self.changes += 1;
+        self.types.append(&mut self.entries, slot, self.changes);
+        self.events.push(Event::Up { service_type: Rc::clone(&self.types.get(service_type).name), address });
+        Ok(slot)
+    }
+
+    /// Removes an entry; one whose time had run out before has expired, whatever else happens to it.
+    fn remove(&mut self, slot: u32, now: Moment, reason: Reason) {
+        let entry = self.entries.get(slot);
+        let (at, heartbeat, reason) = if entry.is_held() {
+            (now, now, reason)
+        } else if entry.is_live(now) {
+            (now, entry.heartbeat, reason)
+        } else {
+            (entry.deadline(), entry.heartbeat, Reason::Expired)
+        };
+        let service_type = Rc::clone(&self.types.get(entry.service_type).name);
+        let (uuid, address) = (entry.uuid, self.entries.address(slot));
+        self.events.push(Event::Down(Departure { uuid, service_type, address, reason, at, heartbeat }));
         self.deadlines.remove(&mut self.entries, slot);
         self.changes += 1;
         self.types.unlink(&mut self.entries, slot, self.changes, &self.hasher);
+        self.places.remove(&mut self.entries, &self.hasher, slot);
         let mut uuids = Uuids { entries: &mut self.entries, hasher: &self.hasher };
         let hash = uuids.hash(slot);
         self.by_uuid.remove(&mut uuids, slot, hash);
@@ -278,68 +357,6 @@ impl<S: BuildHasher> Registry<S> {
         }
     }
 }
-
-/// The registrations of one type.
-#[derive(Clone, Copy, Debug)]
-pub struct TypeView<'a, S> {
-    registry: &'a Registry<S>,
-    slot: u32,
-}
-
-impl<'a, S> TypeView<'a, S> {
-    /// The type's slot number. Another type may have it after this one has lost its last
-    /// registration.
-    #[must_use]
-    pub fn slot(&self) -> u32 {
-        self.slot
-    }
-
-    /// The registry's count of changes at this type's last change: no two states of any types ever
-    /// have the same.
-    #[must_use]
-    pub fn version(&self) -> u64 {
-        self.registry.types.get(self.slot).version
-    }
-
-    /// Its registrations; never 0, for a type goes with its last one.
-    #[must_use]
-    #[allow(clippy::len_without_is_empty)]
-    pub fn len(&self) -> usize {
-        self.registry.types.get(self.slot).len as usize
-    }
-
-    /// Where its services can be reached, oldest registration first.
-    pub fn addresses(&self) -> impl ExactSizeIterator<Item = ServiceAddress> + 'a {
-        let of = self.registry.types.get(self.slot);
-        Addresses { entries: &self.registry.entries, next: of.first, left: of.len }
-    }
-}
-
-struct Addresses<'a> {
-    entries: &'a Entries,
-    next: u32,
-    left: u32,
-}
-
-impl Iterator for Addresses<'_> {
-    type Item = ServiceAddress;
-
-    fn next(&mut self) -> Option<ServiceAddress> {
-        let slot = self.next;
-        if slot == NONE {
-            return None;
-        }
-        self.next = self.entries.get(slot).next;
-        self.left -= 1;
-        Some(self.entries.address(slot))
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left as usize, Some(self.left as usize))
-    }
-}
-
-impl ExactSizeIterator for Addresses<'_> {}
 
 /// The hash of a UUID, which a client may have chosen.
 fn hash(hasher: &impl BuildHasher, uuid: &Uuid) -> u64 {

@@ -1,6 +1,7 @@
 //! Service types: each name is stored once, with the list of its registrations.
 
 use std::hash::BuildHasher;
+use std::rc::Rc;
 
 use slab::Slab;
 
@@ -11,7 +12,7 @@ use super::index::{Chains, Index};
 /// A type that has registrations.
 #[derive(Debug)]
 pub(super) struct Type {
-    name: Box<str>,
+    pub(super) name: Rc<str>,
     /// The oldest registration.
     pub(super) first: u32,
     /// The latest registration.
@@ -27,6 +28,8 @@ pub(super) struct Type {
 pub(super) struct Types {
     slots: Slab<Type>,
     by_name: Index,
+    /// How many types have come and gone.
+    version: u64,
 }
 
 impl Types {
@@ -50,6 +53,7 @@ impl Types {
         }
         let new = Type { name: name.into(), first: NONE, last: NONE, len: 0, version: 0, chain: NONE };
         let slot = self.slots.insert(new) as u32;
+        self.version += 1;
         let mut names = Names { slots: &mut self.slots, hasher };
         let hash = names.hash(slot);
         self.by_name.insert(&mut names, slot, hash);
@@ -93,10 +97,19 @@ impl Types {
             let hash = names.hash(key);
             self.by_name.remove(&mut names, key, hash);
             self.slots.remove(key as usize);
+            self.version += 1;
         }
         if self.slots.is_empty() {
-            *self = Types::default();
+            *self = Types { version: self.version, ..Types::default() };
         }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(super) fn version(&self) -> u64 {
+        self.version
     }
 
     /// All types with their slots.

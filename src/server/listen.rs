@@ -2,9 +2,10 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use mio::net::TcpListener;
-use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use mio::net::{TcpListener, TcpStream};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use crate::limits::{BACKLOG, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES};
 
@@ -31,4 +32,22 @@ pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(TcpListener::from_std(socket.into()))
+}
+
+/// Lets `stream` fail within `time` of its peer's last sign of life: TCP asks after half of it, in
+/// whole seconds, and then twice more.
+///
+/// # Errors
+/// What the system says of an option.
+pub(super) fn notice_death_within(stream: &TcpStream, time: Duration) -> io::Result<()> {
+    const SECOND: Duration = Duration::from_secs(1);
+    let socket = SockRef::from(stream);
+    let (idle, interval) = ((time / 2).max(SECOND), (time / 6).max(SECOND));
+    let keepalive = TcpKeepalive::new().with_time(idle).with_interval(interval).with_retries(KEEPALIVE_PROBES);
+    socket.set_tcp_keepalive(&keepalive)?;
+    // What was sent and is not acknowledged counts too (tcp(7)); without this it is sent again for a
+    // quarter of an hour.
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(time))?;
+    Ok(())
 }

@@ -14,14 +14,16 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use chrono::Utc;
 use log::{error, info};
 use mio::{Events, Poll};
 
 use crate::config::Config;
-use crate::engine::{Engine, Settings};
+use crate::engine::{Engine, Reading, Settings};
 use crate::limits::TURN_EVENTS_MAX;
 use crate::registry::Registry;
 use crate::service::Service;
+use crate::time::WallTime;
 
 use network::MioNetwork;
 use signals::{Signal, Signals};
@@ -88,6 +90,7 @@ pub fn run(config: &Config, announce: &mut dyn FnMut(SocketAddr)) -> Result<(), 
         connections_max: descriptors::fit_connections(config.connections_max as usize, listeners.len()),
         idle_ms_max: config.idle_timeout.map(|timeout| timeout.as_millis() as u64),
         tick: config.tick,
+        ttl: config.ttl,
     };
     let registry = Registry::new(config.services_max, RandomState::new());
     let mut service = Service::new(registry, uuids, config.ttl);
@@ -107,6 +110,11 @@ pub fn run(config: &Config, announce: &mut dyn FnMut(SocketAddr)) -> Result<(), 
     server.run().map_err(|error| StartError::System("wait for events", error))
 }
 
+/// What the wall clock shows.
+fn wall_time() -> WallTime {
+    WallTime::from_unix_millis(Utc::now().timestamp_millis())
+}
+
 /// Everything that the loop needs.
 struct Server {
     poll: Poll,
@@ -122,8 +130,11 @@ impl Server {
     fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(TURN_EVENTS_MAX);
         let mut deadline = Some(Duration::ZERO);
+        let mut turn_start = self.start.elapsed();
+        let mut worst_turn = Duration::ZERO;
         loop {
             let now = self.start.elapsed();
+            worst_turn = worst_turn.max(now.saturating_sub(turn_start));
             let timeout = deadline.map(|deadline: Duration| deadline.saturating_sub(now));
             match self.poll.poll(&mut events, timeout) {
                 Ok(()) => {}
@@ -135,13 +146,14 @@ impl Server {
                 return Ok(());
             }
             let more_events = events.iter().count() == TURN_EVENTS_MAX;
-            let now = self.start.elapsed();
-            let wait =
-                self.engine.turn(&mut self.network, events.iter().filter_map(network::to_event), more_events, now);
+            turn_start = self.start.elapsed();
+            let reading = Reading { monotonic: turn_start, wall: wall_time(), worst_turn };
+            let events = events.iter().filter_map(network::to_event);
+            let wait = self.engine.turn(&mut self.network, events, more_events, reading);
             if self.engine.is_stopped() {
                 return Ok(());
             }
-            deadline = wait.map(|wait| now.saturating_add(wait));
+            deadline = wait.map(|wait| turn_start.saturating_add(wait));
         }
     }
 

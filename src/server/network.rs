@@ -2,12 +2,13 @@
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::time::Duration;
 
 use mio::event::Event as MioEvent;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 
-use super::listen::listen;
+use super::listen::{listen, notice_death_within};
 use crate::engine::{Event, Network};
 
 /// The token of signals; listeners count down from below it, connections up from 0.
@@ -65,6 +66,11 @@ impl Network for MioNetwork {
         // Both at once and for good: on an edge, an interest in writing costs nothing until a
         // write has found no room.
         self.registry.register(stream, Token(key), Interest::READABLE | Interest::WRITABLE)
+    }
+
+    fn guard(&mut self, stream: &mut TcpStream, time: Duration) {
+        // Without them the options that it has from its listener find out too, only later.
+        let _ = notice_death_within(stream, time);
     }
 
     fn read(&mut self, stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usize> {

@@ -1,65 +1,36 @@
 //! The verbs: what each request does to the registry and what it is answered.
 //!
-//! Owns the registry, the source of UUIDs and the answers kept for the next asker. Knows no bytes
-//! of a format, no socket and no clock.
+//! Owns the registry, the source of UUIDs, the answers kept for the next asker, and who holds and
+//! who watches. Knows no bytes of a format, no socket and no clock.
 
 mod answers;
+mod departures;
+mod handler;
+mod holds;
+mod notices;
+mod report;
+mod watchers;
 
 use std::hash::{BuildHasher, RandomState};
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use log::debug;
 use uuid::Uuid;
 
-use crate::limits::{TURN_BUILD_LEN_MAX, TURN_SWEEP_MAX};
-use crate::message::{Refusal, Reply, Request, ServiceAddress, ServiceType, Services};
-use crate::registry::{RegisterError, Registration, Registry};
+use crate::limits::{RECORD_LEN, TURN_BUILD_LEN_MAX, TURN_REMOVALS_MAX, TURN_SWEEP_MAX};
+use crate::message::{Offer, Refusal, Reply, Request, ServiceType, Services, Ttl};
+use crate::registry::{Event, Reason, RegisterError, Registration, Registry};
 use crate::time::Moment;
 use crate::tokens::Tokens;
 
 use answers::Answers;
-
-/// Who asks: one connection, and what the service knows of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Caller {
-    /// The connection's key: no other connection has it as long as this one is open.
-    pub connection: usize,
-    /// The address that the connection comes from.
-    pub ip: IpAddr,
-    /// Whether the connection has shown a token of the service.
-    pub authenticated: bool,
-}
-
-impl Caller {
-    /// The caller on a new connection.
-    #[must_use]
-    pub fn new(connection: usize, ip: IpAddr) -> Self {
-        Caller { connection, ip, authenticated: false }
-    }
-}
-
-/// What the connections need of a service.
-pub trait Handler {
-    /// Starts a turn at `now`, and does the bounded work that needs no request.
-    fn begin_turn(&mut self, now: Moment);
-
-    /// Runs one request at the moment of the last [`begin_turn`](Self::begin_turn).
-    ///
-    /// `None` means not yet: nothing has changed, and the request is to be tried again in the next
-    /// turn.
-    fn apply(&mut self, request: &Request<'_>, caller: &mut Caller, now: Moment) -> Option<Reply>;
-
-    /// Whether the caller has shown what it must show before it may make requests.
-    fn admits(&self, caller: &Caller) -> bool;
-
-    /// Whether the next turn has work that needs no request.
-    fn has_backlog(&self) -> bool;
-
-    /// Whether anything ages, so that the loop must wake once a tick.
-    fn needs_ticks(&self) -> bool;
-}
+use departures::Departures;
+pub use handler::{Caller, Handler, Line, Meter, Turn};
+use holds::Holds;
+use notices::Notices;
+use report::Counts;
+use watchers::Watchers;
 
 /// Where new UUIDs come from. They are capabilities, so they must be unpredictable.
 pub type UuidSource = Box<dyn FnMut() -> Uuid>;
@@ -68,13 +39,21 @@ pub type UuidSource = Box<dyn FnMut() -> Uuid>;
 pub struct Service<S = RandomState> {
     registry: Registry<S>,
     answers: Answers,
+    departures: Departures,
+    holds: Holds,
+    watchers: Watchers,
+    counts: Counts,
+    notices: Notices,
     uuids: UuidSource,
     ttl: Duration,
     tokens: Option<Tokens>,
+    turn: Turn,
     /// Whether everything that had expired by this turn's moment is swept.
     swept: bool,
     /// Bytes of answers that may still be built in this turn.
     build_len_left: usize,
+    /// Registrations that may still be removed in this turn, beside those that have expired.
+    removals_left: usize,
 }
 
 impl<S: BuildHasher> Service<S> {
@@ -83,11 +62,18 @@ impl<S: BuildHasher> Service<S> {
         Service {
             registry,
             answers: Answers::default(),
+            departures: Departures::default(),
+            holds: Holds::default(),
+            watchers: Watchers::default(),
+            counts: Counts::default(),
+            notices: Notices::default(),
             uuids,
             ttl,
             tokens: None,
+            turn: Turn::default(),
             swept: true,
             build_len_left: TURN_BUILD_LEN_MAX,
+            removals_left: TURN_REMOVALS_MAX,
         }
     }
 
@@ -102,6 +88,47 @@ impl<S: BuildHasher> Service<S> {
         &self.registry
     }
 
+    fn admits(&self, caller: &Caller) -> bool {
+        self.tokens.is_none() || caller.authenticated
+    }
+
+    /// Whether the registry holds what it should and nothing else.
+    fn is_settled(&self) -> bool {
+        self.swept && !self.holds.are_leaving()
+    }
+
+    /// Runs a request of a caller that may make it.
+    fn run(&mut self, request: &Request<'_>, caller: &mut Caller) -> Option<Reply> {
+        let now = self.turn.now;
+        match request {
+            Request::Auth { token } => Some(self.authenticate(token, caller)),
+            Request::Register { offer, ttl, replace } => self.register(offer, *ttl, *replace, caller),
+            Request::Hold { offer } => self.hold(offer, caller),
+            Request::Heartbeat { uuid } => {
+                let live = uuid.is_some_and(|uuid| self.registry.heartbeat(now, &uuid));
+                Some(if live { Reply::Ok } else { Reply::NotFound })
+            }
+            Request::Revive { uuid, offer, ttl } => self.revive(*uuid, offer, *ttl, caller),
+            Request::Deregister { uuid } => {
+                let live = uuid.is_some_and(|uuid| self.registry.deregister(now, &uuid, Reason::Deregistered));
+                Some(if live { Reply::Ok } else { Reply::NotFound })
+            }
+            Request::Query { service_type, max_age } => self.query(service_type, *max_age),
+            Request::Types => self.types(),
+            Request::List { service_type } => self.list(service_type.as_ref()),
+            Request::Why { uuid } => self.why(uuid.as_ref()),
+            Request::Watch { service_type } => {
+                self.watchers.add(caller.connection, service_type.as_ref().map(ServiceType::as_str));
+                caller.watches = true;
+                Some(Reply::Watching)
+            }
+            Request::Stats => Some(self.stats()),
+            Request::Ping => Some(Reply::Pong),
+            Request::Help => Some(Reply::Help),
+            Request::Quit => Some(Reply::Bye),
+        }
+    }
+
     /// Without tokens every token is as good as none, so a client may always send its own.
     fn authenticate(&self, token: &str, caller: &mut Caller) -> Reply {
         if self.tokens.as_ref().is_none_or(|tokens| tokens.accept(token)) {
@@ -113,39 +140,89 @@ impl<S: BuildHasher> Service<S> {
         }
     }
 
-    fn register(
-        &mut self,
-        service_type: &ServiceType<'_>,
-        address: ServiceAddress,
-        caller: &Caller,
-        now: Moment,
-    ) -> Option<Reply> {
+    fn register(&mut self, offer: &Offer<'_>, ttl: Option<Ttl>, replace: bool, caller: &Caller) -> Option<Reply> {
+        let address = offer.address(caller.ip);
+        let name = offer.service_type.as_str();
+        if replace && !self.registry.replace(self.turn.now, name, address, &mut self.removals_left) {
+            return None;
+        }
+        self.add(offer, ttl, caller, Registry::register)
+    }
+
+    fn hold(&mut self, offer: &Offer<'_>, caller: &mut Caller) -> Option<Reply> {
+        if !self.holds.has_room(caller.connection) {
+            return Some(Reply::Refused(Refusal::TooManyHolds));
+        }
+        let reply = self.add(offer, None, caller, Registry::hold)?;
+        if let Reply::Registered(uuid) = reply {
+            self.holds.add(caller.connection, uuid);
+            caller.holds = true;
+        }
+        Some(reply)
+    }
+
+    fn revive(&mut self, uuid: Uuid, offer: &Offer<'_>, ttl: Option<Ttl>, caller: &Caller) -> Option<Reply> {
+        if self.registry.heartbeat(self.turn.now, &uuid) {
+            return Some(Reply::Ok);
+        }
+        match self.add_as(uuid, offer, ttl, caller, Registry::register) {
+            Ok(()) => Some(Reply::Ok),
+            Err(error) => self.not_registered(error),
+        }
+    }
+
+    /// Adds a registration under a new UUID, with `how`.
+    fn add(&mut self, offer: &Offer<'_>, ttl: Option<Ttl>, caller: &Caller, how: Add<S>) -> Option<Reply> {
         loop {
             let uuid = (self.uuids)();
-            let registration = Registration { uuid, service_type: service_type.as_str(), address, ttl: self.ttl };
-            return match self.registry.register(now, registration) {
-                Ok(()) => {
-                    let ServiceAddress { ip, port } = address;
-                    // A UUID is the right to change a registration: the log gets a part of it.
-                    let part = uuid.as_fields().0;
-                    debug!("{}: registered {:?} at {ip} {port} as {part:08x}…", caller.ip, service_type.as_str());
-                    Some(Reply::Registered(uuid))
-                }
-                // Room may come from what has expired.
-                Err(RegisterError::Full) if !self.swept => None,
-                Err(RegisterError::Full) => Some(Reply::Refused(Refusal::RegistryFull)),
+            return match self.add_as(uuid, offer, ttl, caller, how) {
+                Ok(()) => Some(Reply::Registered(uuid)),
                 Err(RegisterError::UuidTaken) => continue,
+                Err(error) => self.not_registered(error),
             };
         }
     }
 
-    fn query(&mut self, service_type: &ServiceType<'_>) -> Option<Reply> {
-        if !self.swept {
+    fn add_as(
+        &mut self,
+        uuid: Uuid,
+        offer: &Offer<'_>,
+        ttl: Option<Ttl>,
+        caller: &Caller,
+        how: Add<S>,
+    ) -> Result<(), RegisterError> {
+        let (service_type, address) = (offer.service_type.as_str(), offer.address(caller.ip));
+        let ttl = ttl.map_or(self.ttl, Ttl::duration);
+        how(&mut self.registry, self.turn.now, Registration { uuid, service_type, address, ttl })?;
+        // A UUID is the right to change a registration: the log gets a part of it.
+        let part = uuid.as_fields().0;
+        debug!("{}: registered {service_type:?} at {} {} as {part:08x}…", caller.ip, address.ip, address.port);
+        Ok(())
+    }
+
+    fn not_registered(&mut self, error: RegisterError) -> Option<Reply> {
+        debug_assert_eq!(error, RegisterError::Full, "who is not known has not taken a UUID");
+        // Room may come from what has expired or is leaving.
+        if !self.is_settled() {
+            return None;
+        }
+        self.notices.registry_full(self.turn.now, self.registry.services_max());
+        Some(Reply::Refused(Refusal::RegistryFull))
+    }
+
+    fn query(&mut self, service_type: &ServiceType<'_>, max_age: Option<Ttl>) -> Option<Reply> {
+        if !self.is_settled() {
             return None;
         }
         let Some(view) = self.registry.service_type(service_type.as_str()) else {
             return Some(Reply::Services(self.answers.none()));
         };
+        let now = self.turn.now;
+        if let Some(max_age) = max_age {
+            self.build_len_left = spend(self.build_len_left, view.len() * RECORD_LEN)?;
+            let young = view.records(now).filter(|record| now.since(record.heartbeat) < max_age.duration());
+            return Some(Reply::Services(Rc::new(Services::new(young.map(|record| record.address)))));
+        }
         if let Some(services) = self.answers.get(view.slot(), view.version()) {
             return Some(Reply::Services(services));
         }
@@ -157,17 +234,59 @@ impl<S: BuildHasher> Service<S> {
         self.answers.keep(view.slot(), view.version(), &services);
         Some(Reply::Services(services))
     }
+
+    /// Hands on what has happened in the registry.
+    fn take_events(&mut self) {
+        let Turn { now, wall, .. } = self.turn;
+        for event in self.registry.drain_events() {
+            match event {
+                Event::Up { service_type, address } => self.watchers.up(&service_type, address),
+                Event::Down(departure) => {
+                    self.watchers.down(&departure.service_type, departure.address);
+                    self.holds.forget(&departure.uuid);
+                    self.departures.note(&departure, now, wall);
+                }
+                Event::Late { service_type, address, ttl_ms } => {
+                    self.notices.late(now, &service_type, address, ttl_ms);
+                }
+            }
+        }
+    }
+
+    /// Removes what connections held that have ended.
+    fn remove_leaving(&mut self) {
+        while self.removals_left > 0
+            && let Some(uuid) = self.holds.next_leaving()
+        {
+            self.removals_left -= 1;
+            self.registry.deregister(self.turn.now, &uuid, Reason::ConnectionClosed);
+        }
+        self.take_events();
+    }
+}
+
+/// One of the ways to add a registration.
+type Add<S> = fn(&mut Registry<S>, Moment, Registration<'_>) -> Result<(), RegisterError>;
+
+/// What is left of a turn's budget after a piece of work, which may pass it if it is the first to;
+/// `None` when nothing was left.
+fn spend(left: usize, len: usize) -> Option<usize> {
+    (left > 0).then(|| left.saturating_sub(len))
 }
 
 impl<S: BuildHasher> Handler for Service<S> {
     /// Sweeps a bounded slice of what has expired.
-    fn begin_turn(&mut self, now: Moment) {
-        let sweep = self.registry.sweep(now, TURN_SWEEP_MAX);
-        self.swept = sweep.caught_up;
+    fn begin_turn(&mut self, turn: Turn) {
+        self.turn = turn;
         self.build_len_left = TURN_BUILD_LEN_MAX;
+        self.removals_left = TURN_REMOVALS_MAX;
+        let sweep = self.registry.sweep(turn.now, TURN_SWEEP_MAX);
+        self.swept = sweep.caught_up;
+        self.counts.expirations += sweep.expired as u64;
         if sweep.expired > 0 {
             debug!("{} registrations expired", sweep.expired);
         }
+        self.remove_leaving();
         if self.registry.is_empty() {
             self.answers.clear();
         }
@@ -176,25 +295,56 @@ impl<S: BuildHasher> Handler for Service<S> {
     /// `None` when the answer depends on registrations that the sweep has not reached, or this turn
     /// has built its share of long answers. So neither a million entries that expire at once nor a
     /// flood of queries for a large type that keeps changing make a turn long.
-    fn apply(&mut self, request: &Request<'_>, caller: &mut Caller, now: Moment) -> Option<Reply> {
-        match request {
-            Request::Auth { token } => Some(self.authenticate(token, caller)),
-            _ if !self.admits(caller) => Some(Reply::Refused(Refusal::AuthenticationRequired)),
-            Request::Register { service_type, address } => self.register(service_type, *address, caller, now),
-            Request::Heartbeat { uuid } => {
-                let live = uuid.is_some_and(|uuid| self.registry.heartbeat(now, &uuid));
-                Some(if live { Reply::Ok } else { Reply::NotFound })
-            }
-            Request::Query { service_type } => self.query(service_type),
+    fn apply(&mut self, request: &Request<'_>, caller: &mut Caller) -> Option<Reply> {
+        let reply = match request {
+            Request::Ping => self.run(request, caller)?,
+            Request::Quit if caller.watches => self.run(request, caller)?,
+            _ if caller.watches => Reply::Refused(Refusal::Watching),
+            Request::Auth { .. } => self.run(request, caller)?,
+            _ if !self.admits(caller) => Reply::Refused(Refusal::AuthenticationRequired),
+            _ => self.run(request, caller)?,
+        };
+        self.counts.count(request);
+        self.counts.errors += u64::from(matches!(reply, Reply::Refused(_)));
+        self.take_events();
+        Some(reply)
+    }
+
+    /// Who may not ask learns nothing from asking wrongly.
+    fn refuse(&mut self, refusal: Refusal, caller: &Caller) -> Reply {
+        self.counts.errors += 1;
+        let told = refusal.ends_connection() || self.admits(caller);
+        Reply::Refused(if told { refusal } else { Refusal::AuthenticationRequired })
+    }
+
+    fn leave(&mut self, caller: &mut Caller) {
+        if std::mem::take(&mut caller.watches) {
+            self.watchers.remove(caller.connection);
+        }
+        if std::mem::take(&mut caller.holds) {
+            self.holds.end(caller.connection);
+            self.remove_leaving();
         }
     }
 
-    fn admits(&self, caller: &Caller) -> bool {
-        self.tokens.is_none() || caller.authenticated
+    fn publish(&mut self, tell: &mut dyn FnMut(usize, &Line)) {
+        self.watchers.forget_states();
+        self.watchers.publish(self.registry.changes(), tell);
+    }
+
+    fn state(&mut self, connection: usize) -> Option<Line> {
+        if !self.is_settled() {
+            return None;
+        }
+        self.watchers.state(connection, &self.registry, &mut self.build_len_left)
+    }
+
+    fn still(&mut self) -> Line {
+        watchers::still_line(self.registry.changes())
     }
 
     fn has_backlog(&self) -> bool {
-        !self.swept
+        !self.is_settled()
     }
 
     fn needs_ticks(&self) -> bool {

@@ -4,10 +4,11 @@
 mod json;
 
 use json::Object;
+use uuid::Uuid;
 
 use super::{Decoded, Step};
 use crate::limits::{FRAME_CONTENT_LEN_MAX, FRAME_HEADER_LEN_MAX, FRAME_PREFIX_LEN};
-use crate::message::{Command, Refusal, Reply, Request, ServiceAddress, ServiceType, parse_uuid};
+use crate::message::{Command, Offer, Refusal, Reply, Request, ServiceType, parse_uuid};
 use crate::output::Output;
 
 /// Finds the one frame in the input of a connection.
@@ -108,7 +109,17 @@ fn command(content: &[u8]) -> Result<Command<'_>, Refusal> {
         "register" => register(content),
         "heartbeat" => heartbeat(content),
         "query" => query(content),
-        _ => Err(Refusal::Frame("unknown action: use register, heartbeat or query")),
+        "deregister" => Ok(Request::Deregister { uuid: uuid(content)? }),
+        "types" => Ok(Request::Types),
+        "list" => list(content),
+        "stats" => Ok(Request::Stats),
+        "ping" => Ok(Request::Ping),
+        // Both go on for as long as their connection, and a frame is answered once.
+        "hold" => Err(Refusal::Frame("hold needs a text connection")),
+        "watch" => Err(Refusal::Frame("watch needs a text connection")),
+        _ => Err(Refusal::Frame(
+            "unknown action: use register, heartbeat, deregister, query, types, list, stats or ping",
+        )),
     }?;
     Ok(Command { token, request })
 }
@@ -118,27 +129,40 @@ fn register(mut content: Object<'_>) -> Result<Request<'_>, Refusal> {
     let service_type = service_type(&mut content)?;
     let ip = content.text("ip", "the ip is not a string")?.ok_or(Refusal::Frame("the content has no ip"))?;
     let port = content.integer("port", Refusal::Port)?.ok_or(Refusal::Frame("the content has no port"))?;
-    Ok(Request::Register { service_type, address: ServiceAddress::new(&ip, port)? })
+    Ok(Request::Register { offer: Offer::new(service_type, &ip, port)?, ttl: None, replace: false })
 }
 
-/// `{"action": "heartbeat", "uuid": <string>}`; the key may also be `service_uuid`.
-fn heartbeat(mut content: Object<'_>) -> Result<Request<'_>, Refusal> {
+/// `{"action": "heartbeat", "uuid": <string>}`
+fn heartbeat(content: Object<'_>) -> Result<Request<'_>, Refusal> {
+    Ok(Request::Heartbeat { uuid: uuid(content)? })
+}
+
+/// The UUID under the key `uuid`, which may also be `service_uuid`.
+fn uuid(mut content: Object<'_>) -> Result<Option<Uuid>, Refusal> {
     const NOT_TEXT: &str = "the uuid is not a string";
     let uuid = match (content.text("uuid", NOT_TEXT)?, content.text("service_uuid", NOT_TEXT)?) {
         (Some(_), Some(_)) => Err(Refusal::Frame("uuid and service_uuid are both given")),
         (None, None) => Err(Refusal::Frame("the content has no uuid")),
         (Some(uuid), None) | (None, Some(uuid)) => Ok(uuid),
     }?;
-    Ok(Request::Heartbeat { uuid: parse_uuid(&uuid) })
+    Ok(parse_uuid(&uuid))
 }
 
 /// `{"action": "query", "type": <string>}`
 fn query(mut content: Object<'_>) -> Result<Request<'_>, Refusal> {
-    Ok(Request::Query { service_type: service_type(&mut content)? })
+    Ok(Request::Query { service_type: service_type(&mut content)?, max_age: None })
 }
 
+/// `{"action": "list", "type": <string>}`, or without a type.
+fn list(mut content: Object<'_>) -> Result<Request<'_>, Refusal> {
+    let name = content.text("type", TYPE_NOT_TEXT)?;
+    Ok(Request::List { service_type: name.map(ServiceType::new).transpose()? })
+}
+
+const TYPE_NOT_TEXT: &str = "the type is not a string";
+
 fn service_type<'a>(content: &mut Object<'a>) -> Result<ServiceType<'a>, Refusal> {
-    let name = content.text("type", "the type is not a string")?.ok_or(Refusal::Frame("the content has no type"))?;
+    let name = content.text("type", TYPE_NOT_TEXT)?.ok_or(Refusal::Frame("the content has no type"))?;
     ServiceType::new(name)
 }
 
@@ -156,18 +180,25 @@ pub fn encode(reply: &Reply, output: &mut Output) {
             push_header(output, "text/json", string.len(), None);
             output.push_shared(string);
         }
-        Reply::Refused(refusal) => push_plain(output, b"ERROR", Some(refusal.reason())),
+        Reply::Document(document) => {
+            push_header(output, "text/json", document.len(), None);
+            output.push_shared(document);
+        }
+        Reply::Pong => push_plain(output, b"PONG", None),
+        Reply::Refused(refusal) => push_plain(output, b"ERROR", Some(&refusal.reason())),
+        // No frame asks for these.
+        Reply::Help | Reply::Watching | Reply::Bye => {}
     }
 }
 
-fn push_plain(output: &mut Output, content: &[u8], error: Option<&'static str>) {
+fn push_plain(output: &mut Output, content: &[u8], error: Option<&str>) {
     push_header(output, "text/plain", content.len(), error);
     output.push(content);
 }
 
 /// Appends the length and the header, written as Python's `json.dumps` writes it. A reason of this
 /// service has nothing in it that JSON escapes.
-fn push_header(output: &mut Output, content_type: &str, content_len: usize, error: Option<&'static str>) {
+fn push_header(output: &mut Output, content_type: &str, content_len: usize, error: Option<&str>) {
     let mut digits = itoa::Buffer::new();
     let content_len = digits.format(content_len);
     let parts = [

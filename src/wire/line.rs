@@ -5,20 +5,38 @@ use memchr::memchr;
 use super::guard::Guard;
 use super::{Decoded, Step};
 use crate::limits::LINE_LEN_MAX;
-use crate::message::{Command, Refusal, Reply, Request, ServiceAddress, ServiceType, parse_uuid};
+use crate::message::{Command, Offer, Refusal, Reply, Request, ServiceType, Ttl, parse_uuid};
 use crate::output::Output;
 
-/// What a line begins with.
-#[derive(Clone, Copy)]
-enum Verb {
-    Auth,
-    Register,
-    Heartbeat,
-    Query,
-}
+/// Reads what stands behind a verb.
+type Arguments = for<'a> fn(Words<'a>) -> Result<Request<'a>, Refusal>;
 
-const VERBS: [(&str, Verb); 4] =
-    [("heartbeat", Verb::Heartbeat), ("query", Verb::Query), ("register", Verb::Register), ("auth", Verb::Auth)];
+/// What a line begins with, in any case; the most frequent first.
+const VERBS: [(&str, Arguments); 14] = [
+    ("heartbeat", heartbeat),
+    ("query", query),
+    ("register", register),
+    ("hold", hold),
+    ("deregister", deregister),
+    ("auth", auth),
+    ("watch", watch),
+    ("list", list),
+    ("types", |words| nothing(words, Request::Types, "usage: types")),
+    ("why", why),
+    ("stats", |words| nothing(words, Request::Stats, "usage: stats")),
+    ("ping", |words| nothing(words, Request::Ping, "usage: ping")),
+    ("help", |words| nothing(words, Request::Help, "usage: help")),
+    ("quit", |words| nothing(words, Request::Quit, "usage: quit")),
+];
+
+/// What `help` answers.
+const HELP: &str = "commands: \
+    register <type> <ip|-> <port> [ttl=<seconds>] [replace], \
+    heartbeat <uuid> [<type> <ip|-> <port> [ttl=<seconds>]], \
+    deregister <uuid>, \
+    hold <type> <ip|-> <port>, \
+    query <type> [max-age=<seconds>], \
+    types, list [<type>], why <uuid>, watch [<type>], stats, ping, auth <token>, help, quit";
 
 /// Finds lines in the input of one connection.
 #[derive(Debug, Default)]
@@ -82,8 +100,8 @@ impl Decoder {
     }
 }
 
-fn verb(word: &[u8]) -> Option<Verb> {
-    VERBS.iter().find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(word)).map(|&(_, verb)| verb)
+fn verb(word: &[u8]) -> Option<Arguments> {
+    VERBS.iter().find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(word)).map(|&(_, arguments)| arguments)
 }
 
 /// Decodes a line without its line end; `None` when nothing stands in it.
@@ -100,13 +118,7 @@ fn command(line: &[u8]) -> Option<Decoded<'_>> {
     }
     let mut words = Words(text);
     let name = words.next()?;
-    let request = match verb(name.as_bytes()) {
-        Some(Verb::Auth) => auth(words),
-        Some(Verb::Register) => register(words),
-        Some(Verb::Heartbeat) => heartbeat(words),
-        Some(Verb::Query) => query(words),
-        None => Err(Refusal::UnknownCommand),
-    };
+    let request = verb(name.as_bytes()).ok_or(Refusal::UnknownCommand).and_then(|arguments| arguments(words));
     Some(match request {
         Ok(request) => Decoded::Command(Command { token: None, request }),
         Err(refusal) => Decoded::Refused(refusal),
@@ -136,11 +148,21 @@ fn has_control_character(text: &str) -> bool {
 /// The words of a line, which blanks and tabs keep apart.
 struct Words<'a>(&'a str);
 
+impl Words<'_> {
+    /// Whether no further word stands in the line.
+    fn is_over(&self) -> bool {
+        self.0.bytes().all(|byte| is_blank(&byte))
+    }
+}
+
+fn is_blank(byte: &u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
 impl<'a> Iterator for Words<'a> {
     type Item = &'a str;
 
     fn next(&mut self) -> Option<&'a str> {
-        let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
         let bytes = self.0.as_bytes();
         let start = bytes.iter().position(|byte| !is_blank(byte))?;
         let len = bytes[start..].iter().position(is_blank).unwrap_or(bytes.len() - start);
@@ -156,32 +178,122 @@ fn auth(words: Words<'_>) -> Result<Request<'_>, Refusal> {
     Ok(Request::Auth { token: token.into() })
 }
 
-/// `register <type> <ip> <port>`
-fn register(words: Words<'_>) -> Result<Request<'_>, Refusal> {
-    let [service_type, ip, port] = arguments(words, "usage: register <type> <ip> <port>")?;
+/// `register <type> <ip|-> <port> [ttl=<seconds>] [replace]`
+fn register(mut words: Words<'_>) -> Result<Request<'_>, Refusal> {
+    const FORM: &str = "usage: register <type> <ip> <port> [ttl=<seconds>] [replace]";
+    let [service_type, ip, port] = first_arguments(&mut words, FORM)?;
+    let offer = Offer::parse(service_type, ip, port)?;
+    let (mut ttl, mut replace) = (None, false);
+    for option in words {
+        match option.strip_prefix(TTL) {
+            Some(seconds) => set_seconds(&mut ttl, TTL, seconds)?,
+            None if option != REPLACE => return Err(Refusal::UnknownOption(option.into())),
+            None if std::mem::replace(&mut replace, true) => return Err(Refusal::OptionTwice(REPLACE)),
+            None => {}
+        }
+    }
+    Ok(Request::Register { offer, ttl, replace })
+}
+
+/// `hold <type> <ip|-> <port>`
+fn hold(mut words: Words<'_>) -> Result<Request<'_>, Refusal> {
+    let [service_type, ip, port] = first_arguments(&mut words, "usage: hold <type> <ip> <port>")?;
+    let offer = Offer::parse(service_type, ip, port)?;
+    match words.next() {
+        None => Ok(Request::Hold { offer }),
+        Some(option) => Err(Refusal::UnknownOption(option.into())),
+    }
+}
+
+/// `heartbeat <uuid> [<type> <ip|-> <port> [ttl=<seconds>]]`
+fn heartbeat(mut words: Words<'_>) -> Result<Request<'_>, Refusal> {
+    const FORM: &str = "usage: heartbeat <uuid> [<type> <ip> <port> [ttl=<seconds>]]";
+    let [uuid] = first_arguments(&mut words, FORM)?;
+    let uuid = parse_uuid(uuid);
+    if words.is_over() {
+        return Ok(Request::Heartbeat { uuid });
+    }
+    let [service_type, ip, port] = first_arguments(&mut words, FORM)?;
+    let offer = Offer::parse(service_type, ip, port)?;
+    let ttl = seconds_option(words, TTL)?;
+    Ok(Request::Revive { uuid: uuid.ok_or(Refusal::Uuid)?, offer, ttl })
+}
+
+/// `deregister <uuid>`
+fn deregister(words: Words<'_>) -> Result<Request<'_>, Refusal> {
+    let [uuid] = arguments(words, "usage: deregister <uuid>")?;
+    Ok(Request::Deregister { uuid: parse_uuid(uuid) })
+}
+
+/// `query <type> [max-age=<seconds>]`
+fn query(mut words: Words<'_>) -> Result<Request<'_>, Refusal> {
+    let [service_type] = first_arguments(&mut words, "usage: query <type> [max-age=<seconds>]")?;
     let service_type = ServiceType::new(service_type)?;
-    Ok(Request::Register { service_type, address: ServiceAddress::parse(ip, port)? })
+    Ok(Request::Query { service_type, max_age: seconds_option(words, MAX_AGE)? })
 }
 
-/// `heartbeat <uuid>`
-fn heartbeat(words: Words<'_>) -> Result<Request<'_>, Refusal> {
-    let [uuid] = arguments(words, "usage: heartbeat <uuid>")?;
-    Ok(Request::Heartbeat { uuid: parse_uuid(uuid) })
+/// `list [<type>]`
+fn list(words: Words<'_>) -> Result<Request<'_>, Refusal> {
+    Ok(Request::List { service_type: optional_type(words, "usage: list [<type>]")? })
 }
 
-/// `query <type>`
-fn query(words: Words<'_>) -> Result<Request<'_>, Refusal> {
-    let [service_type] = arguments(words, "usage: query <type>")?;
-    Ok(Request::Query { service_type: ServiceType::new(service_type)? })
+/// `why <uuid>`
+fn why(words: Words<'_>) -> Result<Request<'_>, Refusal> {
+    let [uuid] = arguments(words, "usage: why <uuid>")?;
+    Ok(Request::Why { uuid: parse_uuid(uuid) })
+}
+
+/// `watch [<type>]`
+fn watch(words: Words<'_>) -> Result<Request<'_>, Refusal> {
+    Ok(Request::Watch { service_type: optional_type(words, "usage: watch [<type>]")? })
+}
+
+/// A verb without arguments.
+fn nothing<'a>(words: Words<'a>, request: Request<'a>, form: &'static str) -> Result<Request<'a>, Refusal> {
+    let [] = arguments(words, form)?;
+    Ok(request)
+}
+
+fn optional_type<'a>(mut words: Words<'a>, form: &'static str) -> Result<Option<ServiceType<'a>>, Refusal> {
+    let service_type = words.next().map(ServiceType::new).transpose()?;
+    if words.is_over() { Ok(service_type) } else { Err(Refusal::Usage(form)) }
+}
+
+const TTL: &str = "ttl=";
+const MAX_AGE: &str = "max-age=";
+const REPLACE: &str = "replace";
+
+/// The one option with this name and a number of seconds behind it, if it is given.
+fn seconds_option(words: Words<'_>, name: &'static str) -> Result<Option<Ttl>, Refusal> {
+    let mut value = None;
+    for option in words {
+        let seconds = option.strip_prefix(name).ok_or_else(|| Refusal::UnknownOption(option.into()))?;
+        set_seconds(&mut value, name, seconds)?;
+    }
+    Ok(value)
+}
+
+fn set_seconds(value: &mut Option<Ttl>, name: &'static str, seconds: &str) -> Result<(), Refusal> {
+    let seconds = Ttl::parse(seconds).ok_or(Refusal::OptionSeconds(name))?;
+    match value.replace(seconds) {
+        None => Ok(()),
+        Some(_) => Err(Refusal::OptionTwice(name)),
+    }
 }
 
 /// Exactly `N` words.
 fn arguments<'a, const N: usize>(mut words: Words<'a>, form: &'static str) -> Result<[&'a str; N], Refusal> {
+    let arguments = first_arguments(&mut words, form)?;
+    if words.is_over() { Ok(arguments) } else { Err(Refusal::Usage(form)) }
+}
+
+/// The first `N` words.
+fn first_arguments<'a, const N: usize>(words: &mut Words<'a>, form: &'static str) -> Result<[&'a str; N], Refusal> {
     let mut arguments = [""; N];
     for argument in &mut arguments {
         *argument = words.next().ok_or(Refusal::Usage(form))?;
     }
-    if words.next().is_some() { Err(Refusal::Usage(form)) } else { Ok(arguments) }
+    Ok(arguments)
 }
 
 /// Appends an answer as a line.
@@ -194,10 +306,14 @@ pub fn encode(reply: &Reply, output: &mut Output) {
         Reply::Ok => output.push(b"OK"),
         Reply::NotFound => output.push(b"NOT FOUND"),
         Reply::Services(services) => output.push_shared(services.array()),
+        Reply::Document(document) => output.push_shared(document),
+        Reply::Pong => output.push(b"PONG"),
+        Reply::Help => output.push(HELP.as_bytes()),
         Reply::Refused(refusal) => {
             output.push(b"ERROR ");
             output.push(refusal.reason().as_bytes());
         }
+        Reply::Watching | Reply::Bye => return,
     }
     output.push(b"\n");
 }

@@ -92,6 +92,7 @@ impl Codec {
         match (self, reply) {
             (Codec::Frame(_), _) => true,
             (_, Reply::Refused(refusal)) => refusal.ends_connection(),
+            (_, Reply::Bye) => true,
             _ => false,
         }
     }

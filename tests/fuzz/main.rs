@@ -18,7 +18,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use discovery_service::message::ServiceAddress;
-use discovery_service::registry::{RegisterError, Registration, Registry};
+use discovery_service::registry::{Reason, RegisterError, Registration, Registry};
 use discovery_service::time::Moment;
 use reference::{WORDS, decode, frame, naive};
 use rng::Rng;
@@ -56,7 +56,9 @@ fn text(rng: &mut Rng) -> Vec<u8> {
 
 /// A frame, most of them with some damage.
 fn framed(rng: &mut Rng) -> Vec<u8> {
-    const CONTENTS: [&str; 8] = [
+    const CONTENTS: [&str; 10] = [
+        r#"{"action": "deregister", "uuid": "3999da30-2a11-463a-be8e-6b2beca7bfe6"}"#,
+        r#"{"action": "list", "type": "a"}"#,
         r#"{"action": "register", "type": "a", "ip": "127.0.0.1", "port": 80, "token": "t"}"#,
         r#"{"action": "heartbeat", "uuid": "3999da30-2a11-463a-be8e-6b2beca7bfe6"}"#,
         r#"{"action": "heartbeat", "service_uuid": "x", "more": [1.5, null, {"a": [true]}]}"#,
@@ -133,6 +135,7 @@ struct Entry {
     uuid: u8,
     service_type: u64,
     port: u64,
+    ip: &'static str,
     heartbeat: Moment,
     ttl: Duration,
 }
@@ -149,7 +152,17 @@ fn operation_sequences() {
         for _ in 0..rng.between(1, 40) {
             let n = rng.below(16) as u8;
             model.retain(|entry| now.since(entry.heartbeat) < entry.ttl);
-            match rng.below(8) {
+            match rng.below(9) {
+                8 => {
+                    let (service_type, port) = (rng.below(3), rng.between(1, 9));
+                    let ip = if rng.chance(50) { "10.0.0.1" } else { "2001:db8::1" };
+                    let address = ServiceAddress::new(ip, port).expect("an address");
+                    let name = names[service_type as usize];
+                    while !registry.replace(now, name, address, &mut rng.index(3)) {}
+                    let replaced =
+                        |entry: &Entry| (entry.service_type, entry.port, entry.ip) == (service_type, port, ip);
+                    model.retain(|entry| !replaced(entry));
+                }
                 0..3 => {
                     let (service_type, port) = (rng.below(3), rng.between(1, 9));
                     let ttl = Duration::from_secs(rng.between(1, 3));
@@ -163,7 +176,7 @@ fn operation_sequences() {
                     } else if model.len() == services_max as usize {
                         Err(RegisterError::Full)
                     } else {
-                        model.push(Entry { uuid: n, service_type, port, heartbeat: now, ttl });
+                        model.push(Entry { uuid: n, service_type, port, ip, heartbeat: now, ttl });
                         Ok(())
                     };
                     assert_eq!(registry.register(now, new), expected);
@@ -178,7 +191,7 @@ fn operation_sequences() {
                 4 => {
                     let before = model.len();
                     model.retain(|entry| entry.uuid != n);
-                    assert_eq!(registry.deregister(now, &uuid_of(n)), model.len() < before);
+                    assert_eq!(registry.deregister(now, &uuid_of(n), Reason::Deregistered), model.len() < before);
                 }
                 5 => drop(registry.sweep(now, rng.index(4))),
                 6 => now = now.plus_millis([1, 500, 999, 1_000, 1_001, 100_000][rng.index(6)]),

@@ -3,10 +3,16 @@
 use std::time::Duration;
 
 use discovery_service::limits::{COMMAND_MS_MAX, LINE_LEN_MAX, LINGER_MS_MAX};
-use discovery_service::message::{Refusal, Reply, Request};
+use discovery_service::message::{Offer, Refusal, Reply, Request, ServiceType, Ttl};
+use discovery_service::output::Output;
+use discovery_service::wire::Codec;
+use uuid::Uuid;
+
+use crate::model::Picture;
 
 use crate::net::Pipe;
 use crate::rng::Rng;
+use crate::stream::Stream;
 
 /// A request and its answer, as text.
 #[derive(Debug)]
@@ -15,22 +21,52 @@ pub struct Exchange {
     reply: String,
 }
 
+/// What stands for the answer to `watch`, which is a stream.
+const STREAM: &str = "(stream)";
+/// What stands for the answer to `quit`, which is none.
+const NOTHING: &str = "(nothing)";
+
 impl Exchange {
     pub fn new(request: &Request<'_>, reply: &Reply) -> Self {
+        let optional =
+            |name: &Option<ServiceType<'_>>| name.as_ref().map_or(String::new(), |n| format!(" {}", n.as_str()));
+        let seconds = |name: &str, ttl: &Option<Ttl>| {
+            ttl.map_or(String::new(), |ttl| format!(" {name}={}", ttl.duration().as_secs()))
+        };
+        let id = |uuid: &Option<Uuid>| uuid.map_or("ERROR".to_owned(), |uuid| uuid.to_string());
         let request = match request {
             Request::Auth { token } => format!("auth {token}"),
-            Request::Register { service_type, address } => {
-                format!("register {} {} {}", service_type.as_str(), address.ip, address.port)
+            Request::Register { offer, ttl, replace } => {
+                let replace = if *replace { " replace" } else { "" };
+                format!("register {}{}{replace}", words(offer), seconds("ttl", ttl))
             }
-            Request::Heartbeat { uuid: Some(uuid) } => format!("heartbeat {uuid}"),
-            Request::Heartbeat { uuid: None } => "heartbeat ERROR".to_owned(),
-            Request::Query { service_type } => format!("query {}", service_type.as_str()),
+            Request::Hold { offer } => format!("hold {}", words(offer)),
+            Request::Heartbeat { uuid } => format!("heartbeat {}", id(uuid)),
+            Request::Revive { uuid, offer, ttl } => format!("heartbeat {uuid} {}{}", words(offer), seconds("ttl", ttl)),
+            Request::Deregister { uuid } => format!("deregister {}", id(uuid)),
+            Request::Query { service_type, max_age } => {
+                format!("query {}{}", service_type.as_str(), seconds("max-age", max_age))
+            }
+            Request::Types => "types".to_owned(),
+            Request::List { service_type } => format!("list{}", optional(service_type)),
+            Request::Why { uuid } => format!("why {}", id(uuid)),
+            Request::Watch { service_type } => format!("watch{}", optional(service_type)),
+            Request::Stats => "stats".to_owned(),
+            Request::Ping => "ping".to_owned(),
+            Request::Help => "help".to_owned(),
+            Request::Quit => "quit".to_owned(),
         };
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let reply = match reply {
             Reply::Registered(uuid) => uuid.to_string(),
             Reply::Ok => "OK".to_owned(),
             Reply::NotFound => "NOT FOUND".to_owned(),
-            Reply::Services(services) => String::from_utf8_lossy(services.array()).into_owned(),
+            Reply::Services(services) => text(services.array()),
+            Reply::Document(document) => text(document),
+            Reply::Pong => "PONG".to_owned(),
+            Reply::Help => help(),
+            Reply::Watching => STREAM.to_owned(),
+            Reply::Bye => NOTHING.to_owned(),
             Reply::Refused(refusal) => format!("ERROR {refusal}"),
         };
         Exchange { request, reply }
@@ -38,8 +74,21 @@ impl Exchange {
 
     /// The UUID that was given out, if one was.
     pub fn uuid(&self) -> Option<String> {
-        self.request.starts_with("register").then(|| self.reply.clone()).filter(|reply| reply.len() == 36)
+        let gives = self.request.starts_with("register") || self.request.starts_with("hold");
+        gives.then(|| self.reply.clone()).filter(|reply| reply.len() == 36)
     }
+}
+
+fn words(offer: &Offer<'_>) -> String {
+    let ip = offer.ip.map_or("-".to_owned(), |ip| ip.to_string());
+    format!("{} {ip} {}", offer.service_type.as_str(), offer.port)
+}
+
+/// The line that names the commands, as the codec writes it.
+fn help() -> String {
+    let mut output = Output::default();
+    Codec::default().encode(&Reply::Help, &mut output);
+    String::from_utf8_lossy(output.front()).trim_end().to_owned()
 }
 
 /// One thing that a client sends.
@@ -79,6 +128,11 @@ pub struct Client {
     /// Bytes of the present command that are not sent yet.
     unsent: Vec<u8>,
     connected_at: Duration,
+    /// Sends `watch` at some time.
+    watcher: bool,
+    /// Has sent it, for this type or all.
+    watching: Option<Option<&'static str>>,
+    stream: Stream,
 }
 
 /// The token of the services that want one.
@@ -93,7 +147,20 @@ impl Client {
         let mut rng = Rng::new(seed);
         let format = if rng.chance(25) { Format::Frame } else { Format::Text };
         let (items, unsent) = (Vec::new(), Vec::new());
-        let mut client = Client { number, rng, format, token, in_frame: None, items, unsent, connected_at: now };
+        let watcher = format == Format::Text && rng.chance(30);
+        let mut client = Client {
+            number,
+            rng,
+            format,
+            token,
+            in_frame: None,
+            items,
+            unsent,
+            connected_at: now,
+            watcher,
+            watching: None,
+            stream: Stream::default(),
+        };
         if client.token.is_some() && client.rng.chance(80) {
             let right = client.rng.chance(90);
             client.show_token(if right { TOKEN } else { WRONG_TOKEN });
@@ -105,6 +172,7 @@ impl Client {
     pub fn polite(number: usize, token: Option<&'static str>, now: Duration) -> Self {
         let mut client = Client::new(number, 0, None, now);
         client.format = Format::Text;
+        client.watcher = false;
         client.token = token;
         if let Some(token) = token {
             client.show_token(token);
@@ -154,14 +222,16 @@ impl Client {
 
     fn is_over(&self) -> bool {
         let frame_sent = self.format == Format::Frame && !self.items.is_empty();
-        let failed = |item: &Item| matches!(item, Item::Request(request) if request.ends_with(WRONG_TOKEN));
+        let failed =
+            |item: &Item| matches!(item, Item::Request(request) if request.ends_with(WRONG_TOKEN) || request == "quit");
         frame_sent || matches!(self.items.last(), Some(Item::Fatal(_))) || self.items.last().is_some_and(failed)
     }
 
     fn add_command(&mut self, uuids: &[String]) {
         if self.is_over() {
             // Whatever a client sends after the end must be dropped.
-            if self.rng.chance(30) {
+            let quit = matches!(self.items.last(), Some(Item::Request(request)) if request == "quit");
+            if self.rng.chance(30) && (self.token.is_none() || !quit) {
                 self.unsent.extend(b"register late 127.0.0.1 9\nquery hive\n");
             }
             return;
@@ -193,40 +263,67 @@ impl Client {
     }
 
     fn request(&mut self, uuids: &[String]) -> String {
+        if self.watching.is_some() {
+            return if self.rng.chance(80) { "ping" } else { "query hive" }.to_owned();
+        }
+        if self.watcher && self.rng.chance(30) {
+            let service_type = self.rng.chance(50).then(|| TYPES[self.rng.index(TYPES.len())]);
+            self.watching = Some(service_type);
+            return service_type.map_or("watch".to_owned(), |name| format!("watch {name}"));
+        }
         let service_type = TYPES[self.rng.index(TYPES.len())];
-        match self.rng.below(10) {
-            0..3 => {
-                let ip = IPS[self.rng.index(IPS.len())];
-                format!("register {service_type} {ip} {}", self.rng.between(1, 65_535))
+        let text = self.format == Format::Text;
+        let ip = if text && self.rng.chance(20) { "-" } else { IPS[self.rng.index(IPS.len())] };
+        // Few ports, so that services replace each other.
+        let offer = format!("{service_type} {ip} {}", self.rng.between(1, 6));
+        let uuid = match uuids.len() {
+            0 => "ERROR".to_owned(),
+            len => uuids[self.rng.index(len)].clone(),
+        };
+        let option = |rng: &mut Rng, name: &str| {
+            if text && rng.chance(30) { format!(" {name}={}", rng.between(1, 5)) } else { String::new() }
+        };
+        match self.rng.below(30) {
+            0..7 => {
+                let replace = if text && self.rng.chance(30) { " replace" } else { "" };
+                format!("register {offer}{}{replace}", option(&mut self.rng, "ttl"))
             }
-            3..7 if !uuids.is_empty() => format!("heartbeat {}", uuids[self.rng.index(uuids.len())]),
-            7 => "heartbeat ERROR".to_owned(),
-            _ => format!("query {service_type}"),
+            7..9 if text => format!("hold {offer}"),
+            9..18 => format!("heartbeat {uuid}"),
+            18..20 if text && uuid != "ERROR" => format!("heartbeat {uuid} {offer}{}", option(&mut self.rng, "ttl")),
+            20..22 => format!("deregister {uuid}"),
+            22 => "types".to_owned(),
+            23 => "list".to_owned(),
+            24 => format!("list {service_type}"),
+            25 if text => format!("why {uuid}"),
+            26 => "ping".to_owned(),
+            27 => "stats".to_owned(),
+            28 if text => if self.rng.chance(20) { "quit" } else { "help" }.to_owned(),
+            _ => format!("query {service_type}{}", option(&mut self.rng, "max-age")),
         }
     }
 
-    /// All that the client may get for what it has sent, as far as its requests have been run; and
-    /// whether everything it has sent has been.
-    fn expected(&self, log: Option<&Vec<Exchange>>) -> (Vec<u8>, bool) {
+    /// All that the client may get for what it has sent, as far as its requests have been run.
+    fn expected(&self, log: Option<&Vec<Exchange>>) -> Expected {
         let mut exchanges = log.into_iter().flatten();
         let mut admitted = self.token.is_none();
-        let mut bytes = Vec::new();
+        let mut expected = Expected::default();
         for item in &self.items {
             match item {
                 Item::Refused(refusal) => {
-                    let refusal = if admitted { *refusal } else { Refusal::AuthenticationRequired };
-                    bytes.extend(format!("ERROR {refusal}\n").bytes());
+                    let refusal = if admitted { refusal } else { &Refusal::AuthenticationRequired };
+                    expected.push(format!("ERROR {refusal}\n").into_bytes());
                 }
                 Item::Fatal(refusal) => {
-                    bytes.extend(format!("ERROR {refusal}\n").bytes());
+                    expected.push(format!("ERROR {refusal}\n").into_bytes());
                     break;
                 }
                 Item::Request(request) => {
-                    let Some(mut exchange) = exchanges.next() else { return (bytes, false) };
+                    let Some(mut exchange) = exchanges.next() else { return expected };
                     if let Some(token) = self.in_frame {
                         assert_eq!(exchange.request, format!("auth {token}"));
                         if exchange.reply == "OK" {
-                            let Some(second) = exchanges.next() else { return (bytes, false) };
+                            let Some(second) = exchanges.next() else { return expected };
                             exchange = second;
                         }
                     }
@@ -234,48 +331,72 @@ impl Client {
                     let refused = exchange.request.starts_with("auth") && exchange.reply != "OK";
                     assert!(refused || &exchange.request == request, "another request was run than was sent");
                     match self.format {
-                        Format::Text => bytes.extend(format!("{}\n", exchange.reply).bytes()),
-                        Format::Frame => bytes.extend(answer_frame(exchange)),
+                        _ if exchange.reply == NOTHING => break,
+                        _ if exchange.reply == STREAM => expected.replies = Some(Vec::new()),
+                        Format::Text => expected.push(format!("{}\n", exchange.reply).into_bytes()),
+                        Format::Frame => expected.push(answer_frame(exchange)),
                     }
                 }
             }
         }
         assert!(exchanges.next().is_none(), "more was run than was sent");
-        (bytes, true)
+        expected.all_run = true;
+        expected
     }
 
     /// What has arrived is the beginning of what must arrive.
-    pub fn check_prefix(&self, pipe: &Pipe, log: Option<&Vec<Exchange>>) {
-        let (expected, _) = self.expected(log);
+    pub fn check_prefix(&mut self, pipe: &Pipe, log: Option<&Vec<Exchange>>) {
+        let expected = self.expected(log);
         let refused = format!("ERROR {}\n", Refusal::TooManyConnections);
         if log.is_none() && refused.as_bytes().starts_with(&pipe.received) {
             return;
         }
+        let received = &pipe.received[..];
+        let exact = if expected.replies.is_some() { received.len().min(expected.bytes.len()) } else { received.len() };
         assert!(
-            expected.starts_with(&pipe.received),
+            expected.bytes.starts_with(&received[..exact]),
             "client {} got {:?} instead of {:?}; it sent {:?} and was answered {log:?}",
             self.number,
             String::from_utf8_lossy(&pipe.received),
-            String::from_utf8_lossy(&expected),
+            String::from_utf8_lossy(&expected.bytes),
             self.items
         );
+        if let Some(replies) = &expected.replies {
+            self.stream.read(&received[exact..]);
+            assert!(replies.starts_with(&self.stream.replies), "{:?} instead of {replies:?}", self.stream.replies);
+        }
+    }
+
+    /// Whether it goes on for as long as it is told changes.
+    pub fn is_watching(&self) -> bool {
+        self.watching.is_some()
+    }
+
+    /// What a watcher that was told everything knows, and of what.
+    pub fn picture(&self, pipe: &Pipe, log: Option<&Vec<Exchange>>) -> Option<(Option<&'static str>, &Picture)> {
+        let over = pipe.reset || pipe.closed || pipe.shut || pipe.client_ended;
+        let streams = self.expected(log).replies.is_some();
+        if over || !streams || pipe.is_going_dark() { None } else { Some((self.watching?, &self.stream.picture)) }
     }
 
     /// Nothing is under way any more: what had to arrive has arrived.
     pub fn check_complete(&self, pipe: &Pipe, log: Option<&Vec<Exchange>>, circumstances: Circumstances) {
         let Circumstances { now, idle_ms_max, stopped } = circumstances;
-        if pipe.reset || pipe.key.is_none() {
+        if pipe.reset || pipe.key.is_none() || pipe.is_going_dark() {
             return;
         }
         // Registry time counts whole milliseconds.
         let age_ms = (now - self.connected_at).as_millis() as u64 + 1;
         // Whoever was told the last word, or refused, has this long to read it.
-        let told = self.is_over() || (log.is_none() && pipe.shut);
+        // A stranger's `quit` is refused.
+        let stays = |log: &Vec<Exchange>| log.last().is_some_and(|e| e.request == "quit" && e.reply != NOTHING);
+        let over = self.is_over() && !log.is_some_and(stays);
+        let told = over || (log.is_none() && pipe.shut);
         let patience_ms = if told { LINGER_MS_MAX } else { COMMAND_MS_MAX };
         if pipe.closed && age_ms >= patience_ms.min(idle_ms_max.unwrap_or(u64::MAX)) {
             return;
         }
-        let (expected, all_run) = self.expected(log);
+        let Expected { bytes: expected, replies, all_run } = self.expected(log);
         let refused = format!("ERROR {}\n", Refusal::TooManyConnections);
         if log.is_none() && pipe.received == refused.as_bytes() {
             assert!(pipe.shut || pipe.closed, "refused, but not closed");
@@ -290,20 +411,44 @@ impl Client {
             "client {} sent what was not run: {:?}; {pipe:?}; stopped: {stopped}",
             self.number, self.items
         );
-        assert_eq!(
-            String::from_utf8_lossy(&pipe.received),
-            String::from_utf8_lossy(&expected),
-            "client {} must have all its answers",
-            self.number
-        );
-        if self.is_over() || pipe.client_ended || stopped {
-            assert!(pipe.shut || pipe.closed, "client {} must see the end", self.number);
+        if let Some(replies) = replies {
+            assert_eq!(self.stream.replies, replies, "watcher {} must have all its answers", self.number);
+        } else {
+            assert_eq!(
+                String::from_utf8_lossy(&pipe.received),
+                String::from_utf8_lossy(&expected),
+                "client {} must have all its answers",
+                self.number
+            );
+        }
+        if over || pipe.client_ended || stopped {
+            assert!(pipe.shut || pipe.closed, "client {} must see the end: {pipe:?} {:?}", self.number, self.items);
         } else {
             assert!(
                 !pipe.closed,
                 "client {} was closed without a reason after {age_ms} ms: {:?} {pipe:?}",
                 self.number, self.items
             );
+        }
+    }
+}
+
+/// What a client must get.
+#[derive(Default)]
+struct Expected {
+    /// Before it watches.
+    bytes: Vec<u8>,
+    /// The answers among the lines of its stream, once it watches.
+    replies: Option<Vec<String>>,
+    /// Whether everything it has sent has been run.
+    all_run: bool,
+}
+
+impl Expected {
+    fn push(&mut self, answer: Vec<u8>) {
+        match &mut self.replies {
+            Some(replies) => replies.push(String::from_utf8_lossy(&answer).trim_end().to_owned()),
+            None => self.bytes.extend(answer),
         }
     }
 }
@@ -317,6 +462,9 @@ fn frame(request: &str, token: Option<&str>) -> Vec<u8> {
             format!(r#"{{"action": "register", "type": "{service_type}", "ip": "{ip}", "port": {port}{token}}}"#)
         }
         ["heartbeat", uuid] => format!(r#"{{"action": "heartbeat", "uuid": "{uuid}"{token}}}"#),
+        ["deregister", uuid] => format!(r#"{{"action": "deregister", "uuid": "{uuid}"{token}}}"#),
+        ["list", service_type] => format!(r#"{{"action": "list", "type": "{service_type}"{token}}}"#),
+        [action @ ("types" | "list" | "stats" | "ping")] => format!(r#"{{"action": "{action}"{token}}}"#),
         ["query", service_type] => format!(r#"{{"action": "query", "type": "{service_type}"{token}}}"#),
         _ => unreachable!("no such request: {request}"),
     };
@@ -327,6 +475,9 @@ fn answer_frame(exchange: &Exchange) -> Vec<u8> {
     if exchange.request.starts_with("query") && !exchange.reply.starts_with("ERROR") {
         let string = serde_json::to_string(&exchange.reply).expect("a string is JSON");
         return whole_frame("text/json", "", string.as_bytes());
+    }
+    if exchange.reply.starts_with(['[', '{']) {
+        return whole_frame("text/json", "", exchange.reply.as_bytes());
     }
     match exchange.reply.strip_prefix("ERROR ") {
         Some(reason) => whole_frame("text/plain", &format!(r#", "error": "{reason}""#), b"ERROR"),

@@ -1,126 +1,21 @@
 //! Faults that need a network or a clock to be exact: one scenario each, without chance.
 
-use std::hash::RandomState;
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use discovery_service::engine::{Engine, Event, Settings};
+use discovery_service::engine::{Event, Settings};
 use discovery_service::limits::{COMMAND_MS_MAX, OUTPUT_STALL_MS_MAX, TURN_SWEEP_MAX};
-use discovery_service::registry::Registry;
-use discovery_service::service::Service;
-use uuid::{Builder, Uuid};
 
-use crate::net::{FakeNetwork, Faults, Owners};
-use crate::rng::Rng;
-
-const TTL_MS: u64 = 30_000;
-const TICK_MS: u64 = 1_000;
-
-/// A service on a network that does what it is told.
-struct Rig {
-    net: FakeNetwork,
-    engine: Engine<FakeNetwork, Service>,
-    now_ms: u64,
-    wait: Option<Duration>,
-}
-
-impl Rig {
-    fn new() -> Self {
-        Self::with(Settings { connections_max: 100, idle_ms_max: Some(300_000), tick: Duration::from_millis(TICK_MS) })
-    }
-
-    fn with(settings: Settings) -> Self {
-        let mut last = 0;
-        let uuids = Box::new(move || {
-            last += 1;
-            uuid(last)
-        });
-        let service = Service::new(Registry::new(200_000, RandomState::new()), uuids, Duration::from_millis(TTL_MS));
-        let net = FakeNetwork::new(Rng::new(1), Faults::default(), Owners::default());
-        let engine = Engine::new(settings, service, vec![()], Duration::ZERO);
-        let mut rig = Rig { net, engine, now_ms: 0, wait: None };
-        rig.turn();
-        rig
-    }
-
-    /// One turn at the present time, with the events that the network has.
-    fn turn(&mut self) {
-        let events = self.net.events();
-        self.turn_with(events);
-    }
-
-    fn turn_with(&mut self, events: Vec<Event>) {
-        let now = Duration::from_millis(self.now_ms);
-        self.wait = self.engine.turn(&mut self.net, events, false, now);
-        self.engine.check_invariants();
-    }
-
-    /// Turns until nothing is left to do at the present time.
-    fn settle(&mut self) {
-        loop {
-            self.turn();
-            if self.wait != Some(Duration::ZERO) && self.net.is_quiet() {
-                return;
-            }
-            for client in 0..self.net.pipes.len() {
-                self.net.take(client, usize::MAX);
-            }
-        }
-    }
-
-    /// Lets time pass as the loop would: it wakes when it asked to.
-    fn pass(&mut self, ms: u64) {
-        let end = self.now_ms + ms;
-        while let Some(wait) = self.wait {
-            let next = self.now_ms + wait.as_millis() as u64;
-            if next > end || self.engine.is_stopped() {
-                break;
-            }
-            self.now_ms = next;
-            self.turn();
-        }
-        self.now_ms = end;
-        self.turn();
-    }
-
-    fn connect(&mut self) -> usize {
-        let client = self.net.connect();
-        self.settle();
-        client
-    }
-
-    fn send(&mut self, client: usize, bytes: &[u8]) {
-        self.net.send(client, bytes);
-        self.net.deliver(client, usize::MAX);
-    }
-
-    /// Sends a line, and returns all that the client has received since the last call.
-    fn ask(&mut self, client: usize, line: &str) -> String {
-        self.send(client, format!("{line}\n").as_bytes());
-        self.settle();
-        self.received(client)
-    }
-
-    fn received(&mut self, client: usize) -> String {
-        self.net.take(client, usize::MAX);
-        String::from_utf8(std::mem::take(&mut self.net.pipes[client].received)).expect("text")
-    }
-
-    fn is_closed(&self, client: usize) -> bool {
-        self.net.pipes[client].closed
-    }
-}
-
-fn uuid(n: u64) -> Uuid {
-    let mut bytes = [0; 16];
-    bytes[..8].copy_from_slice(&n.to_be_bytes());
-    Builder::from_random_bytes(bytes).into_uuid()
-}
+use crate::rig::{Rig, TICK_MS, TTL_MS, uuid};
 
 #[test]
 fn row_02_a_half_open_peer_is_closed_after_the_idle_time_from_its_last_completed_command() {
-    let mut rig =
-        Rig::with(Settings { connections_max: 100, idle_ms_max: Some(60_000), tick: Duration::from_millis(TICK_MS) });
+    let mut rig = Rig::with(Settings {
+        connections_max: 100,
+        idle_ms_max: Some(60_000),
+        tick: Duration::from_millis(TICK_MS),
+        ttl: Duration::from_millis(TTL_MS),
+    });
     let client = rig.connect();
     rig.pass(50_000);
     assert_eq!(rig.ask(client, "query hive"), "[]\n");
@@ -234,7 +129,12 @@ fn row_22_and_23_no_accept_error_ends_or_stalls_the_service() {
 
 #[test]
 fn row_25_a_place_that_comes_free_can_be_used_in_the_next_turn() {
-    let mut rig = Rig::with(Settings { connections_max: 1, idle_ms_max: None, tick: Duration::from_millis(TICK_MS) });
+    let mut rig = Rig::with(Settings {
+        connections_max: 1,
+        idle_ms_max: None,
+        tick: Duration::from_millis(TICK_MS),
+        ttl: Duration::from_millis(TTL_MS),
+    });
     let first = rig.connect();
     let refused = rig.connect();
     assert_eq!(rig.received(refused), "ERROR too many connections\n");

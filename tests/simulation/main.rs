@@ -12,7 +12,10 @@ mod client;
 mod faults;
 mod model;
 mod net;
+mod rig;
 mod rng;
+mod stream;
+mod watching;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -37,16 +40,23 @@ fn row_50_every_promise_holds_for_every_seed() {
     };
     let count = seeds.end - seeds.start;
     let begun = Instant::now();
-    let mut events = 0;
+    let (mut events, mut watchers) = (0, 0);
     for seed in seeds {
         match catch_unwind(AssertUnwindSafe(|| World::new(seed).run(STEPS))) {
-            Ok(of_seed) => events += of_seed,
+            Ok((of_seed, compared)) => {
+                events += of_seed;
+                watchers += compared;
+            }
             Err(_) => panic!("seed {seed} failed; replay: SIMULATION_SEED={seed} cargo test --test simulation"),
         }
     }
     let seconds = begun.elapsed().as_secs_f64();
-    println!("{count} seeds, {events} events, {:.0} events a second", events as f64 / seconds);
+    println!(
+        "{count} seeds, {events} events, {watchers} pictures of watchers, {:.0} events a second",
+        events as f64 / seconds
+    );
     if count >= SEEDS {
         assert!(events >= 1_000_000, "the sweep is a million events or more, but was {events}");
+        assert!(watchers >= count / 4, "{watchers} watchers were compared");
     }
 }

@@ -1,20 +1,27 @@
 //! What the registry must answer: a plain `Vec`, scanned from front to back at every request.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::time::Duration;
 
-use discovery_service::message::{Refusal, Reply, Request, ServiceAddress};
+use discovery_service::message::{Offer, Refusal, Reply, Request, ServiceAddress, Ttl};
+use discovery_service::service::Caller;
 use discovery_service::time::Moment;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 pub struct Model {
     entries: Vec<Entry>,
+    /// Who went, and why; the latest last.
+    departures: Vec<(Uuid, &'static str)>,
     services_max: usize,
     ttl: Duration,
     /// The token that clients must show, if they must.
     token: Option<&'static str>,
     /// The clients that have shown it.
     admitted: BTreeSet<usize>,
+    /// The connections that watch.
+    watching: BTreeSet<usize>,
 }
 
 struct Entry {
@@ -22,25 +29,103 @@ struct Entry {
     service_type: String,
     address: ServiceAddress,
     heartbeat: Moment,
+    ttl: Duration,
+    /// The connection that holds it.
+    holder: Option<usize>,
 }
+
+impl Entry {
+    fn is_live(&self, now: Moment) -> bool {
+        self.holder.is_some() || now.since(self.heartbeat) < self.ttl
+    }
+
+    fn age(&self, now: Moment) -> Duration {
+        if self.holder.is_some() { Duration::ZERO } else { now.since(self.heartbeat) }
+    }
+
+    fn object(&self) -> String {
+        format!(r#"{{"ip":"{}","port":{}}}"#, self.address.ip, self.address.port)
+    }
+}
+
+/// How often each service is registered: what a watcher knows.
+pub type Picture = BTreeMap<(String, IpAddr, u64), i64>;
 
 impl Model {
     pub fn new(services_max: usize, ttl: Duration, token: Option<&'static str>) -> Self {
-        Model { entries: Vec::new(), services_max, ttl, token, admitted: BTreeSet::new() }
+        Model {
+            entries: Vec::new(),
+            departures: Vec::new(),
+            services_max,
+            ttl,
+            token,
+            admitted: BTreeSet::new(),
+            watching: BTreeSet::new(),
+        }
     }
 
     /// The number of registrations that are live at `now`.
     pub fn live(&mut self, now: Moment) -> usize {
-        self.entries.retain(|entry| now.since(entry.heartbeat) < self.ttl);
+        self.remove("expired", |entry| !entry.is_live(now));
         self.entries.len()
+    }
+
+    /// What a watcher of this type, or of all, must know.
+    pub fn picture(&mut self, service_type: Option<&str>, now: Moment) -> Picture {
+        self.live(now);
+        let mut picture = Picture::new();
+        for entry in self.entries.iter().filter(|entry| service_type.is_none_or(|name| name == entry.service_type)) {
+            let key = (entry.service_type.clone(), entry.address.ip, u64::from(entry.address.port.get()));
+            *picture.entry(key).or_default() += 1;
+        }
+        picture
+    }
+
+    /// The connection has ended.
+    pub fn leave(&mut self, connection: usize, now: Moment) {
+        self.live(now);
+        self.watching.remove(&connection);
+        self.remove("connection closed", |entry| entry.holder == Some(connection));
+    }
+
+    fn remove(&mut self, reason: &'static str, goes: impl Fn(&Entry) -> bool) -> usize {
+        let before = self.entries.len();
+        for entry in self.entries.iter().filter(|entry| goes(entry)) {
+            self.departures.push((entry.uuid, reason));
+        }
+        self.entries.retain(|entry| !goes(entry));
+        before - self.entries.len()
+    }
+
+    fn add(&mut self, uuid: Uuid, offer: &Offer<'_>, ttl: Option<Ttl>, caller: &Caller, held: bool, now: Moment) {
+        assert!(self.entries.len() < self.services_max, "registered beyond --max-services");
+        assert!(self.entries.iter().all(|entry| entry.uuid != uuid), "a UUID was given twice");
+        self.entries.push(Entry {
+            uuid,
+            service_type: offer.service_type.as_str().to_owned(),
+            address: offer.address(caller.ip),
+            heartbeat: now,
+            ttl: ttl.map_or(self.ttl, Ttl::duration),
+            holder: held.then_some(caller.connection),
+        });
     }
 
     /// Applies the request as it must be applied, and panics when `reply` is another answer than
     /// it must be. A new UUID is the service's choice; the model takes it over.
-    pub fn check(&mut self, client: usize, request: &Request<'_>, reply: &Reply, now: Moment) {
+    pub fn check(&mut self, client: usize, caller: &Caller, request: &Request<'_>, reply: &Reply, now: Moment) {
         let live = self.live(now);
-        match request {
-            Request::Auth { token } => {
+        if self.watching.contains(&caller.connection) && !matches!(request, Request::Ping | Request::Quit) {
+            assert!(matches!(reply, Reply::Refused(Refusal::Watching)), "{request:?} was answered {reply:?}");
+            return;
+        }
+        let open = matches!(request, Request::Auth { .. } | Request::Ping);
+        if self.token.is_some() && !self.admitted.contains(&client) && !open {
+            let refused = matches!(reply, Reply::Refused(Refusal::AuthenticationRequired));
+            assert!(refused, "a stranger was answered {reply:?}");
+            return;
+        }
+        match (request, reply) {
+            (Request::Auth { token }, _) => {
                 let right = self.token.is_none_or(|right| right == token);
                 if right {
                     self.admitted.insert(client);
@@ -51,27 +136,33 @@ impl Model {
                     other => panic!("auth was answered {other:?}"),
                 }
             }
-            _ if self.token.is_some() && !self.admitted.contains(&client) => {
-                let refused = matches!(reply, Reply::Refused(Refusal::AuthenticationRequired));
-                assert!(refused, "a stranger was answered {reply:?}");
+            (Request::Register { offer, ttl, replace }, _) => {
+                let address = offer.address(caller.ip);
+                let name = offer.service_type.as_str();
+                let replaced = if *replace {
+                    self.remove("replaced", |entry| entry.service_type == name && entry.address == address)
+                } else {
+                    0
+                };
+                match reply {
+                    Reply::Registered(uuid) => self.add(*uuid, offer, *ttl, caller, false, now),
+                    Reply::Refused(Refusal::RegistryFull) => {
+                        assert_eq!((live, replaced), (self.services_max, 0), "refused below --max-services");
+                    }
+                    other => panic!("register was answered {other:?}"),
+                }
             }
-            Request::Register { service_type, address } => match reply {
-                Reply::Registered(uuid) => {
-                    assert!(live < self.services_max, "registered beyond --max-services");
-                    assert!(self.entries.iter().all(|entry| entry.uuid != *uuid), "a UUID was given twice");
-                    self.entries.push(Entry {
-                        uuid: *uuid,
-                        service_type: service_type.as_str().to_owned(),
-                        address: *address,
-                        heartbeat: now,
-                    });
+            (Request::Hold { offer }, Reply::Registered(uuid)) => self.add(*uuid, offer, None, caller, true, now),
+            (Request::Hold { .. } | Request::Revive { .. }, Reply::Refused(Refusal::RegistryFull)) => {
+                assert_eq!(live, self.services_max, "refused below --max-services");
+            }
+            (Request::Revive { uuid, offer, ttl }, Reply::Ok) => {
+                match self.entries.iter_mut().find(|entry| entry.uuid == *uuid) {
+                    Some(entry) => entry.heartbeat = now,
+                    None => self.add(*uuid, offer, *ttl, caller, false, now),
                 }
-                Reply::Refused(Refusal::RegistryFull) => {
-                    assert_eq!(live, self.services_max, "refused below --max-services");
-                }
-                other => panic!("register was answered {other:?}"),
-            },
-            Request::Heartbeat { uuid } => {
+            }
+            (Request::Heartbeat { uuid }, _) => {
                 let entry = self.entries.iter_mut().find(|entry| Some(entry.uuid) == *uuid);
                 match (entry, reply) {
                     (Some(entry), Reply::Ok) => entry.heartbeat = now,
@@ -79,17 +170,84 @@ impl Model {
                     (entry, other) => panic!("heartbeat was answered {other:?}, live: {}", entry.is_some()),
                 }
             }
-            Request::Query { service_type } => {
-                let objects: Vec<String> = self
-                    .entries
-                    .iter()
-                    .filter(|entry| entry.service_type == service_type.as_str())
-                    .map(|entry| format!(r#"{{"ip":"{}","port":{}}}"#, entry.address.ip, entry.address.port))
-                    .collect();
-                let array = format!("[{}]", objects.join(","));
-                let Reply::Services(services) = reply else { panic!("query was answered {reply:?}") };
-                assert_eq!(String::from_utf8_lossy(services.array()), array);
+            (Request::Deregister { uuid }, _) => {
+                match (self.remove("deregistered", |entry| Some(entry.uuid) == *uuid), reply) {
+                    (1, Reply::Ok) | (0, Reply::NotFound) => {}
+                    (count, other) => panic!("deregister was answered {other:?}, live: {count}"),
+                }
             }
+            (Request::Query { service_type, max_age }, Reply::Services(services)) => {
+                let of_type = |entry: &&Entry| entry.service_type == service_type.as_str();
+                let young = |entry: &&Entry| max_age.is_none_or(|max| entry.age(now) < max.duration());
+                let objects: Vec<String> =
+                    self.entries.iter().filter(of_type).filter(young).map(Entry::object).collect();
+                assert_eq!(String::from_utf8_lossy(services.array()), format!("[{}]", objects.join(",")));
+            }
+            (Request::Types, Reply::Document(document)) => {
+                let mut types: BTreeMap<&str, u64> = BTreeMap::new();
+                for entry in &self.entries {
+                    *types.entry(&entry.service_type).or_default() += 1;
+                }
+                let types: Vec<Value> = types.iter().map(|(name, n)| json!({"type": name, "count": n})).collect();
+                assert_eq!(parse(document), Value::from(types));
+            }
+            (Request::List { service_type }, Reply::Document(document)) => {
+                let name = service_type.as_ref().map(|name| name.as_str());
+                let of_type = |entry: &&Entry| name.is_none_or(|name| name == entry.service_type);
+                let mut entries: Vec<&Entry> = self.entries.iter().filter(of_type).collect();
+                entries.sort_by(|a, b| a.service_type.cmp(&b.service_type));
+                let list: Vec<Value> = entries.into_iter().map(|entry| listed(entry, now)).collect();
+                let mut told = parse(document);
+                for row in told.as_array_mut().expect("an array") {
+                    row.as_object_mut().expect("objects").remove("heartbeat").expect("a time");
+                }
+                assert_eq!(told, Value::from(list));
+            }
+            (Request::Why { uuid }, _) => self.check_why(*uuid, reply, now),
+            (Request::Stats, Reply::Document(document)) => {
+                assert_eq!(parse(document)["registrations"], live);
+                assert_eq!(parse(document)["watchers"], self.watching.len());
+            }
+            (Request::Watch { .. }, Reply::Watching) => assert!(self.watching.insert(caller.connection)),
+            (Request::Ping, Reply::Pong) | (Request::Help, Reply::Help) | (Request::Quit, Reply::Bye) => {}
+            (request, reply) => panic!("{request:?} was answered {reply:?}"),
         }
     }
+
+    fn check_why(&self, uuid: Option<Uuid>, reply: &Reply, now: Moment) {
+        let entry = self.entries.iter().find(|entry| Some(entry.uuid) == uuid);
+        let reason = self.departures.iter().rev().find(|(gone, _)| Some(*gone) == uuid).map(|(_, reason)| reason);
+        match (entry, reason, reply) {
+            (Some(entry), _, Reply::Document(document)) => {
+                let mut told = parse(document);
+                assert_eq!(told["state"], "live");
+                for key in ["state", "heartbeat"] {
+                    told.as_object_mut().expect("an object").remove(key).expect(key);
+                }
+                assert_eq!(told, listed(entry, now));
+            }
+            (None, Some(reason), Reply::Document(document)) => {
+                let told = parse(document);
+                assert_eq!((&told["state"], &told["reason"]), (&json!("gone"), &json!(reason)));
+                assert!(told["last_heartbeat"].as_str() <= told["at"].as_str(), "{told}");
+            }
+            (None, None, Reply::NotFound) => {}
+            (_, reason, other) => panic!("why was answered {other:?}, it went for {reason:?}"),
+        }
+    }
+}
+
+fn listed(entry: &Entry, now: Moment) -> Value {
+    json!({
+        "type": entry.service_type,
+        "ip": entry.address.ip.to_string(),
+        "port": entry.address.port.get(),
+        "age_ms": entry.age(now).as_millis() as u64,
+        "ttl_ms": entry.ttl.as_millis() as u64,
+        "held": entry.holder.is_some(),
+    })
+}
+
+fn parse(document: &[u8]) -> Value {
+    serde_json::from_slice(document).expect("JSON")
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
+use std::time::Duration;
 
 use discovery_service::engine::{Event, Network};
 
@@ -43,6 +44,16 @@ pub struct Pipe {
     /// What the client has taken.
     pub received: Vec<u8>,
     edge: Edge,
+    /// The host of the client has lost its power: nothing more comes from it.
+    dark: bool,
+    /// The service wants to know of that within this time.
+    pub guarded: Option<Duration>,
+}
+
+impl Pipe {
+    pub fn is_going_dark(&self) -> bool {
+        self.dark
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -109,7 +120,7 @@ impl FakeNetwork {
     pub fn deliver(&mut self, client: usize, n: usize) {
         self.events += 1;
         let pipe = &mut self.pipes[client];
-        if pipe.reset || pipe.closed {
+        if pipe.reset || pipe.closed || pipe.dark {
             pipe.wire.clear();
             return;
         }
@@ -127,12 +138,20 @@ impl FakeNetwork {
     pub fn take(&mut self, client: usize, n: usize) {
         self.events += 1;
         let pipe = &mut self.pipes[client];
+        if pipe.dark {
+            return;
+        }
         let n = n.min(pipe.outbound.len());
         pipe.received.extend(pipe.outbound.drain(..n));
         if n > 0 && pipe.wants_room {
             pipe.wants_room = false;
             pipe.edge.writable = true;
         }
+    }
+
+    /// The client's host loses its power.
+    pub fn go_dark(&mut self, client: usize) {
+        self.pipes[client].dark = true;
     }
 
     /// The client's connection breaks: what is under way is lost.
@@ -151,8 +170,8 @@ impl FakeNetwork {
         self.backlog.is_empty()
             && !self.accept_edge
             && self.pipes.iter().all(|pipe| {
-                (pipe.wire.is_empty() || pipe.closed || pipe.reset)
-                    && pipe.outbound.is_empty()
+                (pipe.wire.is_empty() || pipe.closed || pipe.reset || pipe.dark)
+                    && (pipe.outbound.is_empty() || pipe.dark)
                     && (pipe.edge == Edge::default() || pipe.closed || pipe.key.is_none())
             })
     }
@@ -238,6 +257,10 @@ impl Network for FakeNetwork {
         pipe.edge.writable = true;
         self.owners.borrow_mut().insert(key, *client);
         Ok(())
+    }
+
+    fn guard(&mut self, client: &mut usize, time: Duration) {
+        self.pipes[*client].guarded = Some(time);
     }
 
     fn read(&mut self, client: &mut usize, buffer: &mut [u8]) -> io::Result<usize> {

@@ -6,12 +6,12 @@ use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::rc::Rc;
 use std::time::Duration;
 
-use discovery_service::engine::{Engine, Settings};
+use discovery_service::engine::{Engine, Reading, Settings};
 use discovery_service::limits::LINGERING_REFUSED_MAX;
-use discovery_service::message::{Reply, Request};
+use discovery_service::message::{Refusal, Reply, Request};
 use discovery_service::registry::Registry;
-use discovery_service::service::{Caller, Handler, Service};
-use discovery_service::time::Moment;
+use discovery_service::service::{Caller, Handler, Line, Service, Turn};
+use discovery_service::time::{Moment, WallTime};
 use discovery_service::tokens::Tokens;
 use uuid::{Builder, Uuid};
 
@@ -33,23 +33,41 @@ struct Shadowed {
 }
 
 impl Handler for Shadowed {
-    fn begin_turn(&mut self, now: Moment) {
-        assert!(now >= self.now, "registry time went back");
-        self.now = now;
-        self.service.begin_turn(now);
+    fn begin_turn(&mut self, turn: Turn) {
+        assert!(turn.now >= self.now, "registry time went back");
+        self.now = turn.now;
+        self.service.begin_turn(turn);
     }
 
-    fn apply(&mut self, request: &Request<'_>, caller: &mut Caller, now: Moment) -> Option<Reply> {
-        assert_eq!(now, self.now, "one turn, one time");
-        let reply = self.service.apply(request, caller, now)?;
+    fn apply(&mut self, request: &Request<'_>, caller: &mut Caller) -> Option<Reply> {
+        let reply = self.service.apply(request, caller)?;
         let client = self.owners.borrow()[&caller.connection];
-        self.model.check(client, request, &reply, now);
+        self.model.check(client, caller, request, &reply, self.now);
         self.log.borrow_mut().entry(client).or_default().push(Exchange::new(request, &reply));
         Some(reply)
     }
 
-    fn admits(&self, caller: &Caller) -> bool {
-        self.service.admits(caller)
+    fn refuse(&mut self, refusal: Refusal, caller: &Caller) -> Reply {
+        self.service.refuse(refusal, caller)
+    }
+
+    fn leave(&mut self, caller: &mut Caller) {
+        if caller.stays() {
+            self.model.leave(caller.connection, self.now);
+        }
+        self.service.leave(caller);
+    }
+
+    fn publish(&mut self, tell: &mut dyn FnMut(usize, &Line)) {
+        self.service.publish(tell);
+    }
+
+    fn state(&mut self, connection: usize) -> Option<Line> {
+        self.service.state(connection)
+    }
+
+    fn still(&mut self) -> Line {
+        self.service.still()
     }
 
     fn has_backlog(&self) -> bool {
@@ -92,6 +110,10 @@ pub struct World {
     stall: u64,
     hostile: u64,
     lazy: u64,
+    /// Clients whose host has lost its power, and when TCP finds out.
+    dark: Vec<(usize, Duration)>,
+    /// Watchers that were asked what they know.
+    watchers: u64,
 }
 
 impl World {
@@ -113,6 +135,7 @@ impl World {
             connections_max: rng.between(1, 12) as usize,
             idle_ms_max: rng.chance(50).then(|| rng.between(1, 20) * 1000),
             tick: Duration::from_millis(rng.between(10, 3000)),
+            ttl,
         };
         let services_max = rng.between(1, 40) as u32;
         let log = Log::default();
@@ -134,16 +157,33 @@ impl World {
         let net = FakeNetwork::new(Rng::new(rng.next()), faults, owners);
         let engine = Engine::new(settings, shadowed, vec![()], clock);
         let wait = Some(Duration::ZERO);
-        World { rng, net, engine, settings, token, clients: Vec::new(), log, clock, wait, stall, hostile, lazy }
+        World {
+            rng,
+            net,
+            engine,
+            settings,
+            token,
+            clients: Vec::new(),
+            log,
+            clock,
+            wait,
+            stall,
+            hostile,
+            lazy,
+            dark: Vec::new(),
+            watchers: 0,
+        }
     }
 
-    /// Runs the whole life; panics when a promise is broken. Returns the number of events.
-    pub fn run(mut self, steps: u64) -> u64 {
+    /// Runs the whole life; panics when a promise is broken. Returns the number of events, and of
+    /// watchers whose picture was compared.
+    pub fn run(mut self, steps: u64) -> (u64, u64) {
         for _ in 0..steps {
             self.step();
         }
         self.calm_down();
         self.every_client_has_its_answers();
+        self.every_watcher_knows_the_truth();
         if self.rng.chance(30) {
             self.stop_with_replies_in_flight();
         } else {
@@ -151,7 +191,7 @@ impl World {
             self.a_new_client_is_served();
             self.everything_expires();
         }
-        self.net.events
+        (self.net.events, self.watchers)
     }
 
     fn step(&mut self) {
@@ -161,7 +201,8 @@ impl World {
             30..50 => self.deliver_some(),
             50..60 => self.take_some(),
             60..62 if self.rng.chance(self.hostile) => self.break_one(),
-            62..64 if self.rng.chance(self.hostile) => self.net.descriptors_out = self.rng.below(50),
+            62 if self.rng.chance(self.hostile) => self.lose_power(),
+            63..65 if self.rng.chance(self.hostile) => self.net.descriptors_out = self.rng.below(50),
             _ => {
                 let passed = self.pass_time();
                 self.turn(passed);
@@ -190,7 +231,8 @@ impl World {
         let uuids: Vec<String> = self.log.borrow().values().flatten().filter_map(Exchange::uuid).collect();
         let bytes = client.next_bytes(&uuids);
         self.net.send(client.number, &bytes);
-        if client.is_finished() && self.rng.chance(20) {
+        let tired = if client.is_watching() { 2 } else { 20 };
+        if client.is_finished() && self.rng.chance(tired) {
             self.net.pipes[client.number].client_ended = true;
         }
     }
@@ -213,6 +255,26 @@ impl World {
         }
     }
 
+    /// A host loses its power. If its connection holds something, TCP finds out within the TTL.
+    fn lose_power(&mut self) {
+        if let Some(i) = self.any_client() {
+            let number = self.clients[i].number;
+            self.net.go_dark(number);
+            self.dark.push((number, self.clock + self.settings.ttl));
+        }
+    }
+
+    fn notice_the_dark(&mut self) {
+        let (net, clock) = (&mut self.net, self.clock);
+        self.dark.retain(|&(client, at)| {
+            let due = at <= clock;
+            if due && net.pipes[client].guarded.is_some_and(|time| clock + time >= at) {
+                net.reset(client);
+            }
+            !due
+        });
+    }
+
     /// How long until the next turn: mostly soon, sometimes just at or past the deadline, rarely
     /// far beyond it.
     fn pass_time(&mut self) -> Duration {
@@ -228,15 +290,18 @@ impl World {
 
     fn turn(&mut self, passed: Duration) {
         self.clock += passed;
+        self.notice_the_dark();
         let before = self.engine.handler().now;
         let events = self.net.events();
-        self.wait = self.engine.turn(&mut self.net, events, false, self.clock);
+        let wall = WallTime::from_unix_millis(1_800_000_000_000 + self.clock.as_millis() as i64);
+        let reading = Reading { monotonic: self.clock, wall, worst_turn: Duration::ZERO };
+        self.wait = self.engine.turn(&mut self.net, events, false, reading);
         let allowed = (2 * self.settings.tick).max(passed);
         let advanced = self.engine.handler().now.since(before);
         assert!(advanced <= allowed + Duration::from_millis(1), "registry time leapt by {advanced:?}");
         self.engine.check_invariants();
         assert!(self.engine.connections() <= self.settings.connections_max + LINGERING_REFUSED_MAX);
-        for client in &self.clients {
+        for client in &mut self.clients {
             client.check_prefix(&self.net.pipes[client.number], self.log.borrow().get(&client.number));
         }
     }
@@ -278,9 +343,22 @@ impl World {
         }
     }
 
+    fn every_watcher_knows_the_truth(&mut self) {
+        let shadowed = self.engine.handler_mut();
+        for client in &self.clients {
+            let (log, pipe) = (shadowed.log.borrow(), &self.net.pipes[client.number]);
+            if let Some((watched, picture)) = client.picture(pipe, log.get(&client.number)) {
+                assert_eq!(picture, &shadowed.model.picture(watched, shadowed.now), "watcher {}", client.number);
+                self.watchers += 1;
+            }
+        }
+    }
+
     fn everybody_leaves(&mut self) {
         for client in &mut self.clients {
-            if !self.net.pipes[client.number].client_ended {
+            if self.net.pipes[client.number].is_going_dark() {
+                self.net.reset(client.number);
+            } else if !self.net.pipes[client.number].client_ended {
                 let bytes = client.rest();
                 self.net.send(client.number, &bytes);
                 self.net.pipes[client.number].client_ended = true;

@@ -5,7 +5,29 @@ use discovery_service::message::{Refusal, Reply};
 use discovery_service::wire::{Codec, Decoded};
 
 /// What commands, and things that are nearly commands, are made of; line ends and blanks more often.
-pub const WORDS: [&[u8]; 54] = [
+pub const WORDS: [&[u8]; 76] = [
+    b"deregister",
+    b"hold",
+    b"types",
+    b"list",
+    b"why",
+    b"watch",
+    b"stats",
+    b"ping",
+    b"help",
+    b"quit",
+    b"-",
+    b"ttl=5",
+    b"ttl=0",
+    b"replace",
+    b"max-age=10",
+    b"register hive - 80 ttl=5 replace",
+    b"hold hive - 80",
+    b"query hive max-age=86400",
+    b"heartbeat 3999da30-2a11-463a-be8e-6b2beca7bfe6 hive - 80",
+    b"deregister 3999da30-2a11-463a-be8e-6b2beca7bfe6",
+    b"watch hive",
+    b"list hive",
     b"register",
     b"heartbeat",
     b"query",
@@ -60,6 +82,23 @@ pub const WORDS: [&[u8]; 54] = [
     b"}",
     b"\"",
     b"\\ud800",
+];
+
+const VERBS: [&str; 14] = [
+    "auth",
+    "register",
+    "hold",
+    "heartbeat",
+    "deregister",
+    "query",
+    "types",
+    "list",
+    "why",
+    "watch",
+    "stats",
+    "ping",
+    "help",
+    "quit",
 ];
 
 /// What a connection makes of its input: each command or refusal, as text, in their order.
@@ -125,7 +164,7 @@ pub fn naive(input: &[u8]) -> Vec<String> {
         match words[..] {
             [] => {}
             // What a well-formed line means is compared in the unit tests of the messages.
-            [verb, ..] if ["register", "heartbeat", "query", "auth"].iter().any(|v| v.eq_ignore_ascii_case(verb)) => {
+            [verb, ..] if VERBS.iter().any(|v| v.eq_ignore_ascii_case(verb)) => {
                 let behind_a_first_line = decode(&[b"query a\n", line]);
                 seen.push(behind_a_first_line.last().expect("a command or a refusal").clone());
             }

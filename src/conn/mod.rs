@@ -3,6 +3,11 @@
 //! Owns the input that no command has used yet, the format, the answers that wait, and the
 //! moments from which the connection's time limits count. Knows no socket and no clock.
 
+mod watch;
+
+use std::rc::Rc;
+
+use crate::feed::Feed;
 use crate::limits::{COMMAND_MS_MAX, LINGER_MS_MAX, OUTPUT_RUN_LEN_MAX, OUTPUT_STALL_MS_MAX};
 use crate::message::{Command, Refusal, Reply, Request};
 use crate::output::Output;
@@ -18,14 +23,21 @@ pub struct Conn {
     /// Input that waits for the rest of its command, or for room in the output.
     rest: Box<[u8]>,
     output: Output,
+    /// Of a connection that watches.
+    feed: Option<Box<Feed>>,
+    /// Something ends with the connection, a hold or a watch: neither silence nor slow reading ends
+    /// it.
+    stays: bool,
     /// When the last command was completed; at first, when the connection was accepted.
     completed_at: Moment,
     /// When the first byte came of the command that is not complete.
     command_since: Option<Moment>,
-    /// When the peer last took bytes of the answers that wait.
+    /// When the peer last took bytes of the answers that wait, or some began to wait.
     progress_at: Moment,
     /// Since when there has always been an answer that waits.
     owes_since: Moment,
+    /// When a watcher was last told something.
+    told_at: Moment,
 }
 
 /// How far a connection has come.
@@ -52,6 +64,8 @@ pub enum Phase {
 pub enum Pause {
     /// The next command is not complete.
     Starved,
+    /// The peer is to be told the whole state before anything else.
+    Stateless,
     /// The peer must take answers first.
     Full,
     /// The service answers this one in the next turn at the earliest.
@@ -71,10 +85,13 @@ impl Conn {
             phase: Phase::Open,
             rest: Box::default(),
             output: Output::default(),
+            feed: None,
+            stays: false,
             completed_at: now,
             command_since: None,
             progress_at: now,
             owes_since: now,
+            told_at: now,
         }
     }
 
@@ -135,6 +152,9 @@ impl Conn {
             if self.output.len() > OUTPUT_RUN_LEN_MAX {
                 return (used, self.paused(Pause::Full));
             }
+            if self.feed.as_ref().is_some_and(|feed| feed.needs_state()) {
+                return (used, self.paused(Pause::Stateless));
+            }
             if *commands == 0 {
                 return (used, self.paused(Pause::Budget));
             }
@@ -169,7 +189,10 @@ impl Conn {
     /// that the peer has ended its input.
     pub fn end(&mut self, drained: bool) {
         match self.phase {
-            Phase::Open | Phase::Ending { .. } => self.phase = Phase::Ending { drained },
+            Phase::Open | Phase::Ending { .. } => {
+                self.phase = Phase::Ending { drained };
+                self.feed = None;
+            }
             Phase::Lingering { .. } if drained => self.phase = Phase::Done,
             Phase::Lingering { .. } | Phase::Done => {}
         }
@@ -178,13 +201,30 @@ impl Conn {
     /// Since when the connection has owed answers, if it does.
     #[must_use]
     pub fn owes_since(&self) -> Option<Moment> {
-        (!self.output.is_empty()).then_some(self.owes_since)
+        self.owes().then_some(self.owes_since)
+    }
+
+    fn owes(&self) -> bool {
+        !self.output.is_empty() || self.feed.as_ref().is_some_and(|feed| !feed.is_empty())
+    }
+
+    /// The answers that wait here and may wait elsewhere too.
+    pub fn shared(&self) -> impl Iterator<Item = &Rc<Vec<u8>>> {
+        self.output.shared().chain(self.feed.iter().flat_map(|feed| feed.lines()))
+    }
+
+    /// Whether something ends with the connection, so that others come before it when one has to
+    /// be closed.
+    #[must_use]
+    pub fn stays(&self) -> bool {
+        self.stays
     }
 
     /// Gives the connection up, with all that waits in it.
     pub fn abandon(&mut self) {
         self.phase = Phase::Done;
         self.output = Output::default();
+        self.feed = None;
     }
 
     /// Sends what waits with `write`, `len_max` bytes at most.
@@ -219,10 +259,14 @@ impl Conn {
 
     /// When the connection runs into its next time limit; `idle_ms_max` is the limit for completing
     /// a command, if there is one.
+    ///
+    /// What holds or watches is not timed out for being silent or slow: TCP finds out whether its
+    /// peer is still there.
     #[must_use]
     pub fn deadline(&self, idle_ms_max: Option<u64>) -> Option<Moment> {
         let stalled = (!self.output.is_empty()).then(|| self.progress_at.plus_millis(OUTPUT_STALL_MS_MAX));
         match self.phase {
+            Phase::Open if self.stays => self.command_since.map(|since| since.plus_millis(COMMAND_MS_MAX)),
             Phase::Open => {
                 let idle = idle_ms_max.map(|ms| self.completed_at.plus_millis(ms));
                 let command = self.command_since.map(|since| since.plus_millis(COMMAND_MS_MAX));
@@ -232,6 +276,13 @@ impl Conn {
             Phase::Lingering { since } => Some(since.plus_millis(LINGER_MS_MAX)),
             Phase::Done => None,
         }
+    }
+
+    /// When a timer of the connection has something to do: its [deadline](Self::deadline), or a
+    /// watcher's silence.
+    #[must_use]
+    pub fn alarm(&self, idle_ms_max: Option<u64>) -> Option<Moment> {
+        self.deadline(idle_ms_max).into_iter().chain(self.silent_at()).min()
     }
 
     /// Bytes kept in memory for this connection between turns, shared answers left out.
@@ -249,29 +300,36 @@ impl Conn {
     ) -> Outcome {
         let reply = match decoded {
             Decoded::Incomplete => return Outcome::Incomplete,
-            // Who may not ask learns nothing from asking wrongly.
-            Decoded::Refused(refusal) if !refusal.ends_connection() && !handler.admits(caller) => {
-                Reply::Refused(Refusal::AuthenticationRequired)
-            }
-            Decoded::Refused(refusal) => Reply::Refused(refusal),
-            Decoded::Command(command) => match apply(command, handler, caller, now) {
+            Decoded::Refused(refusal) => handler.refuse(refusal, caller),
+            Decoded::Command(command) => match apply(command, handler, caller) {
                 Some(reply) => reply,
                 None => return Outcome::NotYet,
             },
         };
         self.completed_at = now;
+        self.stays = caller.stays();
+        if let Reply::Watching = reply {
+            self.feed = Some(Box::default());
+        }
         self.answer(&reply, now);
         Outcome::Answered
     }
 
     fn answer(&mut self, reply: &Reply, now: Moment) {
-        if self.output.is_empty() {
-            self.progress_at = now;
-            self.owes_since = now;
-        }
+        self.note_waiting(now);
         self.codec.encode(reply, &mut self.output);
         if self.codec.ends_with(reply) {
-            self.phase = Phase::Ending { drained: false };
+            self.end(false);
+        }
+    }
+
+    /// Notes that something is about to wait.
+    fn note_waiting(&mut self, now: Moment) {
+        if self.output.is_empty() {
+            self.progress_at = now;
+        }
+        if !self.owes() {
+            self.owes_since = now;
         }
     }
 
@@ -291,15 +349,15 @@ impl Conn {
 }
 
 /// Runs a command: a token beside the request is shown first, and one that fails is the answer.
-fn apply(command: Command<'_>, handler: &mut impl Handler, caller: &mut Caller, now: Moment) -> Option<Reply> {
+fn apply(command: Command<'_>, handler: &mut impl Handler, caller: &mut Caller) -> Option<Reply> {
     let Command { token, request } = command;
     if let Some(token) = token {
-        let shown = handler.apply(&Request::Auth { token }, caller, now)?;
+        let shown = handler.apply(&Request::Auth { token }, caller)?;
         if let Reply::Refused(_) = shown {
             return Some(shown);
         }
     }
-    handler.apply(&request, caller, now)
+    handler.apply(&request, caller)
 }
 
 /// What became of one decoded command.

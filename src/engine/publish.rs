@@ -1,0 +1,73 @@
+//! The end of a turn: watchers are told what has changed in it.
+
+use super::{Engine, Network};
+use crate::service::Handler;
+use crate::time::Moment;
+
+impl<N: Network, H: Handler> Engine<N, H> {
+    /// Hands each watcher the line for this turn, and the whole state to those that need it. What
+    /// is handed out is sent in the next turn, which comes at once.
+    pub(super) fn publish(&mut self, now: Moment) {
+        if self.stopping.is_some() {
+            // What ends with this process is not gone for the one that comes after it.
+            self.wanting.clear();
+            return;
+        }
+        let Engine { handler, connections, waiting, ready, wanting, .. } = self;
+        handler.publish(&mut |key, line| {
+            let Some(connection) = connections.get_mut(key) else { return };
+            let conn = &mut connection.conn;
+            if conn.needs_state() {
+                return;
+            }
+            if !conn.has_room_for(line) {
+                waiting.remove(key, conn);
+                conn.fall_behind();
+                waiting.add(key, conn);
+                if conn.wants_state() && !std::mem::replace(&mut connection.wants_state, true) {
+                    wanting.push_back(key);
+                }
+                return;
+            }
+            let owed = conn.owes_since().is_some();
+            conn.tell(line, now);
+            if owed {
+                waiting.share(line);
+            } else {
+                waiting.add(key, conn);
+            }
+            if connection.writable && connection.enqueue() {
+                ready.push_back(key);
+            }
+        });
+        while let Some(&key) = self.wanting.front() {
+            if self.connections.get(key).is_some_and(|connection| connection.conn.wants_state()) {
+                let Some(state) = self.handler.state(key) else { return };
+                let connection = &mut self.connections[key];
+                connection.conn.restart(&state, now);
+                self.waiting.add(key, &connection.conn);
+                if connection.enqueue() {
+                    self.ready.push_back(key);
+                }
+            }
+            if let Some(connection) = self.connections.get_mut(key) {
+                connection.wants_state = false;
+            }
+            self.wanting.pop_front();
+        }
+    }
+
+    /// Tells a watcher that there was nothing to tell for long.
+    pub(super) fn break_silence(&mut self, key: usize, now: Moment) {
+        let conn = &mut self.connections[key].conn;
+        if !conn.is_silent(now) {
+            return;
+        }
+        let line = self.handler.still();
+        conn.tell(&line, now);
+        self.waiting.add(key, conn);
+        if self.connections[key].enqueue() {
+            self.ready.push_back(key);
+        }
+    }
+}

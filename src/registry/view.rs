@@ -1,0 +1,137 @@
+//! What can be seen of the registrations.
+
+use std::rc::Rc;
+
+use super::entry::Entries;
+use super::{NONE, Registry};
+use crate::message::ServiceAddress;
+use crate::time::Moment;
+
+/// One live registration; everything of it but its UUID.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// Its type.
+    pub service_type: &'a str,
+    /// Where the service can be reached.
+    pub address: ServiceAddress,
+    /// Its last heartbeat. A connection that holds a registration is a heartbeat at every moment.
+    pub heartbeat: Moment,
+    /// How long it lives without a heartbeat, in milliseconds; a held one, without its connection.
+    pub ttl_ms: u32,
+    /// Whether a connection holds it.
+    pub held: bool,
+}
+
+/// The registrations of one type.
+#[derive(Clone, Copy, Debug)]
+pub struct TypeView<'a, S> {
+    registry: &'a Registry<S>,
+    slot: u32,
+}
+
+impl<'a, S> TypeView<'a, S> {
+    pub(super) fn new(registry: &'a Registry<S>, slot: u32) -> Self {
+        TypeView { registry, slot }
+    }
+
+    /// The type's slot number. Another type may have it after this one has lost its last
+    /// registration.
+    #[must_use]
+    pub fn slot(&self) -> u32 {
+        self.slot
+    }
+
+    /// The type's name.
+    #[must_use]
+    pub fn name(&self) -> &'a Rc<str> {
+        &self.registry.types.get(self.slot).name
+    }
+
+    /// The registry's count of changes at this type's last change: no two states of any types ever
+    /// have the same.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.registry.types.get(self.slot).version
+    }
+
+    /// Its registrations; never 0, for a type goes with its last one.
+    #[must_use]
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        self.registry.types.get(self.slot).len as usize
+    }
+
+    /// Where its services can be reached, oldest registration first.
+    pub fn addresses(&self) -> impl ExactSizeIterator<Item = ServiceAddress> + use<'a, S> {
+        let entries = &self.registry.entries;
+        self.slots().map(|slot| entries.address(slot))
+    }
+
+    /// Its registrations at `now`, oldest first.
+    pub fn records(&self, now: Moment) -> impl ExactSizeIterator<Item = Record<'a>> + use<'a, S> {
+        let registry = self.registry;
+        self.slots().map(move |slot| registry.record(slot, now))
+    }
+
+    fn slots(&self) -> Slots<'a> {
+        let of = self.registry.types.get(self.slot);
+        Slots { entries: &self.registry.entries, next: of.first, left: of.len }
+    }
+}
+
+impl<S> Registry<S> {
+    pub(super) fn record(&self, slot: u32, now: Moment) -> Record<'_> {
+        let entry = self.entries.get(slot);
+        let held = entry.is_held();
+        Record {
+            service_type: &self.types.get(entry.service_type).name,
+            address: self.entries.address(slot),
+            heartbeat: if held { now } else { entry.heartbeat },
+            ttl_ms: entry.ttl_ms(),
+            held,
+        }
+    }
+
+    /// Types that have registrations.
+    #[must_use]
+    pub fn types_len(&self) -> usize {
+        self.types.len()
+    }
+
+    /// How many types have come and gone: as long as it is the same, so are the names.
+    #[must_use]
+    pub fn types_version(&self) -> u64 {
+        self.types.version()
+    }
+
+    /// All types, in no particular order.
+    pub fn types(&self) -> impl Iterator<Item = TypeView<'_, S>> {
+        self.types.iter().map(|(slot, _)| TypeView::new(self, slot))
+    }
+}
+
+struct Slots<'a> {
+    entries: &'a Entries,
+    next: u32,
+    left: u32,
+}
+
+impl Iterator for Slots<'_> {
+    type Item = u32;
+
+    fn next(&mut self) -> Option<u32> {
+        let slot = self.next;
+        if slot == NONE {
+            return None;
+        }
+        self.next = self.entries.get(slot).next;
+        self.left -= 1;
+        Some(slot)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left as usize, Some(self.left as usize))
+    }
+}
+
+impl ExactSizeIterator for Slots<'_> {}

@@ -1,0 +1,77 @@
+//! The last registrations that went: what `why` reads.
+
+use uuid::Uuid;
+
+use crate::limits::DEPARTURES_MAX;
+use crate::registry::{Departure, Reason};
+use crate::time::{Moment, WallTime};
+
+/// A fixed ring of departures.
+#[derive(Debug, Default)]
+pub(super) struct Departures {
+    ring: Vec<Gone>,
+    /// Where the next one goes.
+    next: usize,
+}
+
+/// What is remembered of a registration that went. The times are those of the wall clock when it
+/// went, which a later change of the clock does not touch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Gone {
+    pub(super) uuid: Uuid,
+    pub(super) reason: Reason,
+    pub(super) at: WallTime,
+    pub(super) last_heartbeat: WallTime,
+}
+
+impl Departures {
+    /// Remembers a departure that is told at `now`, when the wall clock shows `wall`.
+    pub(super) fn note(&mut self, departure: &Departure, now: Moment, wall: WallTime) {
+        let gone = Gone {
+            uuid: departure.uuid,
+            reason: departure.reason,
+            at: wall.at(departure.at, now),
+            last_heartbeat: wall.at(departure.heartbeat, now),
+        };
+        if self.ring.len() < DEPARTURES_MAX {
+            self.ring.push(gone);
+        } else {
+            self.ring[self.next] = gone;
+        }
+        self.next = (self.next + 1) % DEPARTURES_MAX;
+    }
+
+    /// The last departure of a registration with this UUID.
+    pub(super) fn find(&self, uuid: &Uuid) -> Option<&Gone> {
+        let (new, old) = self.ring.split_at(self.next.min(self.ring.len()));
+        new.iter().rev().chain(old.iter().rev()).find(|gone| gone.uuid == *uuid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::ServiceAddress;
+
+    #[test]
+    fn the_last_1024_departures_are_remembered_and_the_latest_of_a_uuid_counts() {
+        let mut departures = Departures::default();
+        let go = |departures: &mut Departures, number: u128, ms: u64| {
+            let at = Moment::from_millis(ms);
+            let address = ServiceAddress::new("10.0.0.1", 80).unwrap();
+            let uuid = Uuid::from_u128(number);
+            let departure =
+                Departure { uuid, service_type: "a".into(), address, reason: Reason::Expired, at, heartbeat: at };
+            departures.note(&departure, at, WallTime::from_unix_millis(ms as i64));
+        };
+        for number in 0..3_000 {
+            go(&mut departures, number, number as u64);
+            let oldest = (number + 1).saturating_sub(DEPARTURES_MAX as u128);
+            assert!(departures.find(&Uuid::from_u128(oldest)).is_some());
+            assert!(oldest == 0 || departures.find(&Uuid::from_u128(oldest - 1)).is_none());
+        }
+        go(&mut departures, 2_500, 9_999);
+        let found = departures.find(&Uuid::from_u128(2_500)).unwrap();
+        assert_eq!(found.at, WallTime::from_unix_millis(9_999));
+    }
+}

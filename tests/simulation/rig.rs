@@ -1,0 +1,121 @@
+//! A service whose network and clock do exactly what a test says.
+
+use std::hash::RandomState;
+use std::time::Duration;
+
+use discovery_service::engine::{Engine, Event, Reading, Settings};
+use discovery_service::registry::Registry;
+use discovery_service::service::Service;
+use uuid::{Builder, Uuid};
+
+use crate::net::{FakeNetwork, Faults, Owners};
+use crate::rng::Rng;
+
+pub const TTL_MS: u64 = 30_000;
+pub const TICK_MS: u64 = 1_000;
+
+/// A service on a network that does what it is told.
+pub struct Rig {
+    pub net: FakeNetwork,
+    pub engine: Engine<FakeNetwork, Service>,
+    pub now_ms: u64,
+    pub wait: Option<Duration>,
+}
+
+impl Rig {
+    pub fn new() -> Self {
+        Self::with(Settings {
+            connections_max: 100,
+            idle_ms_max: Some(300_000),
+            tick: Duration::from_millis(TICK_MS),
+            ttl: Duration::from_millis(TTL_MS),
+        })
+    }
+
+    pub fn with(settings: Settings) -> Self {
+        let mut last = 0;
+        let uuids = Box::new(move || {
+            last += 1;
+            uuid(last)
+        });
+        let service = Service::new(Registry::new(200_000, RandomState::new()), uuids, Duration::from_millis(TTL_MS));
+        let net = FakeNetwork::new(Rng::new(1), Faults::default(), Owners::default());
+        let engine = Engine::new(settings, service, vec![()], Duration::ZERO);
+        let mut rig = Rig { net, engine, now_ms: 0, wait: None };
+        rig.turn();
+        rig
+    }
+
+    /// One turn at the present time, with the events that the network has.
+    pub fn turn(&mut self) {
+        let events = self.net.events();
+        self.turn_with(events);
+    }
+
+    pub fn turn_with(&mut self, events: Vec<Event>) {
+        let reading = Reading { monotonic: Duration::from_millis(self.now_ms), ..Reading::default() };
+        self.wait = self.engine.turn(&mut self.net, events, false, reading);
+        self.engine.check_invariants();
+    }
+
+    /// Turns until nothing is left to do at the present time.
+    pub fn settle(&mut self) {
+        loop {
+            self.turn();
+            if self.wait != Some(Duration::ZERO) && self.net.is_quiet() {
+                return;
+            }
+            for client in 0..self.net.pipes.len() {
+                self.net.take(client, usize::MAX);
+            }
+        }
+    }
+
+    /// Lets time pass as the loop would: it wakes when it asked to.
+    pub fn pass(&mut self, ms: u64) {
+        let end = self.now_ms + ms;
+        while let Some(wait) = self.wait {
+            let next = self.now_ms + wait.as_millis() as u64;
+            if next > end || self.engine.is_stopped() {
+                break;
+            }
+            self.now_ms = next;
+            self.turn();
+        }
+        self.now_ms = end;
+        self.turn();
+    }
+
+    pub fn connect(&mut self) -> usize {
+        let client = self.net.connect();
+        self.settle();
+        client
+    }
+
+    pub fn send(&mut self, client: usize, bytes: &[u8]) {
+        self.net.send(client, bytes);
+        self.net.deliver(client, usize::MAX);
+    }
+
+    /// Sends a line, and returns all that the client has received since the last call.
+    pub fn ask(&mut self, client: usize, line: &str) -> String {
+        self.send(client, format!("{line}\n").as_bytes());
+        self.settle();
+        self.received(client)
+    }
+
+    pub fn received(&mut self, client: usize) -> String {
+        self.net.take(client, usize::MAX);
+        String::from_utf8(std::mem::take(&mut self.net.pipes[client].received)).expect("text")
+    }
+
+    pub fn is_closed(&self, client: usize) -> bool {
+        self.net.pipes[client].closed
+    }
+}
+
+pub fn uuid(n: u64) -> Uuid {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&n.to_be_bytes());
+    Builder::from_random_bytes(bytes).into_uuid()
+}

@@ -7,9 +7,10 @@
 //! `/proc`. Without `redis-server` in the path its rows are left out, and the output says so.
 //! `COMPARE_ROUNDS` (5) and `COMPARE_MS` (400, of each measurement) change the length;
 //! `COMPARE_ONLY=heartbeat` runs only what has this in its name; the parts beside the rows are
-//! `start and rest`, `a connection for each request` and `a million`.
+//! `start and rest`, `a connection for each request`, `holding and watching` and `a million`.
 
 mod floor;
+mod live;
 mod load;
 mod million;
 mod servers;
@@ -43,6 +44,10 @@ fn main() {
     if let Some(kind) = std::env::var_os("COMPARE_FLOOR") {
         floor::run(kind.to_str().expect("a name"));
     }
+    // And its own holder, to be killed.
+    if let Some(address) = std::env::var_os("COMPARE_HOLDER") {
+        live::hold(address.to_str().expect("an address"));
+    }
     let rounds = number("COMPARE_ROUNDS", 5);
     let time = Duration::from_millis(number("COMPARE_MS", 400));
     servers::pin_to_second_core(std::process::id());
@@ -53,6 +58,9 @@ fn main() {
     steady(rounds, time);
     if wanted("a connection for each request") {
         connection_per_request(rounds, time);
+    }
+    if wanted("holding and watching") {
+        live::run(rounds, time);
     }
     if wanted("a million") {
         million::run(rounds, time);

@@ -1,7 +1,7 @@
 //! The service's configuration: raw arguments and environment in, one validated [`Config`] out.
 //! Nobody validates later.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::builder::{BoolishValueParser, Resettable};
 use clap::error::ErrorKind;
-use clap::{CommandFactory, FromArgMatches, Parser};
+use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, Parser};
 
 use crate::limits;
 
@@ -34,12 +34,14 @@ pub struct Config {
 
 const ABOUT: &str = "\
 A service registry over plain TCP: services register and send heartbeats, clients ask for a type.
-Runs in the foreground until SIGINT or SIGTERM; a service that falls silent is forgotten.";
+Without a verb it runs the service, in the foreground until SIGINT or SIGTERM.";
 
 const EXAMPLES: &str = "\
-Examples, from another terminal:
+Examples:
+  discovery                                                 the service, on 127.0.0.1:65432
+  discovery run web 8000 -- python3 -m http.server 8000     a program that is registered while it lives
+  discovery watch web                                       what comes and goes
   printf 'register hive 127.0.0.1 65433\\nquery hive\\n' | nc -N 127.0.0.1 65432
-  printf 'heartbeat 3999da30-2a11-463a-be8e-6b2beca7bfe6\\n' | nc -N 127.0.0.1 65432
 
 An option beats its environment variable; an empty variable counts as unset.
 Exit status: 0 stopped by a signal, 1 could not run, 2 wrong usage.";
@@ -89,37 +91,32 @@ struct Arguments {
 }
 
 impl Config {
-    /// Reads the arguments of this process and its environment; an argument beats the environment,
-    /// and an empty variable counts as unset.
-    ///
-    /// # Errors
-    /// Wrong usage, or a request for `--help` or `--version`: `clap::Error::exit` says it and ends
-    /// the process with the right status.
-    pub fn from_process() -> Result<Config, clap::Error> {
-        let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
-        Self::parse(std::env::args_os(), is_empty)
+    /// The command line of the service: its flags, their variables, its help.
+    #[must_use]
+    pub fn command() -> Command {
+        Arguments::command()
     }
 
     /// Reads arguments, the program's name first, and nothing else.
     ///
     /// # Errors
-    /// As [`from_process`](Self::from_process).
+    /// As [`from_matches`](Self::from_matches).
     pub fn from_args<T>(args: impl IntoIterator<Item = T>) -> Result<Config, clap::Error>
     where
         T: Into<OsString> + Clone,
     {
-        Self::parse(args, |_| true)
+        let mut command = Self::command().mut_args(|arg| arg.env(Resettable::Reset));
+        let matches = command.try_get_matches_from_mut(args)?;
+        Self::from_matches(&matches, &mut command)
     }
 
-    /// `ignores` says which variables of the environment are not looked at.
-    fn parse<T>(args: impl IntoIterator<Item = T>, ignores: impl Fn(&OsStr) -> bool) -> Result<Config, clap::Error>
-    where
-        T: Into<OsString> + Clone,
-    {
-        let mut command = Arguments::command()
-            .mut_args(|arg| if arg.get_env().is_some_and(&ignores) { arg.env(Resettable::Reset) } else { arg });
-        let matches = command.try_get_matches_from_mut(args)?;
-        let arguments = Arguments::from_arg_matches(&matches)?;
+    /// Takes what `command`, which has at least the flags of [`command`](Self::command), has read.
+    ///
+    /// # Errors
+    /// Wrong usage, or a request for `--help` or `--version`: `clap::Error::exit` says it and ends
+    /// the process with the right status.
+    pub fn from_matches(matches: &ArgMatches, command: &mut Command) -> Result<Config, clap::Error> {
+        let arguments = Arguments::from_arg_matches(matches)?;
         let guarded = arguments.insecure || arguments.token_file.is_some();
         // A socket address of IPv4 mapped into IPv6 is as public as the IPv4 address in it.
         let public = arguments.listen.iter().find(|address| !address.ip().to_canonical().is_loopback());

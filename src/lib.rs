@@ -28,7 +28,11 @@
 //! | [`conn`] | one connection as a state machine | sockets, clocks |
 //! | [`engine`] | the turn: all connections, their budgets and timers | real sockets and clocks |
 //! | [`server`] | mio, the clock, signals, files | the formats |
+//!
+//! [`client`] is the other side of the wire, for programs that use the service; it shares nothing with the
+//! rooms above but the form of a UUID.
 
+pub mod client;
 pub mod config;
 pub mod conn;
 pub mod engine;

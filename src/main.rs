@@ -1,10 +1,12 @@
-//! The `discovery` binary: arguments, logging, exit status.
+//! The `discovery` binary: the service, and the verbs of its clients.
 
+mod cli;
 mod logging;
 
 use std::io::Write;
 use std::process::ExitCode;
 
+use cli::Invocation;
 use discovery_service::config::Config;
 use discovery_service::server;
 
@@ -12,17 +14,21 @@ use discovery_service::server;
 const FAILED: u8 = 1;
 
 fn main() -> ExitCode {
-    let config = match Config::from_process() {
-        Ok(config) => config,
+    match Invocation::from_process() {
+        Ok(Invocation::Service(config)) => serve(&config),
+        Ok(Invocation::Verb(verb)) => verb.run(),
         Err(error) => error.exit(),
-    };
+    }
+}
+
+fn serve(config: &Config) -> ExitCode {
     logging::init();
     let mut announce = |address| {
         // Whoever closed standard output does not want to know.
         let mut stdout = std::io::stdout().lock();
         let _ = writeln!(stdout, "listening on {address}").and_then(|()| stdout.flush());
     };
-    match server::run(&config, &mut announce) {
+    match server::run(config, &mut announce) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "{error}");

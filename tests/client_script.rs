@@ -81,7 +81,8 @@ fn in_a_terminal_it_prompts_and_helps_and_quits() {
     command.args([address.ip().to_string(), address.port().to_string()]).env("TERM", "dumb");
     let output = run_command(command, "help\nquery nobody\nquit\nquery nobody\n");
     let screen = text(&output.stdout);
-    assert_eq!(screen.matches("Commands: register").count(), 2, "{screen}");
+    assert_eq!(screen.matches("Commands: register").count(), 1, "{screen}");
+    assert!(screen.contains("commands: register <type>"), "the service's own help: {screen}");
     assert!(screen.contains("discovery> ") && screen.contains("\n[]\r\n"), "{screen}");
     assert_eq!(screen.matches("[]").count(), 1, "nothing is asked after quit: {screen}");
     assert_eq!(output.status.code(), Some(0), "{screen}");
@@ -126,8 +127,8 @@ fn a_wrong_answer_ends_it_with_1_and_one_line_that_says_what_is_wrong() {
     let header = format!(r#"{{"content-type": "text/json", "content-length": {}}}"#, deep.len());
     let cases: [(&str, Vec<u8>, &str); 6] = [
         ("--demo", b"OK\n".to_vec(), "was answered 'OK'"),
-        ("--demo", Vec::new(), "the service closed the connection"),
-        ("--demo", b"\xff\n".to_vec(), "can't decode byte 0xff"),
+        ("--demo", Vec::new(), "the registry closed the connection"),
+        ("--demo", b"\xff\n".to_vec(), "was answered '\u{fffd}'"),
         ("--frames", b"OK\n".to_vec(), "the answer is no frame"),
         ("--frames", Vec::new(), "the service closed the connection without an answer"),
         ("--frames", common::raw_frame(&header, deep.as_bytes()), "the answer is no JSON"),
@@ -150,7 +151,7 @@ fn without_a_service_there_is_one_clear_line() {
         let output = run(address, options, "query hive\n");
         assert_eq!(output.status.code(), Some(1), "{options:?}");
         let message = text(&output.stderr);
-        assert!(message.starts_with(&format!("socket_client: cannot connect to {address}")), "{message}");
+        assert!(message.starts_with("socket_client: cannot ") && message.contains(&address.to_string()), "{message}");
         assert_eq!(message.lines().count(), 1, "{message}");
     }
 }

@@ -16,11 +16,27 @@ import socket
 import struct
 import sys
 import uuid
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Callable, Iterator, Optional
 
+# The client library lies beside the one in Rust.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src" / "client"))
+
+import discovery  # noqa: E402
+
 TIMEOUT_SECONDS = 5.0
-ARGUMENTS = {"register": ("type", "ip", "port"), "heartbeat": ("uuid",), "query": ("type",)}
-HINT = "Commands: register <type> <ip> <port>, heartbeat <uuid>, query <type>. Leave with quit or Ctrl-D."
+ARGUMENTS = {
+    "register": ("type", "ip", "port"),
+    "heartbeat": ("uuid",),
+    "deregister": ("uuid",),
+    "query": ("type",),
+    "list": ("type",),
+}
+HINT = (
+    "Commands: register <type> <ip> <port>, heartbeat <uuid>, query <type>, watch <type>; "
+    "help names all of them. Leave with quit or Ctrl-D."
+)
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
@@ -32,8 +48,8 @@ class TextClient:
     """One connection that speaks text lines."""
 
     def __init__(self, address: tuple[str, int]) -> None:
-        self._socket = connect(address)
-        self._lines = self._socket.makefile("rb")
+        with failing():
+            self._connection = discovery.Connection([address], None, TIMEOUT_SECONDS)
 
     def ask(self, command: str) -> str:
         """Sends one command and returns its answer, without the line end."""
@@ -42,27 +58,36 @@ class TextClient:
 
     def send(self, data: bytes) -> None:
         """Sends bytes as they are."""
-        send(self._socket, data)
+        with failing():
+            self._connection.send_bytes(data)
 
-    def line(self) -> str:
+    def line(self, timeout: Optional[float] = None) -> str:
         """The next answer."""
-        line = self._lines.readline()
-        if not line.endswith(b"\n"):
-            raise Failure("the service closed the connection")
-        return line[:-1].decode()
+        with failing():
+            return self._connection.line(timeout)
+
+    def stream(self, command: str) -> Iterator[str]:
+        """Sends a command that is answered for as long as the connection stands."""
+        yield self.ask(command)
+        while True:
+            yield self.line(discovery.SILENCE_MAX)
 
     def end_input(self) -> None:
         """Says that no further command follows."""
-        self._socket.shutdown(socket.SHUT_WR)
-
-    def rest(self) -> bytes:
-        """Everything until the service closes."""
-        return self._lines.read()
+        self._connection.end_input()
 
     def close(self) -> None:
         """Closes the connection."""
-        self._lines.close()
-        self._socket.close()
+        self._connection.close()
+
+
+@contextmanager
+def failing() -> Iterator[None]:
+    """Turns the errors of the client library into failures of this script."""
+    try:
+        yield
+    except discovery.Error as error:
+        raise Failure(str(error)) from error
 
 
 class FrameClient:
@@ -172,12 +197,7 @@ def from_terminal() -> Iterator[str]:
         except EOFError:
             print()
             return
-        if command.strip() == "quit":
-            return
-        if command.strip() == "help":
-            print(HINT)
-        else:
-            yield command
+        yield command
 
 
 def from_input() -> Iterator[str]:
@@ -190,7 +210,13 @@ def converse(client: TextClient | FrameClient, commands: Iterator[str]) -> None:
     """Answers command after command."""
     for command in commands:
         command = command.rstrip("\r\n")
-        if command.strip(" \t"):
+        verb = command.strip(" \t").split(" ")[0].lower()
+        if verb == "quit":
+            return
+        if verb == "watch" and isinstance(client, TextClient):
+            for line in client.stream(command):
+                print(line, flush=True)
+        elif verb:
             print(client.ask(command), flush=True)
 
 
@@ -210,6 +236,8 @@ class Demo:
         self._shared_registry()
         print("# many commands at once, the last without a line end")
         self._pipeline()
+        print("# leaving, holding, watching")
+        self._live()
         print("# frames that are none")
         self._bad_frames()
         print("all answers are as they should be")
@@ -239,6 +267,39 @@ class Demo:
         ):
             self._expect(client, wrong, re.compile(r"ERROR \S.*").fullmatch)
         self._expect(client, f"query {service_type}", both.__eq__)
+        self._expect(client, "ping", "PONG".__eq__)
+        self._expect(client, "types", lambda answer: {"type": service_type, "count": 2} in json.loads(answer))
+        self._expect(client, f"list {service_type}", lambda answer: len(json.loads(answer)) == 2)
+        self._expect(client, f"deregister {first}", "OK".__eq__)
+        self._expect(client, f"deregister {first}", "NOT FOUND".__eq__)
+        self._expect(client, f"query {service_type}", '[{"ip":"::1","port":80}]'.__eq__)
+        self._expect(client, "stats", lambda answer: json.loads(answer)["registrations"] >= 1)
+
+    def _live(self) -> None:
+        service_type = f"demo-{uuid.uuid4()}"
+        holder, watcher = TextClient(self._address), TextClient(self._address)
+        held = self._expect(holder, f"hold {service_type} - 1", UUID.fullmatch)
+        service = {"type": service_type, "ip": self._address[0], "port": 1}
+        stream = watcher.stream(f"watch {service_type}")
+        self._told(stream, "services", service)
+        holder.close()
+        self._told(stream, "down", service)
+        text = TextClient(self._address)
+        self._expect(text, f"why {held}", lambda answer: json.loads(answer)["reason"] == "connection closed")
+        self._expect(text, f"heartbeat {held} {service_type} {self._address[0]} 1 ttl=9", "OK".__eq__)
+        self._told(stream, "up", service)
+        self._expect(text, f"register {service_type} - 1 ttl=9 replace", UUID.fullmatch)
+        self._expect(text, f"heartbeat {held}", "NOT FOUND".__eq__)
+        self._expect(text, f"query {service_type} max-age=9", lambda answer: len(json.loads(answer)) == 1)
+        watcher.close()
+        text.close()
+
+    @staticmethod
+    def _told(stream: Iterator[str], key: str, service: dict) -> None:
+        line = next(stream)
+        print(f"watch -> {line}")
+        if service not in json.loads(line).get(key, ()):
+            raise Failure(f"a watcher was told {line!r}")
 
     def _shared_registry(self) -> None:
         service_type = f"demo-{uuid.uuid4()}"
@@ -257,11 +318,11 @@ class Demo:
         client = TextClient(self._address)
         client.send(f"QUERY {service_type}\r\n\r\nregister {service_type} 127.0.0.1 1\nquery\t{service_type}".encode())
         client.end_input()
-        answers = client.rest().decode()
-        pattern = r"\[\]\n" + UUID.pattern + r'\n\[\{"ip":"127\.0\.0\.1","port":1\}\]\n'
+        answers = "\n".join(client.line() for _ in range(3))
+        pattern = r"\[\]\n" + UUID.pattern + r'\n\[\{"ip":"127\.0\.0\.1","port":1\}\]'
         if not re.fullmatch(pattern, answers):
             raise Failure(f"three commands at once were answered {answers!r}")
-        print(answers, end="")
+        print(answers)
         client.close()
 
     def _bad_frames(self) -> None:

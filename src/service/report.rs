@@ -1,9 +1,10 @@
 //! The documents that `types`, `list`, `why` and `stats` answer.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::hash::BuildHasher;
 use std::io::Write as _;
 use std::rc::Rc;
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -203,14 +204,23 @@ fn stats_document(counts: &Counts, held: &Held, meter: &Meter) -> Vec<u8> {
     let Counts { errors, expirations, .. } = counts;
     let Meter { connections, refused_connections, bytes_in, bytes_out, .. } = meter;
     format!(
-        "{{\"version\":\"{}\",\"uptime_seconds\":{:.3},\"registrations\":{registrations},\"types\":{types},\
+        "{{\"version\":\"{}\",\"uptime_seconds\":{},\"registrations\":{registrations},\"types\":{types},\
          \"connections\":{connections},\"watchers\":{watchers},\"commands\":{{{commands}}},\"errors\":{errors},\
          \"expirations\":{expirations},\"refused_connections\":{refused_connections},\"bytes_in\":{bytes_in},\
-         \"bytes_out\":{bytes_out},\"stalled_seconds\":{:.3},\"worst_turn_us\":{}}}",
+         \"bytes_out\":{bytes_out},\"stalled_seconds\":{},\"worst_turn_us\":{}}}",
         env!("CARGO_PKG_VERSION"),
-        meter.uptime.as_secs_f64(),
-        meter.stalled.as_secs_f64(),
+        Seconds(meter.uptime),
+        Seconds(meter.stalled),
         meter.worst_turn.as_micros(),
     )
     .into_bytes()
+}
+
+/// Seconds with three digits behind the point.
+struct Seconds(Duration);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:03}", self.0.as_secs(), self.0.subsec_millis())
+    }
 }

@@ -165,6 +165,37 @@ pub fn command() -> Command {
     command
 }
 
+/// A client verb at this service, ready to run.
+pub fn verb(address: SocketAddr, arguments: &[&str]) -> Command {
+    let mut command = command();
+    command.args(arguments).env("DISCOVERY_SERVER", address.to_string());
+    command
+}
+
+/// What a finished process has written and how it has ended.
+#[derive(Debug)]
+pub struct Finished {
+    pub stdout: String,
+    pub stderr: String,
+    pub status: Option<i32>,
+}
+
+/// Runs a command to its end.
+pub fn finish(mut command: Command) -> Finished {
+    let output = command.stdin(Stdio::null()).output().expect("it runs");
+    Finished {
+        stdout: String::from_utf8(output.stdout).expect("text"),
+        stderr: String::from_utf8(output.stderr).expect("text"),
+        status: output.status.code(),
+    }
+}
+
+/// A port of loopback on which nothing listens.
+pub fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").port()
+}
+
 /// Sends a signal by its name, such as `TERM`.
 pub fn signal(pid: u32, name: &str) {
     use rustix::process::{Pid, Signal, kill_process};
@@ -172,8 +203,10 @@ pub fn signal(pid: u32, name: &str) {
         "CONT" => Signal::CONT,
         "HUP" => Signal::HUP,
         "INT" => Signal::INT,
+        "KILL" => Signal::KILL,
         "STOP" => Signal::STOP,
         "TERM" => Signal::TERM,
+        "USR1" => Signal::USR1,
         other => panic!("SIG{other} is not used here"),
     };
     kill_process(Pid::from_raw(pid as i32).expect("a process"), signal).expect("it runs");

@@ -1,0 +1,206 @@
+//! The command line: the service's flags, and the verbs of its clients.
+
+mod args;
+mod ask;
+mod follow;
+mod print;
+#[cfg(unix)]
+mod run;
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::io::Read;
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::builder::Resettable;
+use clap::{Arg, ArgMatches, ValueEnum};
+use clap_complete::Shell;
+
+use discovery_service::client::{Client, Error, Options, Register, TIMEOUT};
+use discovery_service::config::Config;
+use discovery_service::limits::TOKEN_FILE_LEN_MAX;
+
+/// No, or failed.
+const NO: u8 = 1;
+/// Wrong usage.
+const USAGE: u8 = 2;
+
+/// What the process is to do.
+pub(crate) enum Invocation {
+    /// Run the service.
+    Service(Config),
+    /// Ask a service.
+    Verb(Verb),
+}
+
+impl Invocation {
+    /// Reads the arguments of this process and its environment; an argument beats the environment,
+    /// and an empty variable counts as unset.
+    ///
+    /// # Errors
+    /// Wrong usage, or a request for `--help` or `--version`: `clap::Error::exit` says it and ends
+    /// the process with the right status.
+    pub(crate) fn from_process() -> Result<Invocation, clap::Error> {
+        let args: Vec<OsString> = std::env::args_os().collect();
+        // With a verb the variables of the service mean nothing.
+        let has_verb = args.get(1).is_some_and(|first| !first.to_string_lossy().starts_with('-'));
+        let ignored = |arg: &Arg, of_verb: bool| {
+            let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+            arg.get_env().is_some_and(|name| has_verb != of_verb || is_empty(name))
+        };
+        let without = |of_verb| move |arg: Arg| if ignored(&arg, of_verb) { arg.env(Resettable::Reset) } else { arg };
+        let help = args.iter().any(|arg| arg == "-h" || arg == "--help");
+        let mut command = match args.get(1).and_then(|first| first.to_str()) {
+            // What stays in memory for long does not build what it does not need.
+            Some(args::RUN | args::CHILD) => args::run_alone(),
+            _ if has_verb || help => args::command(),
+            _ => Config::command(),
+        };
+        command = command.mut_args(without(false)).mut_subcommands(|verb| verb.mut_args(without(true)));
+        let matches = command.try_get_matches_from_mut(args)?;
+        if matches.subcommand_name().is_some() {
+            return Ok(Invocation::Verb(Verb(matches)));
+        }
+        Config::from_matches(&matches, &mut command).map(Invocation::Service)
+    }
+}
+
+/// A verb that was asked for, with its arguments.
+pub(crate) struct Verb(ArgMatches);
+
+/// The options of a client, as the arguments say.
+fn options(arguments: &ArgMatches) -> Result<Options, Failure> {
+    let options =
+        Options::new(text(arguments, args::SERVER)).timeout(time(arguments, args::TIMEOUT).unwrap_or(TIMEOUT));
+    let Some(path) = arguments.get_one::<String>(args::TOKEN_FILE) else { return Ok(options) };
+    let unusable = |reason: &dyn fmt::Display| Failure::Message(format!("cannot use the token file {path}: {reason}"));
+    let mut file = String::new();
+    let read = std::fs::File::open(path).and_then(|open| open.take(TOKEN_FILE_LEN_MAX).read_to_string(&mut file));
+    read.map_err(|error| unusable(&error))?;
+    let token = file.lines().map(str::trim_ascii_end).find(|line| !line.is_empty());
+    let token = token.ok_or_else(|| unusable(&"it holds no token"))?;
+    if token.contains(char::is_whitespace) {
+        return Err(unusable(&"its first token has a blank in it"));
+    }
+    Ok(options.token(token))
+}
+
+/// The value of an argument that is always there.
+fn text<'a>(arguments: &'a ArgMatches, id: &str) -> &'a str {
+    arguments.get_one::<String>(id).map_or("", String::as_str)
+}
+
+/// The value of an argument that was checked to be a number of this kind.
+fn number<T: FromStr>(arguments: &ArgMatches, id: &str) -> Option<T> {
+    arguments.get_one::<String>(id)?.parse().ok()
+}
+
+/// The value of an argument that was checked to be a time.
+fn time(arguments: &ArgMatches, id: &str) -> Option<Duration> {
+    args::parse_time(arguments.get_one::<String>(id)?)
+}
+
+/// Why a verb has not succeeded.
+enum Failure {
+    /// The answer is no; nothing is to be said.
+    No,
+    /// To be said on standard error.
+    Message(String),
+    /// Whoever reads the output has gone.
+    OutputGone,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::Message(explain(&error))
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            return Failure::OutputGone;
+        }
+        Failure::Message(format!("cannot write: {error}"))
+    }
+}
+
+/// An error with the next step.
+fn explain(error: &Error) -> String {
+    let step = match error {
+        Error::Unreachable { .. } => "is it running? `discovery` starts it, --server names another address",
+        Error::Timeout { .. } => "is it overloaded or stopped? --timeout gives it longer",
+        Error::Broken { .. } => "was it restarted? try again, and look at its log",
+        Error::Refused { reason, .. } if reason.starts_with("authentication") => {
+            "give --token-file with a token that it knows"
+        }
+        Error::Nonsense { .. } => "--server names another address",
+        Error::Refused { .. } | Error::Word(_) => return error.to_string(),
+    };
+    format!("{error}: {step}")
+}
+
+impl Verb {
+    /// Does what is asked; returns the exit status.
+    pub(crate) fn run(&self) -> ExitCode {
+        let Some((verb, arguments)) = self.0.subcommand() else { return ExitCode::from(NO) };
+        #[cfg(unix)]
+        match verb {
+            args::RUN => return run::run(arguments),
+            args::CHILD => return run::become_command(arguments),
+            _ => {}
+        }
+        match ask(verb, arguments) {
+            Ok(()) | Err(Failure::OutputGone) => ExitCode::SUCCESS,
+            Err(Failure::No) => ExitCode::from(NO),
+            Err(Failure::Message(message)) => {
+                print::complain(&message);
+                ExitCode::from(NO)
+            }
+        }
+    }
+}
+
+/// Runs a verb that asks the service.
+fn ask(verb: &str, arguments: &ArgMatches) -> Result<(), Failure> {
+    if verb == args::COMPLETIONS {
+        return completions(arguments);
+    }
+    let options = options(arguments)?;
+    let json = arguments.get_flag(args::JSON);
+    let service_type = arguments.try_get_one::<String>(args::TYPE).ok().flatten().map(String::as_str);
+    let mut client = Client::new(&options);
+    match (verb, service_type) {
+        (args::REGISTER, Some(service_type)) => {
+            let how = Register { ttl: number(arguments, args::TTL), replace: arguments.get_flag(args::REPLACE) };
+            let port = number(arguments, args::PORT).unwrap_or(0);
+            ask::register(&mut client, service_type, text(arguments, args::IP), port, how, json)
+        }
+        (args::HEARTBEAT, _) => ask::known(client.heartbeat(text(arguments, args::UUID))?, json),
+        (args::DEREGISTER, _) => ask::known(client.deregister(text(arguments, args::UUID))?, json),
+        (args::QUERY, Some(service_type)) => ask::query(&mut client, service_type, arguments.get_flag(args::ONE), json),
+        (args::LIST, service_type) => ask::list(&mut client, service_type, json),
+        (args::TYPES, _) => ask::types(&mut client, json),
+        (args::STATS, _) => ask::stats(&mut client, json),
+        (args::WHY, _) => ask::why(&mut client, text(arguments, args::UUID), json),
+        (args::WATCH, service_type) => {
+            let exec = arguments.get_one::<String>(args::EXEC).map(String::as_str);
+            follow::watch(&options, service_type, exec, json)
+        }
+        (args::WAIT, Some(service_type)) => {
+            let count = number(arguments, args::COUNT).unwrap_or(1);
+            follow::wait(&options, service_type, count, time(arguments, args::TIMEOUT), json)
+        }
+        _ => ask::ping(&mut client, json),
+    }
+}
+
+fn completions(arguments: &ArgMatches) -> Result<(), Failure> {
+    let Ok(shell) = <Shell as ValueEnum>::from_str(text(arguments, args::SHELL), true) else { return Err(Failure::No) };
+    let mut command = args::command().mut_args(|arg| arg.env(Resettable::Reset));
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command, "discovery", &mut script);
+    print::bytes(&script)
+}

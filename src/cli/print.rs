@@ -1,0 +1,93 @@
+//! Output for people and for programs: data on standard output, messages on standard error.
+
+use std::io::{IsTerminal, Write};
+
+use serde_json::Value;
+
+use super::Failure;
+
+/// Whether standard output is a terminal, where tables are aligned.
+pub(super) fn to_terminal() -> bool {
+    std::io::stdout().is_terminal()
+}
+
+/// Whether colour may be used: on a terminal, unless `NO_COLOR` is set to something.
+pub(super) fn in_colour() -> bool {
+    let unwanted = |name: &str, value: fn(&str) -> bool| std::env::var(name).is_ok_and(|text| value(&text));
+    to_terminal() && !unwanted("NO_COLOR", |text| !text.is_empty()) && !unwanted("TERM", |text| text == "dumb")
+}
+
+/// Says something on standard error.
+pub(super) fn complain(message: &str) {
+    // Whoever closed standard error does not want to know.
+    let _ = writeln!(std::io::stderr(), "discovery: {message}");
+}
+
+/// Writes bytes as they are.
+pub(super) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(bytes)?;
+    Ok(stdout.flush()?)
+}
+
+/// Writes a line.
+pub(super) fn line(text: &str) -> Result<(), Failure> {
+    bytes(format!("{text}\n").as_bytes())
+}
+
+/// Writes a JSON document as a line.
+pub(super) fn json(document: &Value) -> Result<(), Failure> {
+    line(&document.to_string())
+}
+
+/// Writes rows: aligned under a headline on a terminal, and else with tabs between the columns and
+/// nothing above them.
+pub(super) fn table(headline: &[&str], rows: &[Vec<String>]) -> Result<(), Failure> {
+    bytes(format_table(headline, rows, to_terminal(), in_colour()).as_bytes())
+}
+
+pub(super) fn format_table(headline: &[&str], rows: &[Vec<String>], aligned: bool, colour: bool) -> String {
+    let mut text = String::new();
+    if !aligned {
+        for row in rows {
+            text += &row.join("\t");
+            text.push('\n');
+        }
+        return text;
+    }
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.chain([headline[column].chars().count()]).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..headline.len()).map(width).collect();
+    let mut push = |cells: &[&str], style: &str| {
+        let padded: Vec<String> = cells.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}")).collect();
+        let line = padded.join("  ");
+        let (on, off) = if colour && !style.is_empty() { (style, "\x1b[0m") } else { ("", "") };
+        text += &format!("{on}{}{off}\n", line.trim_end());
+    };
+    push(headline, "\x1b[1m");
+    for row in rows {
+        push(&row.iter().map(String::as_str).collect::<Vec<_>>(), "");
+    }
+    text
+}
+
+/// What the service has sent, harmless on a terminal: a type may be any printable text, but this is
+/// where it meets one.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_aligned_on_a_terminal_and_plain_in_a_pipe() {
+        let rows = [vec!["hive".to_owned(), "1".to_owned()], vec!["b".to_owned(), "22".to_owned()]];
+        assert_eq!(format_table(&["TYPE", "N"], &rows, false, false), "hive\t1\nb\t22\n");
+        assert_eq!(format_table(&["TYPE", "N"], &rows, true, false), "TYPE  N\nhive  1\nb     22\n");
+        assert!(format_table(&["TYPE", "N"], &rows, true, true).starts_with("\x1b[1mTYPE  N\x1b[0m\n"));
+    }
+}

@@ -1,0 +1,53 @@
+//! How long to wait before the next try.
+
+use std::time::Duration;
+
+/// Waits that double from a tenth of a second to five seconds, each shortened by chance by up to a
+/// half, so that many clients of a service that comes back do not come all at once.
+#[derive(Debug)]
+pub(super) struct Backoff {
+    wait: Duration,
+}
+
+const FIRST: Duration = Duration::from_millis(100);
+const LAST: Duration = Duration::from_secs(5);
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Backoff { wait: FIRST }
+    }
+}
+
+impl Backoff {
+    /// The next wait.
+    pub(super) fn next(&mut self) -> Duration {
+        let wait = self.wait;
+        self.wait = (2 * wait).min(LAST);
+        // Without randomness all wait equally long, which is no reason to fail.
+        let chance = getrandom::u32().unwrap_or(0);
+        wait - wait.mul_f64(f64::from(chance) / f64::from(u32::MAX) / 2.0)
+    }
+
+    /// A try has succeeded.
+    pub(super) fn reset(&mut self) {
+        *self = Backoff::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_five_seconds_and_are_never_shorter_than_half() {
+        let mut backoff = Backoff::default();
+        let mut whole = FIRST;
+        for _ in 0..20 {
+            let wait = backoff.next();
+            assert!(wait <= whole && wait >= whole / 2, "{wait:?} of {whole:?}");
+            whole = (2 * whole).min(LAST);
+        }
+        backoff.reset();
+        assert!(backoff.next() <= FIRST);
+    }
+}

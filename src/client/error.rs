@@ -1,0 +1,88 @@
+//! What can go wrong between a client and the service.
+
+use std::fmt;
+use std::io;
+
+/// Why a client has no answer.
+#[derive(Debug)]
+pub enum Error {
+    /// No address could be connected to; the last one said this.
+    Unreachable {
+        /// The addresses.
+        servers: String,
+        /// What the last one said.
+        error: io::Error,
+    },
+    /// The service did not answer in time.
+    Timeout {
+        /// The address.
+        server: String,
+    },
+    /// The connection ended or broke before the answer.
+    Broken {
+        /// The address.
+        server: String,
+    },
+    /// The service refused, for this reason.
+    Refused {
+        /// The address.
+        server: String,
+        /// The reason, in its words.
+        reason: String,
+    },
+    /// What answers is not this service.
+    Nonsense {
+        /// The address.
+        server: String,
+        /// The beginning of what it said.
+        answer: String,
+    },
+    /// This is no word that can be sent: it is empty or has a blank in it.
+    Word(String),
+}
+
+impl Error {
+    pub(super) fn nonsense(server: &str, answer: &str) -> Error {
+        const SHOWN: usize = 60;
+        let answer = answer.chars().take(SHOWN).flat_map(char::escape_default).collect();
+        Error::Nonsense { server: server.to_owned(), answer }
+    }
+
+    /// Whether another try can help: the service may come back, but it does not change its mind.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Error::Unreachable { .. } | Error::Timeout { .. } | Error::Broken { .. } => true,
+            Error::Refused { reason, .. } => reason == "registry full" || reason == "too many connections",
+            Error::Nonsense { .. } | Error::Word(_) => false,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Unreachable { servers, error } => {
+                let error = error.to_string();
+                let plain = error.split_once(" (os error").map_or(error.as_str(), |(plain, _)| plain);
+                write!(f, "cannot reach the registry at {servers}: {plain}")
+            }
+            Error::Timeout { server } => write!(f, "the registry at {server} did not answer in time"),
+            Error::Broken { server } => write!(f, "the registry at {server} closed the connection"),
+            Error::Refused { server, reason } => write!(f, "the registry at {server} refused: {reason}"),
+            Error::Nonsense { server, answer } => {
+                write!(f, "what listens at {server} is not the registry: it said \"{answer}\"")
+            }
+            Error::Word(word) => write!(f, "{word:?} is empty or has a blank in it"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Unreachable { error, .. } => Some(error),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! A registration that keeps itself alive.
+
+use std::net::{Shutdown, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::backoff::Backoff;
+use super::connection::Connection;
+use super::{Error, Options, is_uuid, word};
+
+/// How often the service is asked whether it is still there.
+const PING_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long its end may take at most, whatever the time limit of the options: somebody waits for it.
+const STOP_MAX: Duration = Duration::from_secs(2);
+
+/// A registration that lives as long as this value: a thread holds it with a connection of its own,
+/// and holds it again, waiting longer from try to try, when the service was started again or the
+/// network broke. Dropping it removes it at once.
+#[derive(Debug)]
+pub struct Registration {
+    shared: Arc<Shared>,
+    timeout: Duration,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What has become of a registration.
+#[derive(Debug)]
+pub enum Notice {
+    /// It is held, under this UUID.
+    Registered {
+        /// The UUID.
+        uuid: String,
+        /// The service that it is held by.
+        server: String,
+    },
+    /// It is not held; another try follows.
+    Lost(Error),
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    stopping: bool,
+    ended: bool,
+    uuid: Option<String>,
+    /// The connection that holds it.
+    stream: Option<TcpStream>,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A state is never left half written.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for so long, or until the registration is to stop; `true` when it is.
+    fn rest(&self, time: Duration) -> bool {
+        let result = self.changed.wait_timeout_while(self.state(), time, |state| !state.stopping);
+        result.unwrap_or_else(PoisonError::into_inner).0.stopping
+    }
+}
+
+impl Registration {
+    /// Registers a service and returns once it is registered. `ip` may be `-`, for the address that
+    /// the connection comes from.
+    ///
+    /// # Errors
+    /// When the first try fails.
+    pub fn hold(options: &Options, service_type: &str, ip: &str, port: u16) -> Result<Self, Error> {
+        let command = hold_command(service_type, ip, port)?;
+        let held = hold(options, &command, None)?;
+        Ok(Self::start(options, command, Some(held), |_| {}))
+    }
+
+    /// Registers a service in the background, however long it takes, and tells `observe`, on another
+    /// thread, what becomes of it.
+    ///
+    /// # Errors
+    /// [`Error::Word`] only.
+    pub fn keep(
+        options: &Options,
+        service_type: &str,
+        ip: &str,
+        port: u16,
+        observe: impl FnMut(Notice) + Send + 'static,
+    ) -> Result<Self, Error> {
+        let command = hold_command(service_type, ip, port)?;
+        Ok(Self::start(options, command, None, observe))
+    }
+
+    fn start(
+        options: &Options,
+        command: String,
+        held: Option<(Connection, String)>,
+        observe: impl FnMut(Notice) + Send + 'static,
+    ) -> Self {
+        let shared = Arc::new(Shared::default());
+        let keeper = Keeper { shared: Arc::clone(&shared), options: options.clone(), command, observe };
+        let thread = std::thread::spawn(move || keeper.run(held));
+        Registration { shared, timeout: options.timeout.min(STOP_MAX), thread: Some(thread) }
+    }
+
+    /// The UUID under which the service is registered at this moment, if it is.
+    #[must_use]
+    pub fn uuid(&self) -> Option<String> {
+        self.shared.state().uuid.clone()
+    }
+
+    /// Removes the registration and waits until the service has done so: for as long as the options
+    /// say, but 2 s at most.
+    pub fn deregister(mut self) {
+        self.stop();
+    }
+
+    fn stop(&mut self) {
+        let Some(thread) = self.thread.take() else { return };
+        let mut state = self.shared.state();
+        state.stopping = true;
+        if let Some(stream) = &state.stream {
+            // The service removes what the connection held, then closes its side.
+            let _ = stream.shutdown(Shutdown::Write);
+        }
+        self.shared.changed.notify_all();
+        let waited = self.shared.changed.wait_timeout_while(state, self.timeout, |state| !state.ended);
+        let state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        if state.ended {
+            drop(state);
+            let _ = thread.join();
+        } else if let Some(stream) = &state.stream {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// What the thread of a registration works with.
+struct Keeper<F> {
+    shared: Arc<Shared>,
+    options: Options,
+    command: String,
+    observe: F,
+}
+
+impl<F: FnMut(Notice)> Keeper<F> {
+    fn run(mut self, mut held: Option<(Connection, String)>) {
+        let mut backoff = Backoff::default();
+        // What an earlier connection held may outlive it where the network broke.
+        let mut earlier: Option<String> = None;
+        while !self.shared.state().stopping {
+            let error = match held.take().map_or_else(|| hold(&self.options, &self.command, earlier.as_deref()), Ok) {
+                Ok((connection, uuid)) => {
+                    backoff.reset();
+                    earlier = Some(uuid.clone());
+                    self.follow(connection, uuid)
+                }
+                Err(error) => error,
+            };
+            if self.shared.state().stopping {
+                break;
+            }
+            (self.observe)(Notice::Lost(error));
+            if self.shared.rest(backoff.next()) {
+                break;
+            }
+        }
+        let mut state = self.shared.state();
+        state.ended = true;
+        self.shared.changed.notify_all();
+    }
+
+    /// Stays with the connection until it breaks or is shut.
+    fn follow(&mut self, mut connection: Connection, uuid: String) -> Error {
+        match connection.handle() {
+            Ok(stream) => {
+                let mut state = self.shared.state();
+                if state.stopping {
+                    let _ = stream.shutdown(Shutdown::Write);
+                }
+                state.stream = Some(stream);
+                state.uuid = Some(uuid.clone());
+            }
+            Err(error) => return error,
+        }
+        (self.observe)(Notice::Registered { uuid, server: connection.server().to_owned() });
+        let error = loop {
+            let heard = match connection.line(PING_INTERVAL) {
+                Err(Error::Timeout { .. }) => connection.ask("ping"),
+                heard => heard,
+            };
+            match heard {
+                Ok(answer) if answer == "PONG" => {}
+                Ok(answer) => break Error::nonsense(connection.server(), &answer),
+                Err(error) => break error,
+            }
+        };
+        let mut state = self.shared.state();
+        state.stream = None;
+        state.uuid = None;
+        error
+    }
+}
+
+fn hold_command(service_type: &str, ip: &str, port: u16) -> Result<String, Error> {
+    Ok(format!("hold {} {} {port}", word(service_type)?, word(ip)?))
+}
+
+/// Connects and holds, in place of what was held before.
+fn hold(options: &Options, command: &str, earlier: Option<&str>) -> Result<(Connection, String), Error> {
+    let mut connection = Connection::open(options)?;
+    if let Some(earlier) = earlier {
+        connection.ask(&format!("deregister {earlier}"))?;
+    }
+    let uuid = connection.ask(command)?;
+    if is_uuid(&uuid) { Ok((connection, uuid)) } else { Err(Error::nonsense(connection.server(), &uuid)) }
+}

@@ -1,0 +1,217 @@
+//! The client libraries, against the real binary.
+
+mod common;
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use common::{Service, finish, free_port, is_uuid, wait_until};
+use discovery_service::client::{Client, Error, Notice, Options, Register, Registration, Watcher};
+
+fn options(service: &Service) -> Options {
+    Options::new(&service.address().to_string())
+}
+
+#[test]
+fn a_client_asks_and_is_answered_and_pipelines() {
+    let service = Service::start(&[]);
+    let mut client = Client::new(&options(&service));
+    let uuid = client.register("hive", "10.0.0.1", 80, Register::default()).expect("it answers");
+    assert!(is_uuid(&uuid));
+    assert!(client.heartbeat(&uuid).expect("it answers"));
+    assert_eq!(client.query("hive").expect("it answers"), ["10.0.0.1:80".parse().expect("an address")]);
+    let commands: Vec<String> = (0..1_000).map(|i| format!("register many 10.0.0.1 {}", i + 1)).collect();
+    let answers = client.pipeline(&commands).expect("it answers");
+    assert!(answers.len() == 1_000 && answers.iter().all(|answer| is_uuid(answer)));
+    assert_eq!(client.pipeline(&["ping", "bogus", "ping"]).expect("it answers")[2], "PONG");
+    assert!(client.deregister(&uuid).expect("it answers") && !client.deregister(&uuid).expect("it answers"));
+    let refused = client.register("hive", "0.0.0.0", 80, Register::default());
+    assert!(matches!(refused, Err(Error::Refused { .. })), "{refused:?}");
+    client.ping().expect("the connection goes on after a refusal");
+    for wrong in ["", "a b", "a\nregister x 10.0.0.1 80"] {
+        assert!(matches!(client.query(wrong), Err(Error::Word(_))), "{wrong:?}");
+    }
+    assert_eq!(client.document("types").expect("it answers")[0]["type"], "many");
+}
+
+#[test]
+fn a_client_connects_again_where_the_registry_was_started_again() {
+    let listen = format!("127.0.0.1:{}", free_port());
+    let mut service = Service::start(&["--listen", &listen]);
+    let mut client = Client::new(&options(&service));
+    client.ping().expect("it answers");
+    service.signal("TERM");
+    service.wait();
+    assert!(matches!(client.ping(), Err(Error::Unreachable { .. })));
+    let _service = Service::start(&["--listen", &listen]);
+    assert!(client.query("hive").expect("it answers").is_empty());
+}
+
+#[test]
+fn a_registration_lives_as_long_as_its_value_and_comes_back_by_itself() {
+    let listen = format!("127.0.0.1:{}", free_port());
+    let mut service = Service::start(&["--listen", &listen]);
+    let options = options(&service);
+    let registration = Registration::hold(&options, "hive", "-", 80).expect("it is registered");
+    let mut client = Client::new(&options);
+    assert_eq!(client.query("hive").expect("it answers").len(), 1, "when hold returns");
+    let first = registration.uuid().expect("it is held");
+    service.signal("TERM");
+    service.wait();
+    let service = Service::start(&["--listen", &listen]);
+    wait_until("it is registered again", || (!client.query("hive").expect("it answers").is_empty()).then_some(()));
+    let second = wait_until("it knows", || registration.uuid().filter(|uuid| *uuid != first));
+    assert!(client.heartbeat(&second).expect("it answers"));
+    drop(registration);
+    assert_eq!(client.query("hive").expect("it answers").len(), 0, "when it is dropped");
+    drop(service);
+    assert!(Registration::hold(&options, "hive", "-", 80).is_err(), "the first try may fail");
+}
+
+#[test]
+fn a_registration_in_the_background_tells_what_becomes_of_it() {
+    let listen = format!("127.0.0.1:{}", free_port());
+    let (sender, notices) = std::sync::mpsc::channel();
+    let observe =
+        move |notice: Notice| sender.send(matches!(notice, Notice::Registered { .. })).expect("the test listens");
+    let options = Options::new(&listen).timeout(Duration::from_secs(1));
+    let registration = Registration::keep(&options, "hive", "10.0.0.1", 80, observe).expect("words");
+    assert!(!notices.recv().expect("a notice"), "there is nobody yet");
+    let service = Service::start(&["--listen", &listen]);
+    wait_until("it is registered", || notices.recv().expect("a notice").then_some(()));
+    let begun = Instant::now();
+    registration.deregister();
+    assert!(begun.elapsed() < Duration::from_secs(1));
+    assert_eq!(service.connect().ask("query hive"), "[]");
+    let away = Registration::keep(&Options::new("127.0.0.1:1"), "hive", "10.0.0.1", 80, |_| {}).expect("words");
+    let begun = Instant::now();
+    drop(away);
+    assert!(begun.elapsed() < Duration::from_secs(1), "a registry that is away does not hold it up");
+}
+
+#[test]
+fn a_watcher_yields_the_truth_across_restarts() {
+    let listen = format!("127.0.0.1:{}", free_port());
+    let mut service = Service::start(&["--listen", &listen]);
+    let options = options(&service);
+    let mut client = service.connect();
+    client.register("hive", "10.0.0.1", 80);
+    let mut watcher = Watcher::new(&options, Some("hive"));
+    let first = watcher.next().expect("it is endless").expect("a state");
+    assert_eq!((first.services.len(), first.up.len(), first.down.len()), (1, 1, 0));
+    client.register("hive", "10.0.0.1", 80);
+    let twice = watcher.next().expect("it is endless").expect("a change");
+    assert_eq!((twice.services.len(), twice.up.len()), (2, 1), "registered twice, known twice");
+    client.register("other", "10.0.0.1", 80);
+    assert!(watcher.next_within(Duration::from_millis(100)).is_none(), "nothing of its type");
+    service.signal("TERM");
+    service.wait();
+    assert!(watcher.next().expect("it is endless").is_err_and(|error| error.is_transient()));
+    let service = Service::start(&["--listen", &listen]);
+    service.connect().register("hive", "10.0.0.2", 81);
+    let update = wait_until("it is told", || watcher.next().expect("it is endless").ok());
+    let mut known = update.services.clone();
+    let mut update = update;
+    while known.len() != 1 || known[0].address.port() != 81 {
+        update = watcher.next().expect("it is endless").expect("a change");
+        known = update.services.clone();
+    }
+    assert_eq!(update.services[0].address.to_string(), "10.0.0.2:81");
+}
+
+const PYTHON: &str = r#"
+import os, signal, sys
+signal.alarm(30)
+sys.path.insert(0, sys.argv[1])
+import discovery
+
+client = discovery.Client()
+uuid = client.register("hive", "10.0.0.1", 80, ttl=60)
+assert client.heartbeat(uuid) and not client.heartbeat("nobody")
+assert client.query("hive") == [("10.0.0.1", 80)] == discovery.query("hive", max_age=60)
+assert client.types() == {"hive": 1} and client.list("hive")[0]["ttl_ms"] == 60000
+assert client.why(uuid)["state"] == "live" and client.why("nobody") is None
+assert client.stats()["registrations"] == 1
+client.ping()
+try:
+    client.register("hive", "0.0.0.0", 80)
+    raise SystemExit("it was not refused")
+except discovery.Refused as refused:
+    assert "unspecified" in str(refused)
+for wrong in ("", "a b", "a\nquit"):
+    try:
+        client.query(wrong)
+        raise SystemExit("it was sent")
+    except ValueError:
+        pass
+pictures = client.watch("hive")
+assert next(pictures) == [("hive", "10.0.0.1", 80)]
+with discovery.hold("hive", "-", 81) as held:
+    assert len(held.uuid) == 36 and held.check()
+    assert next(pictures) == [("hive", "10.0.0.1", 80), ("hive", "127.0.0.1", 81)]
+assert next(pictures) == [("hive", "10.0.0.1", 80)]
+assert client.deregister(uuid)
+assert next(pictures) == []
+everything = discovery.watch()
+assert next(everything) == []
+uuid = discovery.register("bee", "::1", 82, replace=True)
+assert next(everything) == [("bee", "::1", 82)]
+assert discovery.heartbeat(uuid) and discovery.deregister(uuid)
+
+# Across a restart of the registry, which the test does when it reads this.
+with client.hold("hive", "-", 83) as held:
+    assert next(pictures) == [("hive", "127.0.0.1", 83)]
+    print("restart", flush=True)
+    sys.stdin.readline()
+    assert client.query("hive") == [], "the client connects again"
+    assert held.check()
+    # What was told before is the truth again, so only what is new is told.
+    uuid = client.register("hive", "127.0.0.1", 84)
+    while ("hive", "127.0.0.1", 84) not in (told := next(pictures)):
+        pass
+    assert told == [("hive", "127.0.0.1", 83), ("hive", "127.0.0.1", 84)]
+try:
+    discovery.Client("127.0.0.1:1", timeout=1).ping()
+    raise SystemExit("there is nobody")
+except discovery.Away as away:
+    assert "127.0.0.1:1" in str(away)
+two = discovery.Client("127.0.0.1:1," + os.environ["DISCOVERY_SERVER"])
+two.ping()
+for one in (client, two, pictures, everything):
+    one.close()
+print("done", flush=True)
+"#;
+
+#[test]
+fn the_python_client_does_what_it_says_across_a_restart() {
+    use std::io::{BufRead, BufReader, Write};
+    let listen = format!("127.0.0.1:{}", free_port());
+    let mut service = Service::start(&["--listen", &listen]);
+    let mut command = Command::new("python3");
+    command.args(["-X", "dev", "-W", "error", "-c", PYTHON, concat!(env!("CARGO_MANIFEST_DIR"), "/src/client")]);
+    command.env("DISCOVERY_SERVER", &listen).env("PYTHONDONTWRITEBYTECODE", "1");
+    command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+    let mut child = command.spawn().expect("Python 3 is there");
+    let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+    assert_eq!(lines.next().expect("a line").expect("text"), "restart");
+    service.signal("TERM");
+    service.wait();
+    let _service = Service::start(&["--listen", &listen]);
+    writeln!(child.stdin.take().expect("it is piped"), "restarted").expect("it reads");
+    assert_eq!(lines.next().expect("a line").expect("text"), "done");
+    assert!(child.wait().expect("it is ours").success());
+}
+
+#[test]
+fn the_python_client_needs_python_3_9_and_nothing_else() {
+    let mut command = Command::new("python3");
+    let check = "import ast, sys\n\
+        tree = ast.parse(open(sys.argv[1]).read(), feature_version=(3, 9))\n\
+        names = {n.name.split('.')[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for n in node.names}\n\
+        names |= {node.module.split('.')[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}\n\
+        print(sorted(names - set(sys.stdlib_module_names)) if hasattr(sys, 'stdlib_module_names') else [])\n\
+        public = [n for n in ast.walk(tree) if isinstance(n, (ast.FunctionDef, ast.ClassDef)) and n.name[0] != '_']\n\
+        print([n.name for n in public if not ast.get_docstring(n) and n.name != 'services'])";
+    command.args(["-c", check, concat!(env!("CARGO_MANIFEST_DIR"), "/src/client/discovery.py")]);
+    assert_eq!(finish(command).stdout, "[]\n[]\n", "modules that are no standard library; names without a docstring");
+}

@@ -1,0 +1,252 @@
+//! `discovery run`: any program, registered for as long as it lives.
+
+mod common;
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use common::{Client, Service, finish, free_port, signal, verb, wait_until};
+
+/// A program that listens, says what it gets, and ends when it is told.
+const PROGRAM: &str = "\
+import os, signal, socket, sys, time
+def told(number, _):
+    print('got', signal.Signals(number).name, flush=True)
+    if number == signal.SIGTERM: os._exit(3)
+for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT): signal.signal(number, told)
+if len(sys.argv) > 2: time.sleep(float(sys.argv[2]))
+s = socket.create_server(('127.0.0.1', int(sys.argv[1])))
+print('ready', os.getpid(), flush=True)
+while True: time.sleep(1)
+";
+
+/// A `run` with the program under it.
+struct Running {
+    child: Child,
+    lines: BufReader<std::process::ChildStdout>,
+    port: u16,
+}
+
+impl Running {
+    fn start(server: &str, options: &[&str]) -> Self {
+        let port = free_port();
+        let text = port.to_string();
+        let mut command = verb("127.0.0.1:1".parse().expect("an address"), &["run", "web", &text, "--server", server]);
+        command.args(options).args(["--", "python3", "-c", PROGRAM, &text]);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("it runs");
+        let lines = BufReader::new(child.stdout.take().expect("it is piped"));
+        Running { child, lines, port }
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).expect("text");
+        line.trim_end().to_owned()
+    }
+
+    /// Waits until the program is ready; returns its process number.
+    fn ready(&mut self) -> u32 {
+        let line = self.line();
+        line.strip_prefix("ready ").and_then(|pid| pid.parse().ok()).unwrap_or_else(|| panic!("{line}"))
+    }
+
+    fn status(&mut self) -> Option<i32> {
+        wait_until("run ends", || self.child.try_wait().expect("it is ours")).code()
+    }
+
+    fn stderr(&mut self) -> String {
+        let mut text = String::new();
+        self.child.stderr.take().expect("it is piped").read_to_string(&mut text).expect("text");
+        text
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn is_registered(client: &mut Client, port: u16) -> bool {
+    client.ask("query web").contains(&format!("\"port\":{port}}}"))
+}
+
+fn is_running(pid: u32) -> bool {
+    // A zombie is not running.
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
+}
+
+#[test]
+fn a_program_is_registered_once_its_port_answers_and_gone_the_moment_it_dies() {
+    let service = Service::start(&[]);
+    let mut client = service.connect();
+    let mut running = Running::start(&service.address().to_string(), &[]);
+    let port = running.port;
+    let pid = running.ready();
+    wait_until("it is registered", || is_registered(&mut client, port).then_some(()));
+    assert!(client.ask("list web").contains("\"held\":true"));
+    signal(pid, "KILL");
+    assert_eq!(running.status(), Some(128 + 9));
+    assert!(!is_registered(&mut client, port), "before run ends");
+    assert_eq!(running.stderr(), "", "standard error is the program's");
+}
+
+#[test]
+fn a_program_whose_port_does_not_answer_is_not_registered() {
+    let service = Service::start(&[]);
+    let mut client = service.connect();
+    let mut command = verb(service.address(), &["run", "web", &free_port().to_string(), "--wait-port-timeout", "0.2"]);
+    command.args(["--", "sleep", "0.6"]);
+    let ended = finish(command);
+    assert_eq!(ended.status, Some(0));
+    assert!(ended.stderr.contains("does not answer yet"), "{}", ended.stderr);
+    assert!(client.ask("stats").contains("\"hold\":0"));
+}
+
+#[test]
+fn it_is_deregistered_before_it_gets_sigterm_and_drains_in_between() {
+    let service = Service::start(&[]);
+    let mut client = service.connect();
+    let mut running = Running::start(&service.address().to_string(), &["--drain", "0.5"]);
+    let port = running.port;
+    running.ready();
+    wait_until("it is registered", || is_registered(&mut client, port).then_some(()));
+    let asked = Instant::now();
+    signal(running.child.id(), "TERM");
+    wait_until("it is deregistered", || (!is_registered(&mut client, port)).then_some(()));
+    assert!(asked.elapsed() < Duration::from_millis(450), "at once, not after it has drained");
+    assert!(running.child.try_wait().expect("it is ours").is_none(), "it goes on while it drains");
+    assert_eq!(running.line(), "got SIGTERM");
+    assert!(asked.elapsed() >= Duration::from_millis(500));
+    assert_eq!(running.status(), Some(3), "the status of the program");
+}
+
+#[test]
+fn a_second_signal_is_not_kept_waiting_and_others_are_passed_on_as_they_are() {
+    let service = Service::start(&[]);
+    let mut client = service.connect();
+    let mut running = Running::start(&service.address().to_string(), &["--drain", "60"]);
+    let port = running.port;
+    running.ready();
+    wait_until("it is registered", || is_registered(&mut client, port).then_some(()));
+    for name in ["HUP", "USR1"] {
+        signal(running.child.id(), name);
+        assert_eq!(running.line(), format!("got SIG{name}"));
+    }
+    assert!(is_registered(&mut client, port), "these do not end it");
+    signal(running.child.id(), "INT");
+    wait_until("it is deregistered", || (!is_registered(&mut client, port)).then_some(()));
+    signal(running.child.id(), "TERM");
+    assert_eq!(running.line(), "got SIGTERM");
+    assert_eq!(running.status(), Some(3));
+}
+
+#[test]
+fn it_comes_back_after_a_restart_of_the_registry_and_never_minds_that_it_is_away() {
+    let port = free_port();
+    let listen = format!("127.0.0.1:{port}");
+    let mut running = Running::start(&listen, &[]);
+    let own_port = running.port;
+    running.ready();
+    for _ in 0..2 {
+        let mut service = Service::start(&["--listen", &listen]);
+        let mut client = service.connect();
+        wait_until("it is registered", || is_registered(&mut client, own_port).then_some(()));
+        service.signal("TERM");
+        assert!(service.wait().success());
+        assert!(running.child.try_wait().expect("it is ours").is_none(), "it runs on");
+    }
+    signal(running.child.id(), "TERM");
+    assert_eq!(running.line(), "got SIGTERM");
+    assert_eq!(running.status(), Some(3));
+    let said = running.stderr();
+    assert!(said.contains("runs on") && said.contains("is registered with"), "{said}");
+    assert!(said.lines().count() <= 6, "a line when something changes, not for each try: {said}");
+}
+
+#[test]
+fn the_status_is_the_commands() {
+    let service = Service::start(&[]);
+    for (command, status) in [
+        (&["true"][..], 0),
+        (&["sh", "-c", "exit 7"], 7),
+        (&["sh", "-c", "kill -9 $$"], 137),
+        (&["sh", "-c", "kill -15 $$"], 143),
+        (&["/nonexistent"], 127),
+        (&["/etc/passwd"], 126),
+    ] {
+        let port = free_port().to_string();
+        let mut run = verb(service.address(), &["run", "web", &port, "--"]);
+        run.args(command);
+        let ended = finish(run);
+        assert_eq!(ended.status, Some(status), "{command:?}: {}", ended.stderr);
+        assert_eq!(ended.stderr.is_empty(), ![126, 127].contains(&status), "{command:?}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn standard_streams_belong_to_the_command() {
+    let service = Service::start(&[]);
+    let mut run = verb(service.address(), &["run", "web", &free_port().to_string(), "--", "cat"]);
+    let mut child = run.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it runs");
+    std::io::Write::write_all(&mut child.stdin.take().expect("it is piped"), b"one\ntwo\n").expect("it reads");
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.stdout, b"one\ntwo\n");
+}
+
+#[test]
+fn the_command_does_not_outlive_a_run_that_is_killed() {
+    let service = Service::start(&[]);
+    let mut client = service.connect();
+    let mut running = Running::start(&service.address().to_string(), &[]);
+    let port = running.port;
+    let pid = running.ready();
+    wait_until("it is registered", || is_registered(&mut client, port).then_some(()));
+    running.child.kill().expect("it runs");
+    wait_until("the command ends", || (!is_running(pid)).then_some(()));
+    assert!(!is_registered(&mut client, port));
+}
+
+#[test]
+fn as_the_first_process_of_a_container_it_leaves_no_zombie() {
+    let probe =
+        Command::new("unshare").args(["--pid", "--fork", "--mount-proc", "true"]).stderr(Stdio::null()).status();
+    if !probe.is_ok_and(|status| status.success()) {
+        println!("left out: this system does not let tests make a process namespace");
+        return;
+    }
+    let service = Service::start(&[]);
+    // The command leaves a child behind that ends later, and then counts zombies.
+    let script = "sh -c 'sleep 0.1 & exit 0'; sleep 0.4; grep -l '^State:.Z' /proc/[0-9]*/status; echo counted; exit 5";
+    let mut command = Command::new("unshare");
+    command.args(["--pid", "--fork", "--mount-proc", env!("CARGO_BIN_EXE_discovery"), "run", "web", "1"]);
+    command.args(["--server", &service.address().to_string(), "--", "sh", "-c", script]);
+    let ended = finish(command);
+    assert_eq!((ended.stdout.as_str(), ended.status), ("counted\n", Some(5)), "{}", ended.stderr);
+}
+
+#[test]
+fn the_token_of_the_registry_reaches_it_and_a_missing_file_is_wrong_usage() {
+    let path = std::env::temp_dir().join(format!("discovery-run-{}", std::process::id()));
+    std::fs::write(&path, "secret\n").expect("a file");
+    let file = path.to_str().expect("text");
+    let service = Service::start(&["--token-file", file]);
+    let mut client = service.connect();
+    assert_eq!(client.ask("auth secret"), "OK");
+    let mut running = Running::start(&service.address().to_string(), &["--token-file", file]);
+    let port = running.port;
+    running.ready();
+    wait_until("it is registered", || is_registered(&mut client, port).then_some(()));
+    let mut stranger = Running::start(&service.address().to_string(), &[]);
+    stranger.ready();
+    let mut said = String::new();
+    BufReader::new(stranger.child.stderr.take().expect("it is piped")).read_line(&mut said).expect("text");
+    assert!(said.contains("authentication required") && said.contains("runs on"), "{said}");
+    let missing = finish(verb(service.address(), &["run", "web", "1", "--token-file", "/nonexistent", "--", "true"]));
+    assert_eq!(missing.status, Some(2), "{}", missing.stderr);
+    std::fs::remove_file(path).expect("it is there");
+}

@@ -5,7 +5,7 @@ Python 3.9 or later, nothing but the standard library, no threads of its own.
     import discovery
 
     with discovery.hold("hive", "-", 65433):        # registered as long as this block runs
-        print(discovery.query("hive"))              # [("127.0.0.1", 65433)]
+        print(discovery.query("hive"))              # [Address(ip='127.0.0.1', port=65433)]
 
     for services in discovery.watch("hive"):        # at once, and again at each change
         print(services)

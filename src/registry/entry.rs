@@ -88,10 +88,12 @@ impl Entry {
     pub(super) fn beat(&mut self, now: Moment) -> bool {
         let age = now.millis_since(self.heartbeat);
         self.heartbeat = now;
-        let late = age * 10 >= u64::from(self.ttl_ms()) * 9 && !self.is_held() && !self.has(Flag::Late);
-        if late {
-            self.ttl_and_flags |= Flag::Late as u32;
+        // Nearly all come in the first half.
+        if age * 2 < u64::from(self.ttl_ms()) || age * 10 < u64::from(self.ttl_ms()) * 9 {
+            return false;
         }
+        let late = !self.is_held() && !self.has(Flag::Late);
+        self.ttl_and_flags |= Flag::Late as u32;
         late
     }
 

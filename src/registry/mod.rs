@@ -138,6 +138,12 @@ impl<S: BuildHasher> Registry<S> {
         self.changes
     }
 
+    /// Whether something has happened since the last [`drain_events`](Self::drain_events).
+    #[must_use]
+    pub fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
     /// What has happened since the last call, in its order. Whoever changes the registry takes it
     /// from there before it gets long.
     pub fn drain_events(&mut self) -> impl Iterator<Item = Event> + '_ {

@@ -1,25 +1,31 @@
 //! A client of the service: blocking, one connection, for programs in Rust.
 //!
-//! ```no_run
+//! ```
 //! use discovery_service::client::{Client, Error, Options, Registration, Watcher};
 //!
-//! fn main() -> Result<(), Error> {
-//!     let options = Options::new("127.0.0.1:65432");
-//!     // Registered for as long as this value lives, whatever happens to the connection.
-//!     let _registration = Registration::hold(&options, "hive", "-", 65433)?;
+//! # fn main() -> Result<(), Error> {
+//! # let (sender, receiver) = std::sync::mpsc::channel();
+//! # std::thread::spawn(move || {
+//! #     let arguments = ["discovery", "--listen", "127.0.0.1:0"];
+//! #     let config = discovery_service::config::Config::from_args(arguments).expect("arguments");
+//! #     discovery_service::server::run(&config, &mut |address| sender.send(address).expect("a listener"))
+//! # });
+//! # let server = receiver.recv().expect("it listens").to_string();
+//! let options = Options::new(&server);
+//! // Registered for as long as this value lives, whatever happens to the connection.
+//! let registration = Registration::hold(&options, "hive", "-", 65433)?;
 //!
-//!     let mut client = Client::new(&options);
-//!     for address in client.query("hive")? {
-//!         println!("{address}");
-//!     }
-//!     for update in Watcher::new(&options, Some("hive")) {
-//!         match update {
-//!             Ok(update) => println!("{} live", update.services.len()),
-//!             Err(error) => eprintln!("{error}; trying again"),
-//!         }
-//!     }
-//!     Ok(())
-//! }
+//! let mut client = Client::new(&options);
+//! assert_eq!(client.query("hive")?, ["127.0.0.1:65433".parse().expect("an address")]);
+//!
+//! let mut watcher = Watcher::new(&options, Some("hive"));
+//! let first = watcher.next().expect("it is endless")?;
+//! assert_eq!(first.services.len(), 1);
+//! drop(registration);
+//! let second = watcher.next().expect("it is endless")?;
+//! assert!(second.services.is_empty());
+//! # Ok(())
+//! # }
 //! ```
 //!
 //! For Python there is `discovery.py` beside this file.
@@ -107,6 +113,26 @@ pub struct Register {
 }
 
 /// One connection, made when it is first needed and again when it has broken.
+///
+/// ```
+/// # use discovery_service::client::{Client, Error, Options, Register};
+/// # fn main() -> Result<(), Error> {
+/// # let (sender, receiver) = std::sync::mpsc::channel();
+/// # std::thread::spawn(move || {
+/// #     let arguments = ["discovery", "--listen", "127.0.0.1:0"];
+/// #     let config = discovery_service::config::Config::from_args(arguments).expect("arguments");
+/// #     discovery_service::server::run(&config, &mut |address| sender.send(address).expect("a listener"))
+/// # });
+/// # let server = receiver.recv().expect("it listens").to_string();
+/// let mut client = Client::new(&Options::new(&server));
+/// let uuid = client.register("hive", "10.0.0.7", 80, Register { ttl: Some(60), replace: true })?;
+/// assert!(client.heartbeat(&uuid)?);
+/// assert_eq!(client.pipeline(&["ping", "query hive"])?, ["PONG", r#"[{"ip":"10.0.0.7","port":80}]"#]);
+/// assert!(client.deregister(&uuid)?);
+/// assert!(client.query("hive")?.is_empty());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Client {
     options: Options,

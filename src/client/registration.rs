@@ -18,6 +18,29 @@ const STOP_MAX: Duration = Duration::from_secs(2);
 /// A registration that lives as long as this value: a thread holds it with a connection of its own,
 /// and holds it again, waiting longer from try to try, when the service was started again or the
 /// network broke. Dropping it removes it at once.
+///
+/// ```
+/// # use discovery_service::client::{Error, Notice, Options, Registration};
+/// # fn main() -> Result<(), Error> {
+/// # let (sender, receiver) = std::sync::mpsc::channel();
+/// # std::thread::spawn(move || {
+/// #     let arguments = ["discovery", "--listen", "127.0.0.1:0"];
+/// #     let config = discovery_service::config::Config::from_args(arguments).expect("arguments");
+/// #     discovery_service::server::run(&config, &mut |address| sender.send(address).expect("a listener"))
+/// # });
+/// # let server = receiver.recv().expect("it listens").to_string();
+/// let options = Options::new(&server);
+/// let (sender, notices) = std::sync::mpsc::channel();
+/// // In the background: a program need not wait for the registry, nor fail because it is away.
+/// let registration = Registration::keep(&options, "hive", "-", 65433, move |notice| {
+///     let _ = sender.send(matches!(notice, Notice::Registered { .. }));
+/// })?;
+/// assert!(notices.recv().expect("a notice"));
+/// assert!(registration.uuid().is_some());
+/// registration.deregister();
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Registration {
     shared: Arc<Shared>,

@@ -30,6 +30,29 @@ pub struct Update {
 /// When the connection breaks it yields the error, keeps its picture, and goes on at the next call:
 /// it connects again, waiting longer from try to try, and yields what has changed in between. After an
 /// error that is not [transient](Error::is_transient) it ends.
+///
+/// ```
+/// # use discovery_service::client::{Client, Error, Options, Register, Watcher};
+/// # fn main() -> Result<(), Error> {
+/// # let (sender, receiver) = std::sync::mpsc::channel();
+/// # std::thread::spawn(move || {
+/// #     let arguments = ["discovery", "--listen", "127.0.0.1:0"];
+/// #     let config = discovery_service::config::Config::from_args(arguments).expect("arguments");
+/// #     discovery_service::server::run(&config, &mut |address| sender.send(address).expect("a listener"))
+/// # });
+/// # let server = receiver.recv().expect("it listens").to_string();
+/// let options = Options::new(&server);
+/// let mut client = Client::new(&options);
+/// for update in Watcher::new(&options, Some("hive")).take(2) {
+///     let update = update?;
+///     match &update.up[..] {
+///         [] => drop(client.register("hive", "10.0.0.7", 80, Register::default())?),
+///         up => assert_eq!(up[0].address.to_string(), "10.0.0.7:80"),
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Watcher {
     options: Options,

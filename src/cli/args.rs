@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, Command};
 
 use discovery_service::config::Config;
@@ -54,214 +53,313 @@ signal that ended it, 126 when it cannot be started, 127 when there is no such c
 Example:
   discovery run web 8000 --drain 5 -- python3 -m http.server 8000";
 
+/// A verb of the command line.
+struct Verb {
+    name: &'static str,
+    about: &'static str,
+    after_help: &'static str,
+    arguments: &'static [Argument],
+}
+
+/// An argument of a verb.
+struct Argument {
+    name: &'static str,
+    help: &'static str,
+    kind: Kind,
+    /// What a value must be.
+    check: Option<&'static Check>,
+    default: Option<&'static str>,
+    env: Option<&'static str>,
+}
+
+/// How an argument is given.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// By its place, always.
+    Positional,
+    /// By its place, or not at all.
+    OptionalPositional,
+    /// By its name, alone.
+    Flag,
+    /// By its name, with a value that is called this.
+    Option(&'static str),
+    /// Everything behind `--`.
+    CommandLine,
+}
+
+/// What a value must be, and how that is said.
+struct Check {
+    is_right: fn(&str) -> bool,
+    wanted: &'static str,
+}
+
+const fn positional(name: &'static str, help: &'static str) -> Argument {
+    Argument { name, help, kind: Kind::Positional, check: None, default: None, env: None }
+}
+
+const fn flag(name: &'static str, help: &'static str) -> Argument {
+    Argument { kind: Kind::Flag, ..positional(name, help) }
+}
+
+const fn option(name: &'static str, value: &'static str, help: &'static str) -> Argument {
+    Argument { kind: Kind::Option(value), ..positional(name, help) }
+}
+
+const fn checked(argument: Argument, check: &'static Check) -> Argument {
+    Argument { check: Some(check), ..argument }
+}
+
+const fn with_default(argument: Argument, default: &'static str) -> Argument {
+    Argument { default: Some(default), ..argument }
+}
+
+static IS_PORT: Check =
+    Check { is_right: |text| text.parse::<u16>().is_ok_and(|port| port > 0), wanted: "a number from 1 to 65535" };
+static IS_TTL: Check = Check {
+    is_right: |text| text.parse().is_ok_and(|ttl| TTL_SECONDS.contains(&ttl)),
+    wanted: "a number from 1 to 86400",
+};
+static IS_COUNT: Check = Check { is_right: |text| text.parse::<usize>().is_ok(), wanted: "a number" };
+static IS_IP: Check =
+    Check { is_right: |text| text == "-" || text.parse::<IpAddr>().is_ok(), wanted: "an IPv4 or IPv6 address, or -" };
+static IS_TIME: Check = Check {
+    is_right: |text| parse_time(text).is_some_and(|time| !time.is_zero()),
+    wanted: "a number of seconds, such as 5 or 0.5",
+};
+static IS_TIME_OR_NONE: Check =
+    Check { is_right: |text| parse_time(text).is_some(), wanted: "a number of seconds, such as 5 or 0.5, or 0" };
+static IS_SHELL: Check =
+    Check { is_right: |text| SHELLS.contains(&text), wanted: "bash, elvish, fish, powershell or zsh" };
+
+const SHELLS: [&str; 5] = ["bash", "elvish", "fish", "powershell", "zsh"];
+
+const A_TYPE: Argument = positional(TYPE, "What kind of service it is");
+const A_TYPE_OR_ALL: Argument =
+    Argument { kind: Kind::OptionalPositional, ..positional(TYPE, "The type; without it, all") };
+const A_UUID: Argument = positional(UUID, "The registration");
+const A_PORT: Argument = checked(positional(PORT, "The port on which it answers"), &IS_PORT);
+const THE_TIMEOUT: Argument =
+    with_default(checked(option(TIMEOUT, "SECONDS", "How long connecting and each answer may take"), &IS_TIME), "5");
+const THE_JSON: Argument = flag(JSON, "Print JSON");
+const THE_SERVER: Argument = Argument {
+    env: Some("DISCOVERY_SERVER"),
+    ..with_default(
+        option(SERVER, "ADDR", "Address of the service, host:port; several with commas are tried in turn"),
+        "127.0.0.1:65432",
+    )
+};
+const THE_TOKEN_FILE: Argument =
+    Argument { env: Some("DISCOVERY_TOKEN_FILE"), ..option(TOKEN_FILE, "PATH", "Show the first token in this file") };
+const THE_COMMAND: Argument =
+    Argument { kind: Kind::CommandLine, ..positional(COMMAND, "The command and its arguments, behind --") };
+
+static VERBS: [Verb; 13] = [
+    Verb {
+        name: REGISTER,
+        about: "Register a service and print its UUID",
+        after_help: "Example:\n  discovery register hive 127.0.0.1 65433 --ttl 60 --replace",
+        arguments: &[
+            A_TYPE,
+            positional(IP, "Its address; - stands for the one that this host connects from"),
+            A_PORT,
+            checked(option(TTL, "SECONDS", "How long it lives without a heartbeat; 1 to 86400"), &IS_TTL),
+            flag(REPLACE, "Take the place of all others of this type at this address"),
+            THE_JSON,
+            THE_TIMEOUT,
+            THE_SERVER,
+            THE_TOKEN_FILE,
+        ],
+    },
+    Verb {
+        name: HEARTBEAT,
+        about: "Keep a registration alive; exit status 1 when it is not known",
+        after_help: "Example:\n  discovery heartbeat 3999da30-2a11-463a-be8e-6b2beca7bfe6",
+        arguments: &[A_UUID, THE_JSON, THE_TIMEOUT, THE_SERVER, THE_TOKEN_FILE],
+    },
+    Verb {
+        name: DEREGISTER,
+        about: "Remove a registration; exit status 1 when it is not known",
+        after_help: "Example:\n  discovery deregister 3999da30-2a11-463a-be8e-6b2beca7bfe6",
+        arguments: &[A_UUID, THE_JSON, THE_TIMEOUT, THE_SERVER, THE_TOKEN_FILE],
+    },
+    Verb {
+        name: QUERY,
+        about: "Print the addresses of a type, one a line; exit status 1 when there are none",
+        after_help: "Example:\n  curl http://$(discovery query web --one)/",
+        arguments: &[
+            A_TYPE,
+            flag(ONE, "Print one of them, chosen by chance"),
+            THE_JSON,
+            THE_TIMEOUT,
+            THE_SERVER,
+            THE_TOKEN_FILE,
+        ],
+    },
+    Verb {
+        name: LIST,
+        about: "Show the registrations of a type, or all",
+        after_help: "Example:\n  discovery list hive",
+        arguments: &[A_TYPE_OR_ALL, THE_JSON, THE_TIMEOUT, THE_SERVER, THE_TOKEN_FILE],
+    },
+    Verb {
+        name: TYPES,
+        about: "Show the types with the number of their registrations",
+        after_help: "Example:\n  discovery types --json",
+        arguments: &[THE_JSON, THE_TIMEOUT, THE_SERVER, THE_TOKEN_FILE],
+    },
+    Verb {
+        name: STATS,
+        about: "Show what the service has done so far",
+        after_help: "Example:\n  discovery stats --json",
+        arguments: &[THE_JSON, THE_TIMEOUT, THE_SERVER, THE_TOKEN_FILE],
+    },
+    Verb {
+        name: WHY,
+        about: "Show whether a registration is live, or why it went; exit status 1 when nobody knows",
+        after_help: "Example:\n  discovery why 3999da30-2a11-463a-be8e-6b2beca7bfe6",
+        arguments: &[A_UUID, THE_JSON, THE_TIMEOUT, THE_SERVER, THE_TOKEN_FILE],
+    },
+    Verb {
+        name: WATCH,
+        about: "Show what comes and goes: a live table on a terminal, a line for each change in a pipe",
+        after_help: "Example:\n  discovery watch web --exec 'cat >/etc/upstreams && nginx -s reload'",
+        arguments: &[
+            A_TYPE_OR_ALL,
+            option(EXEC, "COMMAND", "Run this at each change, with the present list on its standard input"),
+            THE_JSON,
+            THE_TIMEOUT,
+            THE_SERVER,
+            THE_TOKEN_FILE,
+        ],
+    },
+    Verb {
+        name: WAIT,
+        about: "Wait until services of a type are live, and print their addresses",
+        after_help: "Example:\n  discovery wait database --timeout 60 && ./migrate",
+        arguments: &[
+            A_TYPE,
+            with_default(checked(option(COUNT, "N", "How many must be live"), &IS_COUNT), "1"),
+            checked(
+                option(
+                    TIMEOUT,
+                    "SECONDS",
+                    "Give up after so long, with exit status 1; meanwhile the service may be away. Without it, wait \
+                     for ever once the service has answered",
+                ),
+                &IS_TIME,
+            ),
+            THE_JSON,
+            THE_SERVER,
+            THE_TOKEN_FILE,
+        ],
+    },
+    Verb {
+        name: RUN,
+        about: "Run a command that is registered for as long as it lives",
+        after_help: RUN_HELP,
+        arguments: &[
+            A_TYPE,
+            A_PORT,
+            with_default(
+                checked(
+                    option(
+                        IP,
+                        "IP",
+                        "The address at which others reach it; - stands for the one that this host connects from",
+                    ),
+                    &IS_IP,
+                ),
+                "-",
+            ),
+            with_default(
+                checked(
+                    option(
+                        WAIT_PORT_TIMEOUT,
+                        "SECONDS",
+                        "How long its port may take before a message says that it does not answer",
+                    ),
+                    &IS_TIME,
+                ),
+                "30",
+            ),
+            with_default(
+                checked(
+                    option(
+                        DRAIN,
+                        "SECONDS",
+                        "How long it goes on after it was deregistered, before it gets the signal to end",
+                    ),
+                    &IS_TIME_OR_NONE,
+                ),
+                "0",
+            ),
+            THE_TIMEOUT,
+            THE_SERVER,
+            THE_TOKEN_FILE,
+            THE_COMMAND,
+        ],
+    },
+    Verb {
+        name: PING,
+        about: "Exit status 0 when the service answers",
+        after_help: "Example:\n  HEALTHCHECK CMD [\"discovery\", \"ping\"]",
+        arguments: &[THE_JSON, THE_TIMEOUT, THE_SERVER, THE_TOKEN_FILE],
+    },
+    Verb {
+        name: COMPLETIONS,
+        about: "Print a script that completes this command line in a shell",
+        after_help: "Example:\n  discovery completions bash > /etc/bash_completion.d/discovery",
+        arguments: &[checked(positional(SHELL, "bash, elvish, fish, powershell or zsh"), &IS_SHELL)],
+    },
+];
+
+/// The hidden verb.
+static CHILD_VERB: Verb = Verb {
+    name: CHILD,
+    about: "",
+    after_help: "",
+    arguments: &[positional(PARENT, "The process to end with"), THE_COMMAND],
+};
+
 /// The whole command line: the flags of the service, and the verbs.
 pub(super) fn command() -> Command {
-    let optional_type = || positional(TYPE, "The type; without it, all").required(false);
-    let verbs = [
-        verb(
-            REGISTER,
-            "Register a service and print its UUID",
-            "discovery register hive 127.0.0.1 65433 --ttl 60 --replace",
-        )
-        .args([
-            positional(TYPE, "What kind of service it is"),
-            positional(IP, "Its address; - stands for the one that this host connects from").allow_hyphen_values(true),
-            positional(PORT, "Its port").value_parser(port),
-            option(TTL, "SECONDS", "How long it lives without a heartbeat; 1 to 86400").value_parser(ttl),
-            flag(REPLACE, "Take the place of all others of this type at this address"),
-            timeout(),
-        ]),
-        verb(
-            HEARTBEAT,
-            "Keep a registration alive; exit status 1 when it is not known",
-            "discovery heartbeat 3999da30-2a11-463a-be8e-6b2beca7bfe6",
-        )
-        .args([positional(UUID, "The registration"), timeout()]),
-        verb(
-            DEREGISTER,
-            "Remove a registration; exit status 1 when it is not known",
-            "discovery deregister 3999da30-2a11-463a-be8e-6b2beca7bfe6",
-        )
-        .args([positional(UUID, "The registration"), timeout()]),
-        verb(
-            QUERY,
-            "Print the addresses of a type, one a line; exit status 1 when there are none",
-            "curl http://$(discovery query web --one)/",
-        )
-        .args([
-            positional(TYPE, "What kind of service is looked for"),
-            flag(ONE, "Print one of them, chosen by chance"),
-            timeout(),
-        ]),
-        verb(LIST, "Show the registrations of a type, or all", "discovery list hive")
-            .args([optional_type(), timeout()]),
-        verb(TYPES, "Show the types with the number of their registrations", "discovery types --json").arg(timeout()),
-        verb(STATS, "Show what the service has done so far", "discovery stats --json").arg(timeout()),
-        verb(
-            WHY,
-            "Show whether a registration is live, or why it went; exit status 1 when nobody knows",
-            "discovery why 3999da30-2a11-463a-be8e-6b2beca7bfe6",
-        )
-        .args([positional(UUID, "The registration"), timeout()]),
-        verb(
-            WATCH,
-            "Show what comes and goes: a live table on a terminal, a line for each change in a pipe",
-            "discovery watch web --exec 'cat >/etc/upstreams && nginx -s reload'",
-        )
-        .args([
-            optional_type(),
-            option(EXEC, "COMMAND", "Run this at each change, with the present list on its standard input"),
-            timeout(),
-        ]),
-        verb(
-            WAIT,
-            "Wait until services of a type are live, and print their addresses",
-            "discovery wait database --timeout 60 && ./migrate",
-        )
-        .args([
-            positional(TYPE, "What kind of service is waited for"),
-            option(COUNT, "N", "How many must be live").default_value("1").value_parser(count),
-            option(
-                TIMEOUT,
-                "SECONDS",
-                "Give up after so long, with exit status 1; meanwhile the service may be away. Without it, wait for \
-                 ever once the service has answered",
-            )
-            .value_parser(seconds),
-        ]),
-        verb(PING, "Exit status 0 when the service answers", "HEALTHCHECK CMD [\"discovery\", \"ping\"]")
-            .arg(timeout()),
-        Command::new(COMPLETIONS)
-            .about("Print a script that completes this command line in a shell")
-            .after_help("Example:\n  discovery completions bash > /etc/bash_completion.d/discovery")
-            .arg(positional(SHELL, "Which shell").value_parser(PossibleValuesParser::new([
-                "bash",
-                "elvish",
-                "fish",
-                "powershell",
-                "zsh",
-            ]))),
-    ];
-    let mut command = Config::command()
+    let verbs = VERBS.iter().filter(|verb| cfg!(unix) || verb.name != RUN);
+    Config::command()
         .args_conflicts_with_subcommands(true)
         .subcommand_value_name("VERB")
         .subcommand_help_heading("Verbs")
-        .subcommands(verbs);
-    if cfg!(unix) {
-        command = command.subcommands([run(), child()]);
+        .subcommands(verbs.map(build_verb))
+}
+
+/// The command line of one verb, or of what `run` starts; `None` when there is no such verb.
+pub(super) fn command_of(name: &str) -> Option<Command> {
+    let verb = VERBS.iter().chain([&CHILD_VERB]).find(|verb| verb.name == name)?;
+    Some(Command::new("discovery").subcommand(build_verb(verb)))
+}
+
+fn build_verb(verb: &'static Verb) -> Command {
+    Command::new(verb.name)
+        .about(verb.about)
+        .after_help(verb.after_help)
+        .args(verb.arguments.iter().map(build_argument))
+}
+
+fn build_argument(argument: &'static Argument) -> Arg {
+    let mut arg = Arg::new(argument.name).help(argument.help).allow_hyphen_values(argument.name == IP);
+    arg = match argument.kind {
+        Kind::Positional => arg.required(true),
+        Kind::OptionalPositional => arg,
+        Kind::Flag => arg.long(argument.name).action(ArgAction::SetTrue),
+        Kind::Option(value) => arg.long(argument.name).value_name(value),
+        Kind::CommandLine => {
+            arg.required(true).last(true).num_args(1..).value_parser(clap::value_parser!(std::ffi::OsString))
+        }
+    };
+    if let Some(Check { is_right, wanted }) = argument.check {
+        let check = |text: &str| if is_right(text) { Ok(text.to_owned()) } else { Err(*wanted) };
+        arg = arg.value_parser(check);
     }
-    command
-}
-
-/// The command line of `run` and of what it starts.
-pub(super) fn run_alone() -> Command {
-    Command::new("discovery").subcommands([run(), child()])
-}
-
-fn run() -> Command {
-    let about = "Run a command that is registered for as long as it lives";
-    Command::new(RUN).about(about).after_help(RUN_HELP).args([
-        positional(TYPE, "What kind of service the command is"),
-        positional(PORT, "The port on which it answers").value_parser(port),
-        option(IP, "IP", "The address at which others reach it; - stands for the one that this host connects from")
-            .default_value("-")
-            .allow_hyphen_values(true)
-            .value_parser(ip),
-        option(
-            WAIT_PORT_TIMEOUT,
-            "SECONDS",
-            "How long its port may take before a message says that it does not answer",
-        )
-        .default_value("30")
-        .value_parser(seconds),
-        option(DRAIN, "SECONDS", "How long it goes on after it was deregistered, before it gets the signal to end")
-            .default_value("0")
-            .value_parser(seconds_or_none),
-        timeout(),
-        server(),
-        token_file(),
-        command_line(),
-    ])
-}
-
-fn child() -> Command {
-    Command::new(CHILD).hide(true).args([positional(PARENT, "The process to end with"), command_line()])
-}
-
-fn command_line() -> Arg {
-    positional(COMMAND, "The command and its arguments, behind --")
-        .last(true)
-        .num_args(1..)
-        .value_parser(clap::value_parser!(std::ffi::OsString))
-}
-
-/// A verb that asks the service and can answer in JSON.
-#[inline(never)]
-fn verb(name: &'static str, about: &'static str, example: &'static str) -> Command {
-    let example = format!("Example:\n  {example}");
-    let json = flag(JSON, "Print JSON");
-    Command::new(name).about(about).after_help(example).args([json, server(), token_file()])
-}
-
-#[inline(never)]
-fn positional(name: &'static str, help: &'static str) -> Arg {
-    Arg::new(name).help(help).required(true)
-}
-
-#[inline(never)]
-fn option(name: &'static str, value: &'static str, help: &'static str) -> Arg {
-    Arg::new(name).long(name).value_name(value).help(help)
-}
-
-#[inline(never)]
-fn flag(name: &'static str, help: &'static str) -> Arg {
-    Arg::new(name).long(name).help(help).action(ArgAction::SetTrue)
-}
-
-#[inline(never)]
-fn server() -> Arg {
-    option(SERVER, "ADDR", "Address of the service, host:port; several with commas are tried in turn")
-        .env("DISCOVERY_SERVER")
-        .default_value("127.0.0.1:65432")
-}
-
-#[inline(never)]
-fn token_file() -> Arg {
-    option(TOKEN_FILE, "PATH", "Show the first token in this file").env("DISCOVERY_TOKEN_FILE")
-}
-
-#[inline(never)]
-fn timeout() -> Arg {
-    option(TIMEOUT, "SECONDS", "How long connecting and each answer may take").default_value("5").value_parser(seconds)
-}
-
-fn port(text: &str) -> Result<String, String> {
-    checked(text, text.parse::<u16>().is_ok_and(|port| port > 0), "a number from 1 to 65535")
-}
-
-fn ttl(text: &str) -> Result<String, String> {
-    checked(text, text.parse().is_ok_and(|ttl| TTL_SECONDS.contains(&ttl)), "a number from 1 to 86400")
-}
-
-fn count(text: &str) -> Result<String, String> {
-    checked(text, text.parse::<usize>().is_ok(), "a number")
-}
-
-fn ip(text: &str) -> Result<String, String> {
-    checked(text, text == "-" || text.parse::<IpAddr>().is_ok(), "an IPv4 or IPv6 address, or -")
-}
-
-fn seconds(text: &str) -> Result<String, String> {
-    checked(text, parse_time(text).is_some_and(|time| !time.is_zero()), "a number of seconds, such as 5 or 0.5")
-}
-
-fn seconds_or_none(text: &str) -> Result<String, String> {
-    checked(text, parse_time(text).is_some(), "a number of seconds, such as 5 or 0.5, or 0")
-}
-
-#[inline(never)]
-fn checked(text: &str, right: bool, wanted: &str) -> Result<String, String> {
-    if right { Ok(text.to_owned()) } else { Err(wanted.to_owned()) }
+    arg.default_value(argument.default).env(argument.env)
 }
 
 /// A time in seconds, with up to three digits behind a point: a year at most.
@@ -284,6 +382,9 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         command().debug_assert();
+        for verb in VERBS.iter().chain([&CHILD_VERB]) {
+            command_of(verb.name).expect("it is there").debug_assert();
+        }
     }
 
     #[test]

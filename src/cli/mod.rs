@@ -54,7 +54,7 @@ impl Invocation {
         let help = args.iter().any(|arg| arg == "-h" || arg == "--help");
         let mut command = match args.get(1).and_then(|first| first.to_str()) {
             // What stays in memory for long does not build what it does not need.
-            Some(args::RUN | args::CHILD) => args::run_alone(),
+            Some(verb) if has_verb => args::command_of(verb).unwrap_or_else(args::command),
             _ if has_verb || help => args::command(),
             _ => Config::command(),
         };

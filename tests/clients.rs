@@ -43,8 +43,13 @@ fn a_client_connects_again_where_the_registry_was_started_again() {
     service.signal("TERM");
     service.wait();
     assert!(matches!(client.ping(), Err(Error::Unreachable { .. })));
-    let _service = Service::start(&["--listen", &listen]);
+    let mut service = Service::start(&["--listen", &listen]);
     assert!(client.query("hive").expect("it answers").is_empty());
+    service.signal("TERM");
+    service.wait();
+    let _service = Service::start(&["--listen", &listen]);
+    // What must not be sent twice is not sent into a connection that has ended.
+    client.register("hive", "10.0.0.1", 80, Register::default()).expect("it answers");
 }
 
 #[test]

@@ -69,6 +69,8 @@ pub struct Engine<N: Network, H> {
     over: Vec<usize>,
     /// Keys of watchers that are to be told the whole state, in the order in which they asked.
     wanting: VecDeque<usize>,
+    /// Keys of watchers that nothing was told for long, until the end of the turn.
+    silent: Vec<usize>,
     /// Refused connections that linger.
     refused_lingering: usize,
     /// Connections that were refused since the start.
@@ -109,6 +111,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
             ready: VecDeque::new(),
             over: Vec::new(),
             wanting: VecDeque::new(),
+            silent: Vec::new(),
             refused_lingering: 0,
             refused: 0,
             start: monotonic,
@@ -157,6 +160,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
         self.fire_timers(now);
         self.reap(network);
         self.publish(now);
+        self.break_silence(now);
         let wait = self.wait(now);
         self.waited = wait.unwrap_or(Duration::MAX / 2);
         wait
@@ -275,10 +279,8 @@ impl<N: Network, H: Handler> Engine<N, H> {
             connection.alarm = None;
             match connection.conn.deadline(self.settings.idle_ms_max) {
                 Some(deadline) if deadline <= now => self.give_up(key as usize),
-                _ => {
-                    self.break_silence(key as usize, now);
-                    self.arm(key as usize);
-                }
+                _ if connection.conn.is_silent(now) => self.silent.push(key as usize),
+                _ => self.arm(key as usize),
             }
         }
     }

@@ -57,17 +57,19 @@ impl<N: Network, H: Handler> Engine<N, H> {
         }
     }
 
-    /// Tells a watcher that there was nothing to tell for long.
-    pub(super) fn break_silence(&mut self, key: usize, now: Moment) {
-        let conn = &mut self.connections[key].conn;
-        if !conn.is_silent(now) {
-            return;
-        }
-        let line = self.handler.still();
-        conn.tell(&line, now);
-        self.waiting.add(key, conn);
-        if self.connections[key].enqueue() {
-            self.ready.push_back(key);
+    /// Tells watchers that there was nothing to tell for long, unless there is now: an index never
+    /// stands before the change that it counts.
+    pub(super) fn break_silence(&mut self, now: Moment) {
+        while let Some(key) = self.silent.pop() {
+            let Some(connection) = self.connections.get_mut(key) else { continue };
+            if connection.conn.is_silent(now) {
+                connection.conn.tell(&self.handler.still(), now);
+                self.waiting.add(key, &connection.conn);
+                if connection.enqueue() {
+                    self.ready.push_back(key);
+                }
+            }
+            self.arm(key);
         }
     }
 }

@@ -163,6 +163,23 @@ fn a_watcher_is_told_of_silence_and_may_be_silent_itself() {
     assert!(rig.net.pipes[watcher].shut);
 }
 
+/// Found by a long sweep of the simulator.
+#[test]
+fn an_index_alone_never_stands_before_the_change_that_it_counts() {
+    let mut rig = Rig::new();
+    let (watcher, client) = (rig.connect(), rig.connect());
+    rig.ask(watcher, "watch hive");
+    rig.pass(WATCH_SILENCE_MS - 1);
+    rig.now_ms += 1;
+    rig.send(client, b"register hive 10.0.0.1 80\n");
+    rig.settle();
+    let change = r#"{"index":1,"up":[{"type":"hive","ip":"10.0.0.1","port":80}],"down":[]}"#;
+    assert_eq!(rig.received(watcher), format!("{change}\n"));
+    rig.pass(WATCH_SILENCE_MS);
+    rig.settle();
+    assert_eq!(rig.received(watcher), "{\"index\":1}\n", "and silence counts from there");
+}
+
 #[test]
 fn the_state_comes_before_the_answer_to_what_was_sent_behind_watch() {
     let mut rig = Rig::new();

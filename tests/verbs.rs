@@ -290,7 +290,8 @@ fn watch_draws_a_table_on_a_terminal() {
     let service = Service::start(&[]);
     let mut client = service.connect();
     client.register("hive", "10.0.0.1", 80);
-    let in_terminal = "import os, pty, sys\n\
+    let in_terminal = "import os, pty, signal, sys\n\
+        signal.alarm(20)\n\
         pid, fd = pty.fork()\n\
         if pid == 0: os.execvp(sys.argv[1], sys.argv[1:])\n\
         seen = b''\n\

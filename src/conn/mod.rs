@@ -173,16 +173,29 @@ impl Conn {
     }
 
     /// Ends the input: runs the unfinished command in `rest`, which [`run`](Self::run) left, and
-    /// lets the connection end. `false` means not yet, as for [`Pause::NotYet`].
-    pub fn finish(&mut self, rest: &[u8], handler: &mut impl Handler, caller: &mut Caller, now: Moment) -> bool {
+    /// lets the connection end.
+    ///
+    /// # Errors
+    /// [`Pause::NotYet`]: call again with the same rest in the next turn. [`Pause::Stateless`]: the
+    /// rest is used, and the connection can end when the peer has been told the state.
+    pub fn finish(
+        &mut self,
+        rest: &[u8],
+        handler: &mut impl Handler,
+        caller: &mut Caller,
+        now: Moment,
+    ) -> Result<(), Pause> {
         if self.phase == Phase::Open {
             let decoded = self.codec.finish(rest);
             if let Outcome::NotYet = self.decide(decoded, handler, caller, now) {
-                return false;
+                return Err(Pause::NotYet);
+            }
+            if self.needs_state() {
+                return Err(Pause::Stateless);
             }
         }
         self.end(true);
-        true
+        Ok(())
     }
 
     /// Runs no further command: what waits is sent, then the connection closes. `drained` says

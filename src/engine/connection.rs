@@ -181,12 +181,17 @@ impl<T> Connection<T> {
                 Pause::Full => break if self.writable { Visit::Again } else { Visit::Blocked },
                 Pause::Starved => match self.read(network, &mut buffers.input[len..], &mut budget) {
                     Read::Bytes(n) => len += n,
-                    Read::End => {
-                        if !self.conn.finish(&buffers.input[..len], handler, &mut self.caller, now) {
-                            break Visit::Again;
+                    Read::End => match self.conn.finish(&buffers.input[..len], handler, &mut self.caller, now) {
+                        Ok(()) => len = 0,
+                        Err(Pause::Stateless) => {
+                            len = 0;
+                            if !self.stopping {
+                                break Visit::Blocked;
+                            }
+                            self.conn.end(true);
                         }
-                        len = 0;
-                    }
+                        Err(_) => break Visit::Again,
+                    },
                     Read::Nothing if self.stopping => {
                         self.conn.end(budget.is_unused() && self.conn.output().is_empty())
                     }

@@ -191,6 +191,13 @@ fn the_state_comes_before_the_answer_to_what_was_sent_behind_watch() {
     rig.net.pipes[client].client_ended = true;
     assert_eq!(rig.ask(client, "watch"), "{\"index\":0,\"services\":[]}\n");
     assert!(rig.is_closed(client));
+    // So is one whose last line has no end.
+    let client = rig.connect();
+    rig.net.pipes[client].client_ended = true;
+    rig.send(client, b"query hive\nwatch");
+    rig.settle();
+    assert_eq!(rig.received(client), "[]\n{\"index\":0,\"services\":[]}\n");
+    assert!(rig.is_closed(client));
 }
 
 #[test]

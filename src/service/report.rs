@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::departures::Gone;
 use super::{Meter, Service, Turn, spend};
 use crate::limits::{LISTED_MAX, RECORD_LEN};
-use crate::message::{Refusal, Reply, Request, ServiceType, json};
+use crate::message::{Refusal, Reply, Request, ServiceType, Verb, json};
 use crate::registry::Record;
 use crate::time::{Moment, WallTime};
 
@@ -140,48 +140,15 @@ fn push_record(text: &mut Vec<u8>, record: Record<'_>, now: Moment, wall: WallTi
 /// How many commands were run, by verb, and what else is counted.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
-    commands: [u64; VERBS.len()],
+    commands: [u64; Verb::ALL.len()],
     pub(super) errors: u64,
     pub(super) expirations: u64,
 }
 
-const VERBS: [&str; 14] = [
-    "auth",
-    "register",
-    "hold",
-    "heartbeat",
-    "deregister",
-    "query",
-    "types",
-    "list",
-    "why",
-    "watch",
-    "stats",
-    "ping",
-    "help",
-    "quit",
-];
-
 impl Counts {
     /// Counts a command that was run.
     pub(super) fn count(&mut self, request: &Request<'_>) {
-        let verb = match request {
-            Request::Auth { .. } => 0,
-            Request::Register { .. } => 1,
-            Request::Hold { .. } => 2,
-            Request::Heartbeat { .. } | Request::Revive { .. } => 3,
-            Request::Deregister { .. } => 4,
-            Request::Query { .. } => 5,
-            Request::Types => 6,
-            Request::List { .. } => 7,
-            Request::Why { .. } => 8,
-            Request::Watch { .. } => 9,
-            Request::Stats => 10,
-            Request::Ping => 11,
-            Request::Help => 12,
-            Request::Quit => 13,
-        };
-        self.commands[verb] += 1;
+        self.commands[request.verb() as usize] += 1;
     }
 }
 
@@ -195,10 +162,10 @@ struct Held {
 /// `{"version":"0.1.0","uptime_seconds":…,…}`
 fn stats_document(counts: &Counts, held: &Held, meter: &Meter) -> Vec<u8> {
     let mut commands = String::new();
-    for (verb, count) in VERBS.iter().zip(counts.commands) {
+    for (verb, count) in Verb::ALL.into_iter().zip(counts.commands) {
         let comma = if commands.is_empty() { "" } else { "," };
         // A String takes every write.
-        let _ = write!(commands, r#"{comma}"{verb}":{count}"#);
+        let _ = write!(commands, r#"{comma}"{}":{count}"#, verb.name());
     }
     let Held { registrations, types, watchers } = held;
     let Counts { errors, expirations, .. } = counts;

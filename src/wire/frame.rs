@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{Decoded, Step};
 use crate::limits::{FRAME_CONTENT_LEN_MAX, FRAME_HEADER_LEN_MAX, FRAME_PREFIX_LEN};
-use crate::message::{Command, Offer, Refusal, Reply, Request, ServiceType, parse_uuid};
+use crate::message::{Command, Offer, Refusal, Reply, Request, ServiceType, Verb, parse_uuid};
 use crate::output::Output;
 
 /// Finds the one frame in the input of a connection.
@@ -105,19 +105,19 @@ fn command(content: &[u8]) -> Result<Command<'_>, Refusal> {
     let action =
         content.text("action", "the action is not a string")?.ok_or(Refusal::Frame("the content has no action"))?;
     let token = content.text("token", "the token is not a string")?;
-    let request = match &*action {
-        "register" => register(content),
-        "heartbeat" => heartbeat(content),
-        "query" => query(content),
-        "deregister" => Ok(Request::Deregister { uuid: uuid(content)? }),
-        "types" => Ok(Request::Types),
-        "list" => list(content),
-        "stats" => Ok(Request::Stats),
-        "ping" => Ok(Request::Ping),
+    let request = match Verb::ALL.into_iter().find(|verb| verb.name() == action) {
+        Some(Verb::Register) => register(content),
+        Some(Verb::Heartbeat) => heartbeat(content),
+        Some(Verb::Query) => query(content),
+        Some(Verb::Deregister) => Ok(Request::Deregister { uuid: uuid(content)? }),
+        Some(Verb::Types) => Ok(Request::Types),
+        Some(Verb::List) => list(content),
+        Some(Verb::Stats) => Ok(Request::Stats),
+        Some(Verb::Ping) => Ok(Request::Ping),
         // Both go on for as long as their connection, and a frame is answered once.
-        "hold" => Err(Refusal::Frame("hold needs a text connection")),
-        "watch" => Err(Refusal::Frame("watch needs a text connection")),
-        _ => Err(Refusal::Frame(
+        Some(Verb::Hold) => Err(Refusal::Frame("hold needs a text connection")),
+        Some(Verb::Watch) => Err(Refusal::Frame("watch needs a text connection")),
+        Some(Verb::Auth | Verb::Why | Verb::Help | Verb::Quit) | None => Err(Refusal::Frame(
             "unknown action: use register, heartbeat, deregister, query, types, list, stats or ping",
         )),
     }?;

@@ -5,29 +5,8 @@ use memchr::memchr;
 use super::guard::Guard;
 use super::{Decoded, Step};
 use crate::limits::LINE_LEN_MAX;
-use crate::message::{Command, Offer, Refusal, Reply, Request, ServiceType, Ttl, parse_uuid};
+use crate::message::{Command, Offer, Refusal, Reply, Request, ServiceType, Ttl, Verb, parse_uuid};
 use crate::output::Output;
-
-/// Reads what stands behind a verb.
-type Arguments = for<'a> fn(Words<'a>) -> Result<Request<'a>, Refusal>;
-
-/// What a line begins with, in any case; the most frequent first.
-const VERBS: [(&str, Arguments); 14] = [
-    ("heartbeat", heartbeat),
-    ("query", query),
-    ("register", register),
-    ("hold", hold),
-    ("deregister", deregister),
-    ("auth", auth),
-    ("watch", watch),
-    ("list", list),
-    ("types", |words| nothing(words, Request::Types, "usage: types")),
-    ("why", why),
-    ("stats", |words| nothing(words, Request::Stats, "usage: stats")),
-    ("ping", |words| nothing(words, Request::Ping, "usage: ping")),
-    ("help", |words| nothing(words, Request::Help, "usage: help")),
-    ("quit", |words| nothing(words, Request::Quit, "usage: quit")),
-];
 
 /// What `help` answers.
 const HELP: &str = "commands: \
@@ -100,8 +79,8 @@ impl Decoder {
     }
 }
 
-fn verb(word: &[u8]) -> Option<Arguments> {
-    VERBS.iter().find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(word)).map(|&(_, arguments)| arguments)
+fn verb(word: &[u8]) -> Option<Verb> {
+    Verb::ALL.into_iter().find(|verb| verb.name().as_bytes().eq_ignore_ascii_case(word))
 }
 
 /// Decodes a line without its line end; `None` when nothing stands in it.
@@ -118,11 +97,31 @@ fn command(line: &[u8]) -> Option<Decoded<'_>> {
     }
     let mut words = Words(text);
     let name = words.next()?;
-    let request = verb(name.as_bytes()).ok_or(Refusal::UnknownCommand).and_then(|arguments| arguments(words));
+    let request = verb(name.as_bytes()).ok_or(Refusal::UnknownCommand).and_then(|verb| request(verb, words));
     Some(match request {
         Ok(request) => Decoded::Command(Command { token: None, request }),
         Err(refusal) => Decoded::Refused(refusal),
     })
+}
+
+/// Reads what stands behind a verb.
+fn request(verb: Verb, words: Words<'_>) -> Result<Request<'_>, Refusal> {
+    match verb {
+        Verb::Auth => auth(words),
+        Verb::Register => register(words),
+        Verb::Hold => hold(words),
+        Verb::Heartbeat => heartbeat(words),
+        Verb::Deregister => deregister(words),
+        Verb::Query => query(words),
+        Verb::Types => nothing(words, Request::Types, "usage: types"),
+        Verb::List => list(words),
+        Verb::Why => why(words),
+        Verb::Watch => watch(words),
+        Verb::Stats => nothing(words, Request::Stats, "usage: stats"),
+        Verb::Ping => nothing(words, Request::Ping, "usage: ping"),
+        Verb::Help => nothing(words, Request::Help, "usage: help"),
+        Verb::Quit => nothing(words, Request::Quit, "usage: quit"),
+    }
 }
 
 /// The UUID of a heartbeat as every client sends it: the verb, one blank, a UUID. Reading the UUID

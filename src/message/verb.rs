@@ -1,0 +1,95 @@
+//! The verbs, each named once.
+
+use super::Request;
+
+/// What a command asks for. In text any case of the name will do; in a frame it is the action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is explained at its request")]
+pub enum Verb {
+    Auth,
+    Register,
+    Hold,
+    Heartbeat,
+    Deregister,
+    Query,
+    Types,
+    List,
+    Why,
+    Watch,
+    Stats,
+    Ping,
+    Help,
+    Quit,
+}
+
+impl Verb {
+    /// All verbs, in the order of their declaration.
+    pub const ALL: [Verb; 14] = [
+        Verb::Auth,
+        Verb::Register,
+        Verb::Hold,
+        Verb::Heartbeat,
+        Verb::Deregister,
+        Verb::Query,
+        Verb::Types,
+        Verb::List,
+        Verb::Why,
+        Verb::Watch,
+        Verb::Stats,
+        Verb::Ping,
+        Verb::Help,
+        Verb::Quit,
+    ];
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Verb::Auth => "auth",
+            Verb::Register => "register",
+            Verb::Hold => "hold",
+            Verb::Heartbeat => "heartbeat",
+            Verb::Deregister => "deregister",
+            Verb::Query => "query",
+            Verb::Types => "types",
+            Verb::List => "list",
+            Verb::Why => "why",
+            Verb::Watch => "watch",
+            Verb::Stats => "stats",
+            Verb::Ping => "ping",
+            Verb::Help => "help",
+            Verb::Quit => "quit",
+        }
+    }
+}
+
+const _: () = {
+    let mut index = 0;
+    while index < Verb::ALL.len() {
+        assert!(Verb::ALL[index] as usize == index, "a verb is its index in the list of all");
+        index += 1;
+    }
+};
+
+impl Request<'_> {
+    /// The verb that asks for it.
+    #[must_use]
+    pub fn verb(&self) -> Verb {
+        match self {
+            Request::Auth { .. } => Verb::Auth,
+            Request::Register { .. } => Verb::Register,
+            Request::Hold { .. } => Verb::Hold,
+            Request::Heartbeat { .. } | Request::Revive { .. } => Verb::Heartbeat,
+            Request::Deregister { .. } => Verb::Deregister,
+            Request::Query { .. } => Verb::Query,
+            Request::Types => Verb::Types,
+            Request::List { .. } => Verb::List,
+            Request::Why { .. } => Verb::Why,
+            Request::Watch { .. } => Verb::Watch,
+            Request::Stats => Verb::Stats,
+            Request::Ping => Verb::Ping,
+            Request::Help => Verb::Help,
+            Request::Quit => Verb::Quit,
+        }
+    }
+}

@@ -76,6 +76,11 @@ impl Entry {
         self.ttl_and_flags & ((1 << TTL_BITS) - 1)
     }
 
+    /// Lives until it is removed, whatever its TTL; it is not in the wheel.
+    pub(super) fn hold(&mut self) {
+        self.ttl_and_flags |= Flag::Held as u32;
+    }
+
     pub(super) fn is_held(&self) -> bool {
         self.has(Flag::Held)
     }
@@ -107,7 +112,6 @@ pub(super) struct NewEntry {
     pub(super) uuid: Uuid,
     pub(super) address: ServiceAddress,
     pub(super) ttl_ms: u32,
-    pub(super) held: bool,
     pub(super) service_type: u32,
     pub(super) now: Moment,
 }
@@ -140,16 +144,15 @@ impl Entries {
 
     /// Stores a new entry and returns its slot.
     pub(super) fn insert(&mut self, new: NewEntry) -> u32 {
-        let NewEntry { uuid, address, ttl_ms, held, service_type, now } = new;
+        let NewEntry { uuid, address, ttl_ms, service_type, now } = new;
         let (ip, v6) = match address.ip {
             IpAddr::V4(ip) => (ip.to_bits(), 0),
             IpAddr::V6(ip) => (self.v6.insert(ip) as u32, Flag::V6 as u32),
         };
-        let held = if held { Flag::Held as u32 } else { 0 };
         let entry = Entry {
             uuid,
             heartbeat: now,
-            ttl_and_flags: ttl_ms | Flag::Used as u32 | v6 | held,
+            ttl_and_flags: ttl_ms | Flag::Used as u32 | v6,
             service_type,
             previous: NONE,
             next: NONE,

@@ -16,6 +16,7 @@ mod event;
 mod index;
 mod pages;
 mod places;
+mod table;
 mod types;
 mod view;
 
@@ -155,7 +156,7 @@ impl<S: BuildHasher> Registry<S> {
     /// # Errors
     /// [`RegisterError::Full`] or [`RegisterError::UuidTaken`].
     pub fn register(&mut self, now: Moment, new: Registration<'_>) -> Result<(), RegisterError> {
-        let slot = self.add(now, new, false)?;
+        let slot = self.add(now, new)?;
         let deadline = self.entries.get(slot).deadline();
         self.deadlines.insert(&mut self.entries, slot, deadline);
         self.mutated();
@@ -167,7 +168,8 @@ impl<S: BuildHasher> Registry<S> {
     /// # Errors
     /// As [`register`](Self::register).
     pub fn hold(&mut self, now: Moment, new: Registration<'_>) -> Result<(), RegisterError> {
-        self.add(now, new, true)?;
+        let slot = self.add(now, new)?;
+        self.entries.get_mut(slot).hold();
         self.mutated();
         Ok(())
     }
@@ -301,7 +303,7 @@ impl<S: BuildHasher> Registry<S> {
     }
 
     /// Adds an entry to everything but the wheel.
-    fn add(&mut self, now: Moment, new: Registration<'_>, held: bool) -> Result<u32, RegisterError> {
+    fn add(&mut self, now: Moment, new: Registration<'_>) -> Result<u32, RegisterError> {
         let Registration { uuid, service_type, address, ttl } = new;
         debug_assert!(ttl.as_secs() <= u64::from(*TTL_SECONDS.end()));
         let hash = hash(&self.hasher, &uuid);
@@ -316,7 +318,7 @@ impl<S: BuildHasher> Registry<S> {
         }
         let service_type = self.types.find_or_insert(service_type, &self.hasher);
         let ttl_ms = ttl.as_millis() as u32;
-        let slot = self.entries.insert(NewEntry { uuid, address, ttl_ms, held, service_type, now });
+        let slot = self.entries.insert(NewEntry { uuid, address, ttl_ms, service_type, now });
         self.by_uuid.insert(&mut Uuids { entries: &mut self.entries, hasher: &self.hasher }, slot, hash);
         self.places.insert(&mut self.entries, &self.hasher, slot);
         self.changes += 1;

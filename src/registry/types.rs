@@ -3,11 +3,9 @@
 use std::hash::BuildHasher;
 use std::rc::Rc;
 
-use slab::Slab;
-
 use super::NONE;
 use super::entry::Entries;
-use super::index::{Chains, Index};
+use super::table::{Keyed, Table};
 
 /// A type that has registrations.
 #[derive(Debug)]
@@ -20,53 +18,43 @@ pub(super) struct Type {
     pub(super) len: u32,
     /// The registry's count of changes at this type's last one.
     pub(super) version: u64,
-    chain: u32,
+}
+
+impl Keyed for Type {
+    fn hash(&self, hasher: &impl BuildHasher) -> u64 {
+        hasher.hash_one(&*self.name)
+    }
 }
 
 /// All types, by slot number and by name.
 #[derive(Debug, Default)]
-pub(super) struct Types {
-    slots: Slab<Type>,
-    by_name: Index,
-    /// How many types have come and gone.
-    version: u64,
-}
+pub(super) struct Types(Table<Type>);
 
 impl Types {
     /// The slot of the type with this name, if it has registrations.
     pub(super) fn find(&self, name: &str, hasher: &impl BuildHasher) -> Option<u32> {
-        let mut slot = self.by_name.first(hasher.hash_one(name));
-        while slot != NONE {
-            let found = self.get(slot);
-            if &*found.name == name {
-                return Some(slot);
-            }
-            slot = found.chain;
-        }
-        None
+        self.0.find(hasher.hash_one(name), |of| &*of.name == name)
     }
 
     /// The slot of the type with this name, which is made if need be.
     pub(super) fn find_or_insert(&mut self, name: &str, hasher: &impl BuildHasher) -> u32 {
-        if let Some(slot) = self.find(name, hasher) {
-            return slot;
-        }
-        let new = Type { name: name.into(), first: NONE, last: NONE, len: 0, version: 0, chain: NONE };
-        let slot = self.slots.insert(new) as u32;
-        self.version += 1;
-        let mut names = Names { slots: &mut self.slots, hasher };
-        let hash = names.hash(slot);
-        self.by_name.insert(&mut names, slot, hash);
-        slot
+        self.find(name, hasher).unwrap_or_else(|| {
+            let new = Type { name: name.into(), first: NONE, last: NONE, len: 0, version: 0 };
+            self.0.insert(new, hasher)
+        })
     }
 
     pub(super) fn get(&self, slot: u32) -> &Type {
-        &self.slots[slot as usize]
+        self.0.get(slot)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// Puts the entry `slot` at the end of its type's list.
     pub(super) fn append(&mut self, entries: &mut Entries, slot: u32, version: u64) {
-        let of = &mut self.slots[entries.get(slot).service_type as usize];
+        let of = self.0.get_mut(entries.get(slot).service_type);
         entries.get_mut(slot).previous = of.last;
         match of.last {
             NONE => of.first = slot,
@@ -81,7 +69,7 @@ impl Types {
     pub(super) fn unlink(&mut self, entries: &mut Entries, slot: u32, version: u64, hasher: &impl BuildHasher) {
         let entry = entries.get(slot);
         let (key, previous, next) = (entry.service_type, entry.previous, entry.next);
-        let of = &mut self.slots[key as usize];
+        let of = self.0.get_mut(key);
         match previous {
             NONE => of.first = next,
             previous => entries.get_mut(previous).next = next,
@@ -93,55 +81,20 @@ impl Types {
         of.len -= 1;
         of.version = version;
         if of.len == 0 {
-            let mut names = Names { slots: &mut self.slots, hasher };
-            let hash = names.hash(key);
-            self.by_name.remove(&mut names, key, hash);
-            self.slots.remove(key as usize);
-            self.version += 1;
+            self.0.remove(key, hasher);
         }
-        if self.slots.is_empty() {
-            *self = Types { version: self.version, ..Types::default() };
+        if self.0.len() == 0 {
+            *self = Types::default();
         }
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.slots.len()
-    }
-
-    pub(super) fn version(&self) -> u64 {
-        self.version
     }
 
     /// All types with their slots.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &Type)> {
-        self.slots.iter().map(|(slot, of)| (slot as u32, of))
+        self.0.iter()
     }
 
     /// Panics when the index by name is wrong.
     pub(super) fn check(&self, hasher: &impl BuildHasher) {
-        assert_eq!(self.by_name.len() as usize, self.slots.len());
-        for (slot, of) in self.iter() {
-            assert_eq!(self.find(&of.name, hasher), Some(slot), "a type is not found by its name");
-        }
-    }
-}
-
-/// The chains of the index by name.
-struct Names<'a, S> {
-    slots: &'a mut Slab<Type>,
-    hasher: &'a S,
-}
-
-impl<S: BuildHasher> Chains for Names<'_, S> {
-    fn next(&self, slot: u32) -> u32 {
-        self.slots[slot as usize].chain
-    }
-
-    fn set_next(&mut self, slot: u32, next: u32) {
-        self.slots[slot as usize].chain = next;
-    }
-
-    fn hash(&self, slot: u32) -> u64 {
-        self.hasher.hash_one(&*self.slots[slot as usize].name)
+        self.0.check(hasher, |a, b| a.name == b.name);
     }
 }

@@ -98,12 +98,6 @@ impl<S> Registry<S> {
         self.types.len()
     }
 
-    /// How many types have come and gone: as long as it is the same, so are the names.
-    #[must_use]
-    pub fn types_version(&self) -> u64 {
-        self.types.version()
-    }
-
     /// All types, in no particular order.
     pub fn types(&self) -> impl Iterator<Item = TypeView<'_, S>> {
         self.types.iter().map(|(slot, _)| TypeView::new(self, slot))

@@ -18,6 +18,8 @@ use crate::wire::{Codec, Decoded, Step};
 /// The state of one connection.
 #[derive(Debug)]
 pub struct Conn {
+    /// What the service knows of the peer.
+    caller: Caller,
     codec: Codec,
     phase: Phase,
     /// Input that waits for the rest of its command, or for room in the output.
@@ -25,9 +27,6 @@ pub struct Conn {
     output: Output,
     /// Of a connection that watches.
     feed: Option<Box<Feed>>,
-    /// Something ends with the connection, a hold or a watch: neither silence nor slow reading ends
-    /// it.
-    stays: bool,
     /// When the last command was completed; at first, when the connection was accepted.
     completed_at: Moment,
     /// When the first byte came of the command that is not complete.
@@ -77,16 +76,16 @@ pub enum Pause {
 }
 
 impl Conn {
-    /// A connection accepted at `now`.
+    /// A connection of `caller`, accepted at `now`.
     #[must_use]
-    pub fn new(now: Moment) -> Self {
+    pub fn new(caller: Caller, now: Moment) -> Self {
         Conn {
+            caller,
             codec: Codec::default(),
             phase: Phase::Open,
             rest: Box::default(),
             output: Output::default(),
             feed: None,
-            stays: false,
             completed_at: now,
             command_since: None,
             progress_at: now,
@@ -97,8 +96,8 @@ impl Conn {
 
     /// A connection that is told `refusal` and ends.
     #[must_use]
-    pub fn refused(refusal: Refusal, now: Moment) -> Self {
-        let mut conn = Conn::new(now);
+    pub fn refused(caller: Caller, refusal: Refusal, now: Moment) -> Self {
+        let mut conn = Conn::new(caller, now);
         conn.answer(&Reply::Refused(refusal), now);
         conn.end(false);
         conn
@@ -140,7 +139,6 @@ impl Conn {
         &mut self,
         input: &[u8],
         handler: &mut impl Handler,
-        caller: &mut Caller,
         now: Moment,
         commands: &mut usize,
     ) -> (usize, Pause) {
@@ -159,7 +157,7 @@ impl Conn {
                 return (used, self.paused(Pause::Budget));
             }
             let Step { consumed, decoded } = self.codec.decode(&input[used..]);
-            match self.decide(decoded, handler, caller, now) {
+            match self.decide(decoded, handler, now) {
                 Outcome::Answered => *commands -= 1,
                 Outcome::NotYet => return (used, self.paused(Pause::NotYet)),
                 Outcome::Incomplete => {
@@ -178,16 +176,10 @@ impl Conn {
     /// # Errors
     /// [`Pause::NotYet`]: call again with the same rest in the next turn. [`Pause::Stateless`]: the
     /// rest is used, and the connection can end when the peer has been told the state.
-    pub fn finish(
-        &mut self,
-        rest: &[u8],
-        handler: &mut impl Handler,
-        caller: &mut Caller,
-        now: Moment,
-    ) -> Result<(), Pause> {
+    pub fn finish(&mut self, rest: &[u8], handler: &mut impl Handler, now: Moment) -> Result<(), Pause> {
         if self.phase == Phase::Open {
             let decoded = self.codec.finish(rest);
-            if let Outcome::NotYet = self.decide(decoded, handler, caller, now) {
+            if let Outcome::NotYet = self.decide(decoded, handler, now) {
                 return Err(Pause::NotYet);
             }
             if self.needs_state() {
@@ -226,11 +218,17 @@ impl Conn {
         self.output.shared().chain(self.feed.iter().flat_map(|feed| feed.lines()))
     }
 
-    /// Whether something ends with the connection, so that others come before it when one has to
-    /// be closed.
+    /// What the service knows of the peer.
     #[must_use]
-    pub fn stays(&self) -> bool {
-        self.stays
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// Lets the service know that nothing more comes of a connection that is no longer open. May be
+    /// called again.
+    pub fn leave(&mut self, handler: &mut impl Handler) {
+        debug_assert!(self.phase != Phase::Open);
+        handler.leave(&mut self.caller);
     }
 
     /// Gives the connection up, with all that waits in it.
@@ -279,7 +277,7 @@ impl Conn {
     pub fn deadline(&self, idle_ms_max: Option<u64>) -> Option<Moment> {
         let stalled = (!self.output.is_empty()).then(|| self.progress_at.plus_millis(OUTPUT_STALL_MS_MAX));
         match self.phase {
-            Phase::Open if self.stays => self.command_since.map(|since| since.plus_millis(COMMAND_MS_MAX)),
+            Phase::Open if self.caller.stays() => self.command_since.map(|since| since.plus_millis(COMMAND_MS_MAX)),
             Phase::Open => {
                 let idle = idle_ms_max.map(|ms| self.completed_at.plus_millis(ms));
                 let command = self.command_since.map(|since| since.plus_millis(COMMAND_MS_MAX));
@@ -304,23 +302,16 @@ impl Conn {
         self.rest.len() + self.output.own_capacity()
     }
 
-    fn decide(
-        &mut self,
-        decoded: Decoded<'_>,
-        handler: &mut impl Handler,
-        caller: &mut Caller,
-        now: Moment,
-    ) -> Outcome {
+    fn decide(&mut self, decoded: Decoded<'_>, handler: &mut impl Handler, now: Moment) -> Outcome {
         let reply = match decoded {
             Decoded::Incomplete => return Outcome::Incomplete,
-            Decoded::Refused(refusal) => handler.refuse(refusal, caller),
-            Decoded::Command(command) => match apply(command, handler, caller) {
+            Decoded::Refused(refusal) => handler.refuse(refusal, &self.caller),
+            Decoded::Command(command) => match apply(command, handler, &mut self.caller) {
                 Some(reply) => reply,
                 None => return Outcome::NotYet,
             },
         };
         self.completed_at = now;
-        self.stays = caller.stays();
         if let Reply::Watching = reply {
             self.feed = Some(Box::default());
         }

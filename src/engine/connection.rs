@@ -8,7 +8,7 @@ use slab::Slab;
 use super::{Buffers, Engine, Network};
 use crate::conn::{Conn, Pause, Phase};
 use crate::limits::{OUTPUT_WAITING_LEN_MAX, READ_LEN_MAX, TURN_COMMANDS_MAX, TURN_READ_LEN_MAX, TURN_WRITE_LEN_MAX};
-use crate::service::{Caller, Handler};
+use crate::service::Handler;
 use crate::time::Moment;
 use crate::wheel::{WheelLink, WheelLinks};
 
@@ -16,7 +16,6 @@ use crate::wheel::{WheelLink, WheelLinks};
 pub(super) struct Connection<T> {
     pub(super) stream: T,
     pub(super) conn: Conn,
-    pub(super) caller: Caller,
     /// Something may be read. Set by an event, cleared by what a read says; while reading waits for
     /// something else (output, budget) it stays set, for the edge does not come twice.
     pub(super) readable: bool,
@@ -34,18 +33,17 @@ pub(super) struct Connection<T> {
     pub(super) alarm: Option<Moment>,
     timer: WheelLink,
     /// In the list of watchers that are to get the whole state.
-    pub(super) wants_state: bool,
+    wants_state: bool,
     /// The network was told to look after its peer.
     guarded: bool,
 }
 
 impl<T> Connection<T> {
     /// A new connection is tried at once: often its first command has come with it.
-    pub(super) fn new(stream: T, caller: Caller, conn: Conn) -> Self {
+    pub(super) fn new(stream: T, conn: Conn) -> Self {
         Connection {
             stream,
             conn,
-            caller,
             readable: true,
             writable: true,
             ended: false,
@@ -64,6 +62,19 @@ impl<T> Connection<T> {
         !std::mem::replace(&mut self.queued, true)
     }
 
+    /// Marks a connection that wants the whole state as being in the list of those; `true` when it
+    /// was not.
+    pub(super) fn queue_for_state(&mut self) -> bool {
+        self.conn.wants_state() && !std::mem::replace(&mut self.wants_state, true)
+    }
+
+    /// The connection is taken from the list of those that want the whole state; `true` when it
+    /// still does.
+    pub(super) fn take_for_state(&mut self) -> bool {
+        self.wants_state = false;
+        self.conn.wants_state()
+    }
+
     pub(super) fn check_invariants(&self, key: usize, idle_ms_max: Option<u64>) {
         let Connection { conn, .. } = self;
         assert!(conn.phase() != Phase::Done, "connection {key} is over, but not reaped");
@@ -72,7 +83,7 @@ impl<T> Connection<T> {
             assert!(self.alarm.is_some_and(|alarm| alarm <= due), "connection {key} has no timer");
         }
         assert!(
-            conn.phase() == Phase::Open || !self.caller.stays(),
+            conn.phase() == Phase::Open || !conn.caller().stays(),
             "connection {key} is ending, but holds or watches"
         );
         assert!(!conn.wants_state() || self.wants_state || self.queued, "connection {key} waits for a state in vain");
@@ -85,7 +96,7 @@ impl<T> Connection<T> {
     }
 
     pub(super) fn log_end(&self) {
-        debug!("{}: connection closed", self.caller.ip);
+        debug!("{}: connection closed", self.conn.caller().ip);
     }
 }
 
@@ -126,14 +137,14 @@ impl<N: Network, H: Handler> Engine<N, H> {
         if let Visit::Failed = visit {
             connection.conn.abandon();
         }
-        self.waiting.add(key, &connection.conn);
         if connection.conn.phase() != Phase::Open {
             // It hears nothing more and holds nothing more, also while its last answers are sent.
-            self.handler.leave(&mut connection.caller);
-        } else if connection.caller.holds && !std::mem::replace(&mut connection.guarded, true) {
+            connection.conn.leave(&mut self.handler);
+        } else if connection.conn.caller().holds && !std::mem::replace(&mut connection.guarded, true) {
             network.guard(&mut connection.stream, self.settings.ttl);
         }
-        if connection.conn.wants_state() && !std::mem::replace(&mut connection.wants_state, true) {
+        self.waiting.add(key, &connection.conn);
+        if connection.queue_for_state() {
             self.wanting.push_back(key);
         }
         if connection.conn.phase() == Phase::Done {
@@ -163,8 +174,7 @@ impl<T> Connection<T> {
         self.conn.refill(now);
         let mut budget = Budget::default();
         let visit = loop {
-            let (used, pause) =
-                self.conn.run(&buffers.input[..len], handler, &mut self.caller, now, &mut budget.commands);
+            let (used, pause) = self.conn.run(&buffers.input[..len], handler, now, &mut budget.commands);
             buffers.input.copy_within(used..len, 0);
             len -= used;
             let full = self.conn.output().len();
@@ -181,7 +191,7 @@ impl<T> Connection<T> {
                 Pause::Full => break if self.writable { Visit::Again } else { Visit::Blocked },
                 Pause::Starved => match self.read(network, &mut buffers.input[len..], &mut budget) {
                     Read::Bytes(n) => len += n,
-                    Read::End => match self.conn.finish(&buffers.input[..len], handler, &mut self.caller, now) {
+                    Read::End => match self.conn.finish(&buffers.input[..len], handler, now) {
                         Ok(()) => len = 0,
                         Err(Pause::Stateless) => {
                             len = 0;
@@ -223,7 +233,7 @@ impl<T> Connection<T> {
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable = false,
                 Err(error) => {
-                    debug!("{}: cannot write: {error}", self.caller.ip);
+                    debug!("{}: cannot write: {error}", self.conn.caller().ip);
                     return Err(Visit::Failed);
                 }
             }
@@ -255,7 +265,7 @@ impl<T> Connection<T> {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => {
-                    debug!("{}: cannot read: {error}", self.caller.ip);
+                    debug!("{}: cannot read: {error}", self.conn.caller().ip);
                     Read::Failed
                 }
             };

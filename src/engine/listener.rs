@@ -109,8 +109,10 @@ impl<N: Network, H: Handler> Engine<N, H> {
             network.close(stream);
             return;
         }
-        let conn = if refused { Conn::refused(Refusal::TooManyConnections, now) } else { Conn::new(now) };
-        let mut connection = Connection::new(stream, Caller::new(key, ip), conn);
+        let caller = Caller::new(key, ip);
+        let conn =
+            if refused { Conn::refused(caller, Refusal::TooManyConnections, now) } else { Conn::new(caller, now) };
+        let mut connection = Connection::new(stream, conn);
         connection.refused = refused;
         self.refused_lingering += usize::from(refused);
         connection.enqueue();

@@ -312,7 +312,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
         while let Some(key) = self.over.pop() {
             self.timers.remove(&mut self.connections, connection::timer_key(key));
             let mut connection = self.connections.remove(key);
-            self.handler.leave(&mut connection.caller);
+            connection.conn.leave(&mut self.handler);
             self.refused_lingering -= usize::from(connection.refused);
             connection.log_end();
             network.close(connection.stream);

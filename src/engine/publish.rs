@@ -24,7 +24,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
                 waiting.remove(key, conn);
                 conn.fall_behind();
                 waiting.add(key, conn);
-                if conn.wants_state() && !std::mem::replace(&mut connection.wants_state, true) {
+                if connection.queue_for_state() {
                     wanting.push_back(key);
                 }
                 return;
@@ -40,20 +40,21 @@ impl<N: Network, H: Handler> Engine<N, H> {
                 ready.push_back(key);
             }
         });
-        while let Some(&key) = self.wanting.front() {
-            if self.connections.get(key).is_some_and(|connection| connection.conn.wants_state()) {
-                let Some(state) = self.handler.state(key) else { return };
-                let connection = &mut self.connections[key];
-                connection.conn.restart(&state, now);
-                self.waiting.add(key, &connection.conn);
-                if connection.enqueue() {
-                    self.ready.push_back(key);
-                }
+        while let Some(key) = self.wanting.pop_front() {
+            let Some(connection) = self.connections.get_mut(key) else { continue };
+            if !connection.take_for_state() {
+                continue;
             }
-            if let Some(connection) = self.connections.get_mut(key) {
-                connection.wants_state = false;
+            let Some(state) = self.handler.state(key) else {
+                connection.queue_for_state();
+                self.wanting.push_front(key);
+                return;
+            };
+            connection.conn.restart(&state, now);
+            self.waiting.add(key, &connection.conn);
+            if connection.enqueue() {
+                self.ready.push_back(key);
             }
-            self.wanting.pop_front();
         }
     }
 

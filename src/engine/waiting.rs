@@ -16,7 +16,7 @@ pub(super) struct Waiting {
     /// it is as long as one of them holds it.
     shares: HashMap<*const Vec<u8>, usize>,
     /// The connections that owe answers, the one that has owed longest first.
-    /// Those with which something ends come last.
+    /// Those that hold or watch come last.
     debtors: BTreeSet<(bool, Moment, usize)>,
 }
 
@@ -24,7 +24,7 @@ impl Waiting {
     /// Counts what waits in the connection `key`; nothing when nothing does.
     pub(super) fn add(&mut self, key: usize, conn: &Conn) {
         let Some(since) = conn.owes_since() else { return };
-        self.debtors.insert((conn.stays(), since, key));
+        self.debtors.insert((conn.caller().stays(), since, key));
         self.len += conn.output().own_capacity();
         for answer in conn.shared() {
             self.share(answer);
@@ -44,7 +44,7 @@ impl Waiting {
     /// change.
     pub(super) fn remove(&mut self, key: usize, conn: &Conn) {
         let Some(since) = conn.owes_since() else { return };
-        self.debtors.remove(&(conn.stays(), since, key));
+        self.debtors.remove(&(conn.caller().stays(), since, key));
         self.len -= conn.output().own_capacity();
         for answer in conn.shared() {
             let address = Rc::as_ptr(answer);

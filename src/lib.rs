@@ -29,8 +29,8 @@
 //! | [`engine`] | the turn: all connections, their budgets and timers | real sockets and clocks |
 //! | [`server`] | mio, the clock, signals, files | the formats |
 //!
-//! [`client`] is the other side of the wire, for programs that use the service; it shares nothing with the
-//! rooms above but the form of a UUID.
+//! [`client`] is the other side of the wire, for programs that use the service; of the rooms above it knows
+//! [`message`] only.
 
 pub mod client;
 pub mod config;
@@ -40,6 +40,7 @@ pub mod feed;
 pub mod limits;
 pub mod message;
 pub mod output;
+mod plain;
 pub mod registry;
 pub mod server;
 pub mod service;

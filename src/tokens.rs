@@ -48,15 +48,9 @@ impl Tokens {
     /// When there is no token, or a line holds none that a client could send.
     pub fn parse(text: &str) -> Result<Self, TokensError> {
         let mut tokens = Vec::new();
-        for (index, line) in text.lines().enumerate() {
-            let token = line.trim_ascii_end();
-            if token.is_empty() {
-                continue;
-            }
-            if token.chars().any(|c| c.is_whitespace() || c.is_control()) {
-                return Err(TokensError::Character(index + 1));
-            }
-            tokens.push(Padded::new(token).ok_or(TokensError::TooLong(index + 1))?);
+        for token in lines(text) {
+            let (line, token) = token?;
+            tokens.push(Padded::new(token).ok_or(TokensError::TooLong(line))?);
         }
         if tokens.is_empty() { Err(TokensError::Empty) } else { Ok(Tokens(tokens)) }
     }
@@ -70,6 +64,23 @@ impl Tokens {
         let found = self.0.iter().fold(Choice::from(0), |found, token| found | token.ct_eq(&presented));
         (found & fits).into()
     }
+}
+
+/// The first token in the text of a token file: what a client shows.
+///
+/// # Errors
+/// When there is none, or the first line that is not empty holds none.
+pub fn first(text: &str) -> Result<&str, TokensError> {
+    lines(text).next().unwrap_or(Err(TokensError::Empty)).map(|(_, token)| token)
+}
+
+/// The tokens in the text of a token file, each with the number of its line.
+fn lines(text: &str) -> impl Iterator<Item = Result<(usize, &str), TokensError>> {
+    let tokens = text.lines().map(str::trim_ascii_end).zip(1..).filter(|(token, _)| !token.is_empty());
+    tokens.map(|(token, line)| {
+        let wrong = token.chars().any(|c| c.is_whitespace() || c.is_control());
+        if wrong { Err(TokensError::Character(line)) } else { Ok((line, token)) }
+    })
 }
 
 impl fmt::Debug for Tokens {

@@ -21,6 +21,7 @@ use clap_complete::Shell;
 use discovery_service::client::{Client, Error, Options, Register, TIMEOUT};
 use discovery_service::config::Config;
 use discovery_service::limits::TOKEN_FILE_LEN_MAX;
+use discovery_service::tokens;
 
 /// No, or failed.
 const NO: u8 = 1;
@@ -79,11 +80,7 @@ fn options(arguments: &ArgMatches) -> Result<Options, Failure> {
     let mut file = String::new();
     let read = std::fs::File::open(path).and_then(|open| open.take(TOKEN_FILE_LEN_MAX).read_to_string(&mut file));
     read.map_err(|error| unusable(&error))?;
-    let token = file.lines().map(str::trim_ascii_end).find(|line| !line.is_empty());
-    let token = token.ok_or_else(|| unusable(&"it holds no token"))?;
-    if token.contains(char::is_whitespace) {
-        return Err(unusable(&"its first token has a blank in it"));
-    }
+    let token = tokens::first(&file).map_err(|error| unusable(&error))?;
     Ok(options.token(token))
 }
 

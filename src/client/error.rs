@@ -3,6 +3,9 @@
 use std::fmt;
 use std::io;
 
+use crate::message::Refusal;
+use crate::plain::Plain;
+
 /// Why a client has no answer.
 #[derive(Debug)]
 pub enum Error {
@@ -53,7 +56,9 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         match self {
             Error::Unreachable { .. } | Error::Timeout { .. } | Error::Broken { .. } => true,
-            Error::Refused { reason, .. } => reason == "registry full" || reason == "too many connections",
+            Error::Refused { reason, .. } => {
+                [Refusal::RegistryFull, Refusal::TooManyConnections].iter().any(|refusal| refusal.reason() == *reason)
+            }
             Error::Nonsense { .. } | Error::Word(_) => false,
         }
     }
@@ -63,9 +68,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Unreachable { servers, error } => {
-                let error = error.to_string();
-                let plain = error.split_once(" (os error").map_or(error.as_str(), |(plain, _)| plain);
-                write!(f, "cannot reach the registry at {servers}: {plain}")
+                write!(f, "cannot reach the registry at {servers}: {}", Plain(error))
             }
             Error::Timeout { server } => write!(f, "the registry at {server} did not answer in time"),
             Error::Broken { server } => write!(f, "the registry at {server} closed the connection"),

@@ -21,6 +21,7 @@ use mio::{Events, Poll};
 use crate::config::Config;
 use crate::engine::{Engine, Reading, Settings};
 use crate::limits::TURN_EVENTS_MAX;
+use crate::plain::Plain;
 use crate::registry::Registry;
 use crate::service::Service;
 use crate::time::WallTime;
@@ -51,17 +52,6 @@ impl fmt::Display for StartError {
 }
 
 impl std::error::Error for StartError {}
-
-/// An error in the system's words, without the number that the standard library adds.
-struct Plain<'a>(&'a io::Error);
-
-impl fmt::Display for Plain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = self.0.to_string();
-        let plain = text.split_once(" (os error").map_or(text.as_str(), |(plain, _)| plain);
-        f.write_str(plain)
-    }
-}
 
 /// Runs the service until a signal stops it. Calls `announce` with the real address of each
 /// listener as soon as it is ready.

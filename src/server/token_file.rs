@@ -7,8 +7,8 @@ use std::path::Path;
 
 use log::warn;
 
-use super::Plain;
 use crate::limits::TOKEN_FILE_LEN_MAX;
+use crate::plain::Plain;
 use crate::tokens::{Tokens, TokensError};
 
 /// Why a token file cannot be used.

@@ -3,10 +3,10 @@
 mod common;
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Client, Service, finish, free_port, signal, verb, wait_until};
+use common::{Client, Service, Talking, finish, free_port, signal, verb, wait_until};
 
 /// A program that listens, says what it gets, and ends when it is told.
 const PROGRAM: &str = "\
@@ -23,8 +23,7 @@ while True: time.sleep(1)
 
 /// A `run` with the program under it.
 struct Running {
-    child: Child,
-    lines: BufReader<std::process::ChildStdout>,
+    run: Talking,
     port: u16,
 }
 
@@ -33,40 +32,36 @@ impl Running {
         let port = free_port();
         let text = port.to_string();
         let mut command = verb("127.0.0.1:1".parse().expect("an address"), &["run", "web", &text, "--server", server]);
-        command.args(options).args(["--", "python3", "-c", PROGRAM, &text]);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("it runs");
-        let lines = BufReader::new(child.stdout.take().expect("it is piped"));
-        Running { child, lines, port }
+        command.args(options).args(["--", "python3", "-c", PROGRAM, &text]).stderr(Stdio::piped());
+        Running { run: Talking::spawn(command), port }
     }
 
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.lines.read_line(&mut line).expect("text");
-        line.trim_end().to_owned()
+    /// One that is registered with this service, and the number of its program's process.
+    fn registered(service: &Service, client: &mut Client, options: &[&str]) -> (Self, u32) {
+        let mut running = Self::start(&service.address().to_string(), options);
+        let pid = running.ready();
+        wait_until("it is registered", || is_registered(client, running.port).then_some(()));
+        (running, pid)
     }
 
-    /// Waits until the program is ready; returns its process number.
+    /// Waits until the program is ready; returns the number of its process.
     fn ready(&mut self) -> u32 {
-        let line = self.line();
+        let line = self.run.line();
         line.strip_prefix("ready ").and_then(|pid| pid.parse().ok()).unwrap_or_else(|| panic!("{line}"))
     }
 
-    fn status(&mut self) -> Option<i32> {
-        wait_until("run ends", || self.child.try_wait().expect("it is ours")).code()
+    fn signal(&self, name: &str) {
+        signal(self.run.child.id(), name);
+    }
+
+    fn goes_on(&mut self) -> bool {
+        self.run.child.try_wait().expect("it is ours").is_none()
     }
 
     fn stderr(&mut self) -> String {
         let mut text = String::new();
-        self.child.stderr.take().expect("it is piped").read_to_string(&mut text).expect("text");
+        self.run.child.stderr.take().expect("it is piped").read_to_string(&mut text).expect("text");
         text
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -84,13 +79,11 @@ fn is_running(pid: u32) -> bool {
 fn a_program_is_registered_once_its_port_answers_and_gone_the_moment_it_dies() {
     let service = Service::start(&[]);
     let mut client = service.connect();
-    let mut running = Running::start(&service.address().to_string(), &[]);
+    let (mut running, pid) = Running::registered(&service, &mut client, &[]);
     let port = running.port;
-    let pid = running.ready();
-    wait_until("it is registered", || is_registered(&mut client, port).then_some(()));
     assert!(client.ask("list web").contains("\"held\":true"));
     signal(pid, "KILL");
-    assert_eq!(running.status(), Some(128 + 9));
+    assert_eq!(running.run.status(), Some(128 + 9));
     assert!(!is_registered(&mut client, port), "before run ends");
     assert_eq!(running.stderr(), "", "standard error is the program's");
 }
@@ -111,38 +104,34 @@ fn a_program_whose_port_does_not_answer_is_not_registered() {
 fn it_is_deregistered_before_it_gets_sigterm_and_drains_in_between() {
     let service = Service::start(&[]);
     let mut client = service.connect();
-    let mut running = Running::start(&service.address().to_string(), &["--drain", "0.5"]);
+    let (mut running, _) = Running::registered(&service, &mut client, &["--drain", "0.5"]);
     let port = running.port;
-    running.ready();
-    wait_until("it is registered", || is_registered(&mut client, port).then_some(()));
     let asked = Instant::now();
-    signal(running.child.id(), "TERM");
+    running.signal("TERM");
     wait_until("it is deregistered", || (!is_registered(&mut client, port)).then_some(()));
     assert!(asked.elapsed() < Duration::from_millis(450), "at once, not after it has drained");
-    assert!(running.child.try_wait().expect("it is ours").is_none(), "it goes on while it drains");
-    assert_eq!(running.line(), "got SIGTERM");
+    assert!(running.goes_on(), "it goes on while it drains");
+    assert_eq!(running.run.line(), "got SIGTERM");
     assert!(asked.elapsed() >= Duration::from_millis(500));
-    assert_eq!(running.status(), Some(3), "the status of the program");
+    assert_eq!(running.run.status(), Some(3), "the status of the program");
 }
 
 #[test]
 fn a_second_signal_is_not_kept_waiting_and_others_are_passed_on_as_they_are() {
     let service = Service::start(&[]);
     let mut client = service.connect();
-    let mut running = Running::start(&service.address().to_string(), &["--drain", "60"]);
+    let (mut running, _) = Running::registered(&service, &mut client, &["--drain", "60"]);
     let port = running.port;
-    running.ready();
-    wait_until("it is registered", || is_registered(&mut client, port).then_some(()));
     for name in ["HUP", "USR1"] {
-        signal(running.child.id(), name);
-        assert_eq!(running.line(), format!("got SIG{name}"));
+        running.signal(name);
+        assert_eq!(running.run.line(), format!("got SIG{name}"));
     }
     assert!(is_registered(&mut client, port), "these do not end it");
-    signal(running.child.id(), "INT");
+    running.signal("INT");
     wait_until("it is deregistered", || (!is_registered(&mut client, port)).then_some(()));
-    signal(running.child.id(), "TERM");
-    assert_eq!(running.line(), "got SIGTERM");
-    assert_eq!(running.status(), Some(3));
+    running.signal("TERM");
+    assert_eq!(running.run.line(), "got SIGTERM");
+    assert_eq!(running.run.status(), Some(3));
 }
 
 #[test]
@@ -158,11 +147,11 @@ fn it_comes_back_after_a_restart_of_the_registry_and_never_minds_that_it_is_away
         wait_until("it is registered", || is_registered(&mut client, own_port).then_some(()));
         service.signal("TERM");
         assert!(service.wait().success());
-        assert!(running.child.try_wait().expect("it is ours").is_none(), "it runs on");
+        assert!(running.goes_on(), "it runs on");
     }
-    signal(running.child.id(), "TERM");
-    assert_eq!(running.line(), "got SIGTERM");
-    assert_eq!(running.status(), Some(3));
+    running.signal("TERM");
+    assert_eq!(running.run.line(), "got SIGTERM");
+    assert_eq!(running.run.status(), Some(3));
     let said = running.stderr();
     assert!(said.contains("runs on") && said.contains("is registered with"), "{said}");
     assert!(said.lines().count() <= 6, "a line when something changes, not for each try: {said}");
@@ -202,11 +191,9 @@ fn standard_streams_belong_to_the_command() {
 fn the_command_does_not_outlive_a_run_that_is_killed() {
     let service = Service::start(&[]);
     let mut client = service.connect();
-    let mut running = Running::start(&service.address().to_string(), &[]);
+    let (mut running, pid) = Running::registered(&service, &mut client, &[]);
     let port = running.port;
-    let pid = running.ready();
-    wait_until("it is registered", || is_registered(&mut client, port).then_some(()));
-    running.child.kill().expect("it runs");
+    running.run.child.kill().expect("it runs");
     wait_until("the command ends", || (!is_running(pid)).then_some(()));
     assert!(!is_registered(&mut client, port));
 }
@@ -237,14 +224,11 @@ fn the_token_of_the_registry_reaches_it_and_a_missing_file_is_wrong_usage() {
     let service = Service::start(&["--token-file", file]);
     let mut client = service.connect();
     assert_eq!(client.ask("auth secret"), "OK");
-    let mut running = Running::start(&service.address().to_string(), &["--token-file", file]);
-    let port = running.port;
-    running.ready();
-    wait_until("it is registered", || is_registered(&mut client, port).then_some(()));
+    let (_running, _) = Running::registered(&service, &mut client, &["--token-file", file]);
     let mut stranger = Running::start(&service.address().to_string(), &[]);
     stranger.ready();
     let mut said = String::new();
-    BufReader::new(stranger.child.stderr.take().expect("it is piped")).read_line(&mut said).expect("text");
+    BufReader::new(stranger.run.child.stderr.take().expect("it is piped")).read_line(&mut said).expect("text");
     assert!(said.contains("authentication required") && said.contains("runs on"), "{said}");
     let missing = finish(verb(service.address(), &["run", "web", "1", "--token-file", "/nonexistent", "--", "true"]));
     assert_eq!(missing.status, Some(2), "{}", missing.stderr);

@@ -2,12 +2,12 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use common::{Finished, Service, finish, free_port, is_uuid, verb};
+use common::{Finished, Service, Talking, finish, free_port, is_uuid, verb};
 
 fn ask(service: &Service, arguments: &[&str]) -> Finished {
     finish(verb(service.address(), arguments))
@@ -220,30 +220,8 @@ fn a_token_is_shown_from_its_file() {
 }
 
 /// A verb that goes on, and what it prints.
-struct Following {
-    child: Child,
-    lines: BufReader<std::process::ChildStdout>,
-}
-
-impl Following {
-    fn new(service: &Service, arguments: &[&str]) -> Self {
-        let mut child = verb(service.address(), arguments).stdout(Stdio::piped()).spawn().expect("it runs");
-        let lines = BufReader::new(child.stdout.take().expect("it is piped"));
-        Following { child, lines }
-    }
-
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.lines.read_line(&mut line).expect("text");
-        line.trim_end().to_owned()
-    }
-}
-
-impl Drop for Following {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn following(service: &Service, arguments: &[&str]) -> Talking {
+    Talking::spawn(verb(service.address(), arguments))
 }
 
 #[test]
@@ -253,8 +231,8 @@ fn watch_prints_a_line_for_each_change_and_survives_a_restart_of_the_registry() 
     let mut service = Service::start(&["--listen", &listen]);
     let mut client = service.connect();
     client.register("hive", "10.0.0.1", 80);
-    let mut watch = Following::new(&service, &["watch", "hive"]);
-    let mut json = Following::new(&service, &["watch", "--json"]);
+    let mut watch = following(&service, &["watch", "hive"]);
+    let mut json = following(&service, &["watch", "--json"]);
     assert_eq!(watch.line(), "up hive 10.0.0.1:80");
     assert_eq!(json.line(), r#"{"index":1,"services":[{"ip":"10.0.0.1","port":80,"type":"hive"}]}"#);
     let uuid = client.register("hive", "::1", 81);
@@ -277,7 +255,7 @@ fn watch_prints_a_line_for_each_change_and_survives_a_restart_of_the_registry() 
 fn watch_runs_a_command_at_each_change_with_the_present_list() {
     let service = Service::start(&[]);
     let mut client = service.connect();
-    let mut watch = Following::new(&service, &["watch", "hive", "--exec", "sort; echo --"]);
+    let mut watch = following(&service, &["watch", "hive", "--exec", "sort; echo --"]);
     assert_eq!(watch.line(), "--");
     client.register("hive", "10.0.0.2", 80);
     assert_eq!([watch.line(), watch.line()], ["10.0.0.2:80", "--"]);
@@ -311,11 +289,11 @@ fn watch_draws_a_table_on_a_terminal() {
 fn wait_returns_when_enough_are_live_and_gives_up_when_told_to() {
     let service = Service::start(&[]);
     let mut client = service.connect();
-    let mut wait = Following::new(&service, &["wait", "hive", "--count", "2"]);
+    let mut wait = following(&service, &["wait", "hive", "--count", "2"]);
     client.register("hive", "10.0.0.1", 80);
     client.register("hive", "10.0.0.2", 80);
     assert_eq!([wait.line(), wait.line()], ["10.0.0.1:80", "10.0.0.2:80"]);
-    assert_eq!(wait.child.wait().expect("it is ours").code(), Some(0));
+    assert_eq!(wait.status(), Some(0));
     let in_vain = ask(&service, &["wait", "hive", "--count", "3", "--timeout", "0.2"]);
     assert_eq!(in_vain.status, Some(1));
     assert!(in_vain.stderr.contains("2 of 3 are live"), "{}", in_vain.stderr);

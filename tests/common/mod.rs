@@ -1,9 +1,9 @@
 //! The real binary on a free port, and clients to talk to it. Each test file uses a part of this.
 #![allow(dead_code)]
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -187,6 +187,39 @@ pub fn finish(mut command: Command) -> Finished {
         stdout: String::from_utf8(output.stdout).expect("text"),
         stderr: String::from_utf8(output.stderr).expect("text"),
         status: output.status.code(),
+    }
+}
+
+/// A process that goes on, and what it writes to its standard output line by line; killed when dropped.
+pub struct Talking {
+    pub child: Child,
+    lines: BufReader<ChildStdout>,
+}
+
+impl Talking {
+    pub fn spawn(mut command: Command) -> Self {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("it runs");
+        let lines = BufReader::new(child.stdout.take().expect("it is piped"));
+        Talking { child, lines }
+    }
+
+    /// The next line, without its end.
+    pub fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).expect("text");
+        line.trim_end().to_owned()
+    }
+
+    /// The status that it ends with.
+    pub fn status(&mut self) -> Option<i32> {
+        wait_until("it ends", || self.child.try_wait().expect("it is ours")).code()
+    }
+}
+
+impl Drop for Talking {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -265,10 +265,10 @@ impl World {
     }
 
     fn notice_the_dark(&mut self) {
-        let (net, clock) = (&mut self.net, self.clock);
+        let (net, clock, ttl) = (&mut self.net, self.clock, self.settings.ttl);
         self.dark.retain(|&(client, at)| {
             let due = at <= clock;
-            if due && net.pipes[client].guarded.is_some_and(|time| clock + time >= at) {
+            if due && net.pipes[client].guarded.is_some_and(|time| time <= ttl) {
                 net.reset(client);
             }
             !due

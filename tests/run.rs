@@ -100,6 +100,40 @@ fn a_program_whose_port_does_not_answer_is_not_registered() {
     assert!(client.ask("stats").contains("\"hold\":0"));
 }
 
+/// A program that listens on IPv6 only, and takes its time.
+const LATE_PROGRAM: &str = "\
+import socket, sys, time
+time.sleep(0.4)
+s = socket.create_server(('::1', int(sys.argv[1])), family=socket.AF_INET6)
+while True: time.sleep(1)
+";
+
+#[test]
+fn a_port_that_answers_late_and_at_another_address_is_found() {
+    let service = Service::start(&[]);
+    let mut client = service.connect();
+    let port = free_port();
+    let text = port.to_string();
+    let mut command = verb(service.address(), &["run", "web", &text, "--wait-port-timeout", "0.1"]);
+    command.args(["--", "python3", "-c", LATE_PROGRAM, &text]).stderr(Stdio::piped());
+    let mut running = Running { run: Talking::spawn(command), port };
+    wait_until("it is registered", || is_registered(&mut client, port).then_some(()));
+    running.signal("TERM");
+    assert_eq!(running.run.status(), Some(128 + 15));
+    assert_eq!(running.stderr().matches("does not answer yet").count(), 1);
+}
+
+#[test]
+fn a_program_whose_port_does_not_answer_ends_when_it_is_told() {
+    let service = Service::start(&[]);
+    let mut command = verb(service.address(), &["run", "web", &free_port().to_string(), "--drain", "0.1", "--"]);
+    command.args(["sh", "-c", "trap 'exit 7' TERM; echo up; while :; do sleep 0.02; done"]);
+    let mut run = Talking::spawn(command);
+    assert_eq!(run.line(), "up");
+    signal(run.child.id(), "TERM");
+    assert_eq!(run.status(), Some(7));
+}
+
 #[test]
 fn it_is_deregistered_before_it_gets_sigterm_and_drains_in_between() {
     let service = Service::start(&[]);

@@ -3,6 +3,8 @@
 mod args;
 mod ask;
 mod follow;
+#[cfg(unix)]
+mod port;
 mod print;
 #[cfg(unix)]
 mod run;

@@ -1,31 +1,32 @@
 //! `discovery run`: a command that is registered for as long as it lives.
 //!
-//! Three threads wait for three things and tell the main thread: signals, the command's port, and the
-//! registry (in [`Registration`]). The command is never made to wait for any of them.
+//! A loop over signals and the command's port; the registry is waited for by the thread of
+//! [`Registration`]. The command is never made to wait for any of them.
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::process::CommandExt;
 use std::process::{Child as Process, Command, ExitCode};
-use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use clap::ArgMatches;
+use mio::{Events, Interest, Poll, Token};
 use rustix::process::{Pid, Signal, WaitOptions, getppid, kill_process, set_parent_process_death_signal, wait};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
-use signal_hook::iterator::Signals;
+use signal_hook_mio::v1_0::Signals;
 
 use discovery_service::client::{Notice, Options, Registration};
 
+use super::port::Probe;
 use super::{Failure, USAGE, args, explain, number, options, print, text, time};
 
 /// The command could not be started.
 const CANNOT_START: u8 = 126;
-/// How often the port is tried.
-const PORT_INTERVAL: Duration = Duration::from_millis(50);
-/// How often it is tried once it has not answered for so long as it may.
-const PORT_INTERVAL_LATE: Duration = Duration::from_secs(1);
+/// How many events are taken at a time.
+const EVENTS_MAX: usize = 4;
+const SIGNALS: Token = Token(0);
+const PORT: Token = Token(1);
 
 /// What is to be run, and how.
 struct Run {
@@ -35,15 +36,6 @@ struct Run {
     wait_port_timeout: Duration,
     drain: Duration,
     command: Vec<OsString>,
-}
-
-/// What the main thread is told.
-enum Event {
-    Signal(i32),
-    /// The command's port answers.
-    PortAnswers,
-    /// It has not for so long as it may take.
-    PortIsLate,
 }
 
 /// The hidden verb: becomes the command, and sees to it that the system ends it when `run` is killed.
@@ -82,12 +74,14 @@ pub(super) fn run(arguments: &ArgMatches) -> ExitCode {
         drain: time(arguments, args::DRAIN).unwrap_or_default(),
         command: command_line(arguments),
     };
-    let (sender, events) = mpsc::channel();
     // Before the command is started, so that no signal is missed.
-    if let Err(error) = receive_signals(sender.clone()) {
-        print::complain(&format!("cannot handle signals: {error}"));
-        return ExitCode::from(CANNOT_START);
-    }
+    let (poll, signals) = match receive_signals() {
+        Ok(received) => received,
+        Err(error) => {
+            print::complain(&format!("cannot handle signals: {error}"));
+            return ExitCode::from(CANNOT_START);
+        }
+    };
     let process = match run.spawn() {
         Ok(process) => process,
         Err(error) => {
@@ -95,10 +89,9 @@ pub(super) fn run(arguments: &ArgMatches) -> ExitCode {
             return ExitCode::from(CANNOT_START);
         }
     };
-    let addresses = run.port_addresses();
-    let patience = run.wait_port_timeout;
-    std::thread::spawn(move || wait_for_port(&addresses, patience, &sender));
-    Runner { run, options, pid: pid_of(&process), registration: None, stopping: None, events }.run()
+    let probe = Probe::new(run.port_addresses(), PORT, run.wait_port_timeout, Instant::now());
+    let pid = pid_of(&process);
+    Runner { run, options, pid, poll, signals, probe: Some(probe), registration: None, stopping: None }.run()
 }
 
 impl Run {
@@ -121,73 +114,75 @@ fn pid_of(process: &Process) -> Pid {
     Pid::from_raw(process.id() as i32).expect("a process that was started has a number")
 }
 
-fn receive_signals(sender: Sender<Event>) -> std::io::Result<()> {
+fn receive_signals() -> std::io::Result<(Poll, Signals)> {
+    let poll = Poll::new()?;
     let mut signals = Signals::new([SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH])?;
-    std::thread::spawn(move || {
-        for signal in signals.forever() {
-            if sender.send(Event::Signal(signal)).is_err() {
-                return;
-            }
-        }
-    });
-    Ok(())
+    poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
+    Ok((poll, signals))
 }
 
-fn wait_for_port(addresses: &[SocketAddr], patience: Duration, sender: &Sender<Event>) {
-    let begun = Instant::now();
-    let mut late = false;
-    let answers = |address: &SocketAddr| TcpStream::connect_timeout(address, PORT_INTERVAL_LATE).is_ok();
-    while !addresses.iter().any(answers) {
-        if !late && begun.elapsed() >= patience {
-            late = true;
-            if sender.send(Event::PortIsLate).is_err() {
-                return;
-            }
-        }
-        std::thread::sleep(if late { PORT_INTERVAL_LATE } else { PORT_INTERVAL });
-    }
-    let _ = sender.send(Event::PortAnswers);
-}
-
-/// The main thread of `run`.
+/// The loop of `run`.
 struct Runner {
     run: Run,
     options: Options,
     pid: Pid,
+    poll: Poll,
+    signals: Signals,
+    /// Until the port answers, or need not any more.
+    probe: Option<Probe>,
     registration: Option<Registration>,
-    /// The signal that the command is to get when it has drained, and when that is.
-    stopping: Option<(i32, Instant)>,
-    events: Receiver<Event>,
+    stopping: Option<Stopping>,
+}
+
+/// The command is to end.
+struct Stopping {
+    signal: i32,
+    /// When it gets the signal; `None` once it has.
+    at: Option<Instant>,
 }
 
 impl Runner {
     fn run(mut self) -> ExitCode {
+        let mut events = Events::with_capacity(EVENTS_MAX);
         loop {
-            // A child that ended before its signal was received is not told twice.
+            // Few things can have happened, so each is looked at, whatever the events say.
+            let signals: Vec<i32> = self.signals.pending().collect();
+            for signal in signals {
+                self.receive(signal);
+            }
             if let Some(status) = self.reap() {
                 if let Some(registration) = self.registration.take() {
                     registration.deregister();
                 }
                 return status;
             }
-            match self.next_event() {
-                Some(Event::Signal(SIGCHLD)) => {}
-                Some(Event::Signal(signal)) => self.receive(signal),
-                Some(Event::PortAnswers) if self.stopping.is_none() => self.register(),
-                Some(Event::PortAnswers) => {}
-                Some(Event::PortIsLate) => print::complain(&format!(
-                    "port {} does not answer yet, so {} is not registered; still trying",
-                    self.run.port, self.run.service_type
-                )),
-                None => self.pass_on_if_drained(),
-            }
+            let now = Instant::now();
+            self.try_port(now);
+            self.pass_on_if_drained(now);
+            // A signal interrupts it, and is found above.
+            let _ = self.poll.poll(&mut events, self.time_left(now));
         }
     }
 
-    /// The next event; `None` when the time to drain may be over.
-    fn next_event(&self) -> Option<Event> {
-        let Some((_, at)) = self.stopping else { return self.events.recv().ok() };
-        self.events.recv_timeout(at.saturating_duration_since(Instant::now())).ok()
+    /// How long nothing is to be done unless something happens.
+    fn time_left(&self, now: Instant) -> Option<Duration> {
+        let probe = self.probe.as_ref().map(Probe::deadline);
+        let drained = self.stopping.as_ref().and_then(|stopping| stopping.at);
+        let next = probe.into_iter().chain(drained).min()?;
+        Some(next.saturating_duration_since(now))
+    }
+
+    fn try_port(&mut self, now: Instant) {
+        let Some(probe) = &mut self.probe else { return };
+        if probe.answers(self.poll.registry(), now) {
+            self.probe = None;
+            self.register();
+        } else if probe.is_late(now) {
+            print::complain(&format!(
+                "port {} does not answer yet, so {} is not registered; still trying",
+                self.run.port, self.run.service_type
+            ));
+        }
     }
 
     fn register(&mut self) {
@@ -213,32 +208,30 @@ impl Runner {
     }
 
     fn receive(&mut self, signal: i32) {
-        let ends = matches!(signal, SIGTERM | SIGINT | SIGQUIT);
-        if !ends {
-            return self.pass_on(signal);
+        match signal {
+            // Whoever has ended is taken leave of anyway.
+            SIGCHLD => {}
+            SIGTERM | SIGINT | SIGQUIT => self.stop(signal),
+            _ => self.pass_on(signal),
         }
-        if self.stopping.is_some() {
-            // Whoever asks twice does not want to wait.
-            self.stopping = Some((signal, Instant::now()));
-            return;
-        }
+    }
+
+    fn stop(&mut self, signal: i32) {
+        self.probe = None;
+        // Whoever asks twice does not want to wait.
+        let drain = if self.stopping.is_some() { Duration::ZERO } else { self.run.drain };
         if let Some(registration) = self.registration.take() {
             registration.deregister();
         }
-        self.stopping = Some((signal, Instant::now() + self.run.drain));
+        self.stopping = Some(Stopping { signal, at: Some(Instant::now() + drain) });
     }
 
-    fn pass_on_if_drained(&mut self) {
-        if let Some((signal, at)) = self.stopping
-            && at <= Instant::now()
-        {
-            // From here on the command's end is waited for, and nothing else.
-            const LONG: Duration = Duration::from_secs(365 * 86_400);
-            self.stopping = Some((signal, Instant::now() + LONG));
-            // A terminal has told every process in the foreground itself.
-            if signal == SIGTERM || !std::io::stdin().is_terminal() {
-                self.pass_on(signal);
-            }
+    fn pass_on_if_drained(&mut self, now: Instant) {
+        let Some(stopping) = &mut self.stopping else { return };
+        let signal = stopping.signal;
+        // A terminal has told every process in the foreground itself.
+        if stopping.at.take_if(|at| *at <= now).is_some() && (signal == SIGTERM || !std::io::stdin().is_terminal()) {
+            self.pass_on(signal);
         }
     }
 

@@ -74,27 +74,26 @@ pub(super) fn run(arguments: &ArgMatches) -> ExitCode {
         drain: time(arguments, args::DRAIN).unwrap_or_default(),
         command: command_line(arguments),
     };
-    // Before the command is started, so that no signal is missed.
-    let (poll, signals) = match receive_signals() {
-        Ok(received) => received,
-        Err(error) => {
-            print::complain(&format!("cannot handle signals: {error}"));
-            return ExitCode::from(CANNOT_START);
+    match run.start(options) {
+        Ok(runner) => runner.run(),
+        Err(message) => {
+            print::complain(&message);
+            ExitCode::from(CANNOT_START)
         }
-    };
-    let process = match run.spawn() {
-        Ok(process) => process,
-        Err(error) => {
-            print::complain(&format!("cannot start the command: {error}"));
-            return ExitCode::from(CANNOT_START);
-        }
-    };
-    let probe = Probe::new(run.port_addresses(), PORT, run.wait_port_timeout, Instant::now());
-    let pid = pid_of(&process);
-    Runner { run, options, pid, poll, signals, probe: Some(probe), registration: None, stopping: None }.run()
+    }
 }
 
 impl Run {
+    /// Starts the command.
+    fn start(self, options: Options) -> Result<Runner, String> {
+        // Before the command is started, so that no signal is missed.
+        let (poll, signals) = receive_signals().map_err(|error| format!("cannot handle signals: {error}"))?;
+        let process = self.spawn().map_err(|error| format!("cannot start the command: {error}"))?;
+        let pid = pid_of(&process);
+        let probe = Some(Probe::new(self.port_addresses(), PORT, self.wait_port_timeout, Instant::now()));
+        Ok(Runner { run: self, options, pid, poll, signals, probe, registration: None, stopping: None })
+    }
+
     fn spawn(&self) -> std::io::Result<Process> {
         let this = std::env::current_exe()?;
         let parent = std::process::id().to_string();
@@ -151,9 +150,7 @@ impl Runner {
                 self.receive(signal);
             }
             if let Some(status) = self.reap() {
-                if let Some(registration) = self.registration.take() {
-                    registration.deregister();
-                }
+                self.deregister();
                 return status;
             }
             let now = Instant::now();
@@ -207,6 +204,12 @@ impl Runner {
         }
     }
 
+    fn deregister(&mut self) {
+        if let Some(registration) = self.registration.take() {
+            registration.deregister();
+        }
+    }
+
     fn receive(&mut self, signal: i32) {
         match signal {
             // Whoever has ended is taken leave of anyway.
@@ -220,9 +223,7 @@ impl Runner {
         self.probe = None;
         // Whoever asks twice does not want to wait.
         let drain = if self.stopping.is_some() { Duration::ZERO } else { self.run.drain };
-        if let Some(registration) = self.registration.take() {
-            registration.deregister();
-        }
+        self.deregister();
         self.stopping = Some(Stopping { signal, at: Some(Instant::now() + drain) });
     }
 

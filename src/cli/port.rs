@@ -93,3 +93,21 @@ fn is_connected(stream: &TcpStream) -> io::Result<bool> {
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use socket2::{Domain, Socket, Type};
+    use std::net::Ipv4Addr;
+
+    #[test]
+    fn a_connection_with_itself_is_no_answer() {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("a free port");
+        let own = socket.local_addr().expect("an address");
+        socket.connect(&own).expect("TCP does so");
+        socket.set_nonblocking(true).expect("as mio's are");
+        let refused = is_connected(&TcpStream::from_std(socket.into())).map_err(|error| error.kind());
+        assert_eq!(refused, Err(ErrorKind::ConnectionRefused));
+    }
+}

@@ -15,7 +15,6 @@ def told(number, _):
     print('got', signal.Signals(number).name, flush=True)
     if number == signal.SIGTERM: os._exit(3)
 for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT): signal.signal(number, told)
-if len(sys.argv) > 2: time.sleep(float(sys.argv[2]))
 s = socket.create_server(('127.0.0.1', int(sys.argv[1])))
 print('ready', os.getpid(), flush=True)
 while True: time.sleep(1)

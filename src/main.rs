@@ -16,6 +16,8 @@ const FAILED: u8 = 1;
 fn main() -> ExitCode {
     match Invocation::from_process() {
         Ok(Invocation::Service(config)) => serve(&config),
+        #[cfg(unix)]
+        Ok(Invocation::Stage(stage)) => stage.run(),
         Ok(Invocation::Verb(verb)) => verb.run(),
         Err(error) => error.exit(),
     }

@@ -88,6 +88,14 @@ fn a_program_is_registered_once_its_port_answers_and_gone_the_moment_it_dies() {
 }
 
 #[test]
+fn it_is_registered_at_the_address_that_is_given() {
+    let service = Service::start(&[]);
+    let mut client = service.connect();
+    let (running, _) = Running::registered(&service, &mut client, &["--ip", "192.0.2.1"]);
+    assert_eq!(client.ask("query web"), format!("[{{\"ip\":\"192.0.2.1\",\"port\":{}}}]", running.port));
+}
+
+#[test]
 fn a_program_whose_port_does_not_answer_is_not_registered() {
     let service = Service::start(&[]);
     let mut client = service.connect();
@@ -229,6 +237,26 @@ fn the_command_does_not_outlive_a_run_that_is_killed() {
     running.run.child.kill().expect("it runs");
     wait_until("the command ends", || (!is_running(pid)).then_some(()));
     assert!(!is_registered(&mut client, port));
+}
+
+#[test]
+fn what_stays_has_begun_anew_without_the_parser_of_command_lines() {
+    let service = Service::start(&[]);
+    let mut client = service.connect();
+    let (running, _) = Running::registered(&service, &mut client, &[]);
+    let own = std::fs::read_to_string(format!("/proc/{}/cmdline", running.run.child.id())).expect("Linux has it");
+    assert_eq!(own.split('\0').nth(1), Some("run-hold"), "{own}");
+}
+
+#[test]
+fn the_parts_of_run_are_not_to_be_started_by_hand() {
+    let nowhere = "127.0.0.1:1".parse().expect("an address");
+    let wrong_port = &["run-hold", "web", "port", "-", "30", "0", "5", "127.0.0.1:1", "", "true"][..];
+    for words in [&["run-hold"][..], &["run-hold", "--help"], wrong_port, &["run-child"], &["run-child", "1"]] {
+        let ended = finish(verb(nowhere, words));
+        assert_eq!(ended.status, Some(2), "{words:?}: {}", ended.stderr);
+        assert!(ended.stderr.contains("part of `discovery run`"), "{words:?}: {}", ended.stderr);
+    }
 }
 
 #[test]

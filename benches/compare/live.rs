@@ -33,7 +33,8 @@ pub(crate) fn hold(address: &str) -> ! {
     std::process::exit(0);
 }
 
-fn watch(address: &str, command: &str) -> BufReader<TcpStream> {
+/// A connection that watches, its first line read.
+pub(crate) fn watch(address: &str, command: &str) -> BufReader<TcpStream> {
     let mut stream = TcpStream::connect(address).expect("the service accepts");
     stream.set_nodelay(true).expect("loopback takes options");
     stream.write_all(command.as_bytes()).expect("the service reads");
@@ -42,7 +43,7 @@ fn watch(address: &str, command: &str) -> BufReader<TcpStream> {
     reader
 }
 
-fn line(reader: &mut impl BufRead) -> String {
+pub(crate) fn line(reader: &mut impl BufRead) -> String {
     let mut line = String::new();
     reader.read_line(&mut line).expect("the service answers");
     line

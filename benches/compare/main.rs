@@ -16,6 +16,8 @@ mod million;
 mod servers;
 mod table;
 
+use std::net::TcpListener;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use load::{Load, Sample};
@@ -24,6 +26,9 @@ use table::Table;
 
 /// Connections of the load.
 const CONNECTIONS: usize = 50;
+/// How often a start is measured.
+const STARTS: usize = 20;
+const MIB: f64 = 1024.0 * 1024.0;
 /// Registrations, keys or strings that the load touches.
 const KEYS: usize = 10_000;
 
@@ -79,23 +84,51 @@ fn number(name: &str, default: u64) -> u64 {
 /// How soon it listens, and what it takes while nobody asks for anything.
 fn start_and_rest() {
     let program = std::fs::metadata(env!("CARGO_BIN_EXE_discovery")).expect("the binary is built");
-    let mut starts = Vec::new();
-    let mut resident = 0;
-    for _ in 0..20 {
+    let (mut starts, mut idle) = (Vec::new(), Vec::new());
+    for _ in 0..STARTS {
         let begun = Instant::now();
         let server = Server::announced(Kind::Discovery).expect("the service starts");
         starts.push(begun.elapsed().as_secs_f64() * 1e3);
-        resident = server.resident();
+        idle.push(server.resident() as f64 / MIB);
     }
-    starts.sort_by(f64::total_cmp);
     let server = Server::announced(Kind::Discovery).expect("the service starts");
+    // From when it has said that it listens, it has still to come to rest.
+    std::thread::sleep(Duration::from_millis(100));
     let before = server.wake_ups();
     std::thread::sleep(Duration::from_secs(3));
     println!("Start and rest\n");
     println!("binary: {:.0} KiB", program.len() as f64 / 1024.0);
-    println!("start to listening: median {:.2} ms, worst {:.2} ms", starts[starts.len() / 2], starts[starts.len() - 1]);
-    println!("resident when idle: {:.2} MiB", resident as f64 / (1024.0 * 1024.0));
-    println!("wake-ups in 3 s of rest: {}\n", server.wake_ups() - before);
+    println!("start to listening: {}", of_starts(starts, "ms"));
+    println!("resident when idle: {}", of_starts(idle, "MiB"));
+    println!("wake-ups in 3 s of rest: {}", server.wake_ups() - before);
+    println!("`discovery run` resident while it holds: {}\n", of_starts(resident_of_run(&server.address), "MiB"));
+}
+
+/// What `discovery run` takes while it holds, in MiB. The bench itself answers at the port.
+fn resident_of_run(address: &str) -> Vec<f64> {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("an address").port().to_string();
+    let mut watcher = live::watch(address, "watch rest\n");
+    let mut resident = Vec::new();
+    for _ in 0..STARTS {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_discovery"));
+        command.args(["run", "rest", &port, "--server", address, "--", "sleep", "60"]);
+        let mut run = command.spawn().expect("it starts");
+        assert!(live::line(&mut watcher).contains("\"up\":[{"), "it is registered");
+        resident.push(servers::resident(run.id()) as f64 / MIB);
+        // The system ends the command with it.
+        run.kill().and_then(|()| run.wait()).expect("it runs");
+        assert!(live::line(&mut watcher).contains("\"down\":[{"), "it is gone");
+    }
+    resident
+}
+
+/// Figures of several starts. They differ because the system puts a program elsewhere each time, and
+/// takes its pages into memory by the sixteen.
+fn of_starts(mut figures: Vec<f64>, unit: &str) -> String {
+    figures.sort_by(f64::total_cmp);
+    let (median, worst) = (figures[figures.len() / 2], figures[figures.len() - 1]);
+    format!("median {median:.2} {unit}, worst of {} {worst:.2} {unit}", figures.len())
 }
 
 /// Requests on connections that stay.

@@ -113,10 +113,7 @@ impl Server {
 
     /// Bytes of resident memory.
     pub(crate) fn resident(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
-        let kib = line.split_ascii_whitespace().nth(1).and_then(|word| word.parse::<u64>().ok());
-        kib.unwrap_or(0) * 1024
+        resident(self.child.id())
     }
 
     /// Processor time that the server has used, in user mode and in the kernel.
@@ -175,6 +172,14 @@ impl Server {
             }
         }
     }
+}
+
+/// Bytes of resident memory of a process.
+pub(crate) fn resident(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
+    let kib = line.split_ascii_whitespace().nth(1).and_then(|word| word.parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
 }
 
 impl Drop for Server {

@@ -21,8 +21,6 @@ pub(super) const WAIT: &str = "wait";
 pub(super) const RUN: &str = "run";
 pub(super) const PING: &str = "ping";
 pub(super) const COMPLETIONS: &str = "completions";
-/// What the command of `run` starts as.
-pub(super) const CHILD: &str = "run-child";
 
 pub(super) const TYPE: &str = "type";
 pub(super) const IP: &str = "ip";
@@ -36,7 +34,6 @@ pub(super) const COUNT: &str = "count";
 pub(super) const WAIT_PORT_TIMEOUT: &str = "wait-port-timeout";
 pub(super) const DRAIN: &str = "drain";
 pub(super) const COMMAND: &str = "command";
-pub(super) const PARENT: &str = "parent";
 pub(super) const SHELL: &str = "shell";
 pub(super) const SERVER: &str = "server";
 pub(super) const TOKEN_FILE: &str = "token-file";
@@ -131,6 +128,8 @@ static IS_TIME_OR_NONE: Check =
 static IS_SHELL: Check =
     Check { is_right: |text| SHELLS.contains(&text), wanted: "bash, elvish, fish, powershell or zsh" };
 
+static IS_PATH: Check = Check { is_right: |text| !text.is_empty(), wanted: "a path" };
+
 const SHELLS: [&str; 5] = ["bash", "elvish", "fish", "powershell", "zsh"];
 
 const A_TYPE: Argument = positional(TYPE, "What kind of service it is");
@@ -148,8 +147,10 @@ const THE_SERVER: Argument = Argument {
         "127.0.0.1:65432",
     )
 };
-const THE_TOKEN_FILE: Argument =
-    Argument { env: Some("DISCOVERY_TOKEN_FILE"), ..option(TOKEN_FILE, "PATH", "Show the first token in this file") };
+const THE_TOKEN_FILE: Argument = Argument {
+    env: Some("DISCOVERY_TOKEN_FILE"),
+    ..checked(option(TOKEN_FILE, "PATH", "Show the first token in this file"), &IS_PATH)
+};
 const THE_COMMAND: Argument =
     Argument { kind: Kind::CommandLine, ..positional(COMMAND, "The command and its arguments, behind --") };
 
@@ -313,14 +314,6 @@ static VERBS: [Verb; 13] = [
     },
 ];
 
-/// The hidden verb.
-static CHILD_VERB: Verb = Verb {
-    name: CHILD,
-    about: "",
-    after_help: "",
-    arguments: &[positional(PARENT, "The process to end with"), THE_COMMAND],
-};
-
 /// The whole command line: the flags of the service, and the verbs.
 pub(super) fn command() -> Command {
     let verbs = VERBS.iter().filter(|verb| cfg!(unix) || verb.name != RUN);
@@ -331,9 +324,9 @@ pub(super) fn command() -> Command {
         .subcommands(verbs.map(build_verb))
 }
 
-/// The command line of one verb, or of what `run` starts; `None` when there is no such verb.
+/// The command line of one verb; `None` when there is no such verb.
 pub(super) fn command_of(name: &str) -> Option<Command> {
-    let verb = VERBS.iter().chain([&CHILD_VERB]).find(|verb| verb.name == name)?;
+    let verb = VERBS.iter().find(|verb| verb.name == name)?;
     Some(Command::new("discovery").subcommand(build_verb(verb)))
 }
 
@@ -382,7 +375,7 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         command().debug_assert();
-        for verb in VERBS.iter().chain([&CHILD_VERB]) {
+        for verb in &VERBS {
             command_of(verb.name).expect("it is there").debug_assert();
         }
     }

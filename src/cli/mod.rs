@@ -3,8 +3,6 @@
 mod args;
 mod ask;
 mod follow;
-#[cfg(unix)]
-mod port;
 mod print;
 #[cfg(unix)]
 mod run;
@@ -32,6 +30,9 @@ const USAGE: u8 = 2;
 
 /// What the process is to do.
 pub(crate) enum Invocation {
+    /// Go on with what `run` has begun.
+    #[cfg(unix)]
+    Stage(run::Stage),
     /// Run the service.
     Service(Config),
     /// Ask a service.
@@ -47,6 +48,16 @@ impl Invocation {
     /// the process with the right status.
     pub(crate) fn from_process() -> Result<Invocation, clap::Error> {
         let args: Vec<OsString> = std::env::args_os().collect();
+        #[cfg(unix)]
+        if let Some(stage) = run::Stage::of(&args) {
+            return Ok(Invocation::Stage(stage));
+        }
+        Self::parse(args)
+    }
+
+    /// Not inlined, so that it takes no memory in the process of a stage.
+    #[inline(never)]
+    fn parse(args: Vec<OsString>) -> Result<Invocation, clap::Error> {
         // With a verb the variables of the service mean nothing.
         let has_verb = args.get(1).is_some_and(|first| !first.to_string_lossy().starts_with('-'));
         let ignored = |arg: &Arg, of_verb: bool| {
@@ -73,11 +84,10 @@ impl Invocation {
 /// A verb that was asked for, with its arguments.
 pub(crate) struct Verb(ArgMatches);
 
-/// The options of a client, as the arguments say.
-fn options(arguments: &ArgMatches) -> Result<Options, Failure> {
-    let options =
-        Options::new(text(arguments, args::SERVER)).timeout(time(arguments, args::TIMEOUT).unwrap_or(TIMEOUT));
-    let Some(path) = arguments.get_one::<String>(args::TOKEN_FILE) else { return Ok(options) };
+/// The options of a client.
+fn options(server: &str, timeout: Duration, token_file: Option<&str>) -> Result<Options, Failure> {
+    let options = Options::new(server).timeout(timeout);
+    let Some(path) = token_file else { return Ok(options) };
     let unusable = |reason: &dyn fmt::Display| Failure::Message(format!("cannot use the token file {path}: {reason}"));
     let mut file = String::new();
     let read = std::fs::File::open(path).and_then(|open| open.take(TOKEN_FILE_LEN_MAX).read_to_string(&mut file));
@@ -146,10 +156,8 @@ impl Verb {
     pub(crate) fn run(&self) -> ExitCode {
         let Some((verb, arguments)) = self.0.subcommand() else { return ExitCode::from(NO) };
         #[cfg(unix)]
-        match verb {
-            args::RUN => return run::run(arguments),
-            args::CHILD => return run::become_command(arguments),
-            _ => {}
+        if verb == args::RUN {
+            return run::run(arguments);
         }
         match ask(verb, arguments) {
             Ok(()) | Err(Failure::OutputGone) => ExitCode::SUCCESS,
@@ -167,7 +175,9 @@ fn ask(verb: &str, arguments: &ArgMatches) -> Result<(), Failure> {
     if verb == args::COMPLETIONS {
         return completions(arguments);
     }
-    let options = options(arguments)?;
+    let timeout = time(arguments, args::TIMEOUT).unwrap_or(TIMEOUT);
+    let token_file = arguments.get_one::<String>(args::TOKEN_FILE).map(String::as_str);
+    let options = options(text(arguments, args::SERVER), timeout, token_file)?;
     let json = arguments.get_flag(args::JSON);
     let service_type = arguments.try_get_one::<String>(args::TYPE).ok().flatten().map(String::as_str);
     let mut client = Client::new(&options);

@@ -1,129 +1,44 @@
-//! `discovery run`: a command that is registered for as long as it lives.
-//!
-//! A loop over signals and the command's port; the registry is waited for by the thread of
+//! The loop of `run`, over signals and the command's port; the registry is waited for by the thread of
 //! [`Registration`]. The command is never made to wait for any of them.
 
-use std::ffi::OsString;
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::unix::process::CommandExt;
-use std::process::{Child as Process, Command, ExitCode};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use clap::ArgMatches;
 use mio::{Events, Interest, Poll, Token};
-use rustix::process::{Pid, Signal, WaitOptions, getppid, kill_process, set_parent_process_death_signal, wait};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
 use signal_hook_mio::v1_0::Signals;
 
-use discovery_service::client::{Notice, Options, Registration};
+use discovery_service::client::{Notice, Registration};
 
 use super::port::Probe;
-use super::{Failure, USAGE, args, explain, number, options, print, text, time};
+use super::{Run, child};
+use crate::cli::{explain, print};
 
-/// The command could not be started.
-const CANNOT_START: u8 = 126;
 /// How many events are taken at a time.
 const EVENTS_MAX: usize = 4;
 const SIGNALS: Token = Token(0);
 const PORT: Token = Token(1);
 
-/// What is to be run, and how.
-struct Run {
-    service_type: String,
-    port: u16,
-    ip: String,
-    wait_port_timeout: Duration,
-    drain: Duration,
-    command: Vec<OsString>,
-}
-
-/// The hidden verb: becomes the command, and sees to it that the system ends it when `run` is killed.
-pub(super) fn become_command(arguments: &ArgMatches) -> ExitCode {
-    // In this order there is no gap: a parent that is gone by now is not the one that is named.
-    let _ = set_parent_process_death_signal(Some(Signal::TERM));
-    if getppid().map(|pid| pid.as_raw_nonzero().get()) != number(arguments, args::PARENT) {
-        return ExitCode::from(128 + SIGTERM as u8);
-    }
-    let command = command_line(arguments);
-    let Some((program, arguments)) = command.split_first() else { return ExitCode::from(USAGE) };
-    let error = Command::new(program).args(arguments).exec();
-    print::complain(&format!("cannot start {}: {error}", program.to_string_lossy()));
-    ExitCode::from(if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 })
-}
-
-fn command_line(arguments: &ArgMatches) -> Vec<OsString> {
-    arguments.get_many::<OsString>(args::COMMAND).into_iter().flatten().cloned().collect()
-}
-
-/// Runs the command until it ends; returns its status.
-pub(super) fn run(arguments: &ArgMatches) -> ExitCode {
-    let options = match options(arguments) {
-        Ok(options) => options,
-        Err(Failure::Message(message)) => {
-            print::complain(&message);
-            return ExitCode::from(USAGE);
-        }
-        Err(_) => return ExitCode::from(USAGE),
-    };
-    let run = Run {
-        service_type: text(arguments, args::TYPE).to_owned(),
-        port: number(arguments, args::PORT).unwrap_or(0),
-        ip: text(arguments, args::IP).to_owned(),
-        wait_port_timeout: time(arguments, args::WAIT_PORT_TIMEOUT).unwrap_or_default(),
-        drain: time(arguments, args::DRAIN).unwrap_or_default(),
-        command: command_line(arguments),
-    };
-    match run.start(options) {
-        Ok(runner) => runner.run(),
-        Err(message) => {
-            print::complain(&message);
-            ExitCode::from(CANNOT_START)
-        }
-    }
-}
-
-impl Run {
-    /// Starts the command.
-    fn start(self, options: Options) -> Result<Runner, String> {
-        // Before the command is started, so that no signal is missed.
-        let (poll, signals) = receive_signals().map_err(|error| format!("cannot handle signals: {error}"))?;
-        let process = self.spawn().map_err(|error| format!("cannot start the command: {error}"))?;
-        let pid = pid_of(&process);
-        let probe = Some(Probe::new(self.port_addresses(), PORT, self.wait_port_timeout, Instant::now()));
-        Ok(Runner { run: self, options, pid, poll, signals, probe, registration: None, stopping: None })
-    }
-
-    fn spawn(&self) -> std::io::Result<Process> {
-        let this = std::env::current_exe()?;
-        let parent = std::process::id().to_string();
-        Command::new(this).args([args::CHILD, &parent, "--"]).args(&self.command).spawn()
-    }
-
-    /// Where the command's port is tried: at its own address, or on this host.
-    fn port_addresses(&self) -> Vec<SocketAddr> {
-        let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
-        let given = self.ip.parse().ok();
-        let ips = given.into_iter().chain(loopback);
-        ips.map(|ip| SocketAddr::new(ip, self.port)).collect()
-    }
-}
-
-fn pid_of(process: &Process) -> Pid {
-    Pid::from_raw(process.id() as i32).expect("a process that was started has a number")
-}
-
-fn receive_signals() -> std::io::Result<(Poll, Signals)> {
+fn receive_signals() -> io::Result<(Poll, Signals)> {
     let poll = Poll::new()?;
     let mut signals = Signals::new([SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH])?;
     poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
     Ok((poll, signals))
 }
 
+/// Where the command's port is tried: at its own address, or on this host.
+fn port_addresses(run: &Run) -> Vec<SocketAddr> {
+    let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+    let given = run.ip.parse().ok();
+    given.into_iter().chain(loopback).map(|ip| SocketAddr::new(ip, run.port)).collect()
+}
+
 /// The loop of `run`.
-struct Runner {
+pub(super) struct Runner {
     run: Run,
-    options: Options,
     pid: Pid,
     poll: Poll,
     signals: Signals,
@@ -141,7 +56,17 @@ struct Stopping {
 }
 
 impl Runner {
-    fn run(mut self) -> ExitCode {
+    /// Starts the command.
+    pub(super) fn start(run: Run) -> Result<Runner, String> {
+        // Before the command is started, so that no signal is missed.
+        let (poll, signals) = receive_signals().map_err(|error| format!("cannot handle signals: {error}"))?;
+        let pid = child::start(&run.command).map_err(|error| format!("cannot start the command: {error}"))?;
+        let probe = Some(Probe::new(port_addresses(&run), PORT, run.wait_port_timeout, Instant::now()));
+        Ok(Runner { run, pid, poll, signals, probe, registration: None, stopping: None })
+    }
+
+    /// Goes on until the command has ended; returns its status.
+    pub(super) fn run(mut self) -> ExitCode {
         let mut events = Events::with_capacity(EVENTS_MAX);
         loop {
             // Few things can have happened, so each is looked at, whatever the events say.
@@ -197,8 +122,8 @@ impl Runner {
             }
             Notice::Lost(_) => {}
         };
-        let Run { service_type, ip, port, .. } = &self.run;
-        match Registration::keep(&self.options, service_type, ip, *port, observe) {
+        let Run { service_type, ip, port, options, .. } = &self.run;
+        match Registration::keep(options, service_type, ip, *port, observe) {
             Ok(registration) => self.registration = Some(registration),
             Err(error) => print::complain(&error.to_string()),
         }

@@ -2,11 +2,13 @@
 
 mod common;
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use common::{Service, finish, free_port, is_uuid, wait_until};
-use discovery_service::client::{Client, Error, Notice, Options, Register, Registration, Watcher};
+use discovery_service::client::{self, Client, Error, Notice, Options, Register, Registration, Watcher};
 
 fn options(service: &Service) -> Options {
     Options::new(&service.address().to_string())
@@ -124,6 +126,57 @@ fn a_watcher_yields_the_truth_across_restarts() {
     assert_eq!(update.services[0].address.to_string(), "10.0.0.2:81");
 }
 
+/// A service that answers the first line with these and then is silent.
+fn scripted(lines: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address").to_string();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        let mut command = String::new();
+        BufReader::new(&stream).read_line(&mut command).expect("a command");
+        stream.write_all(lines.as_bytes()).expect("it reads");
+        // Until the client leaves.
+        let _ = stream.read(&mut [0]);
+    });
+    address
+}
+
+/// What a service tells a watcher that has lagged behind in between, and was told the whole state again.
+const LAGGED: &str = r#"{"index":7,"services":[{"type":"a","ip":"10.0.0.1","port":1},{"type":"a","ip":"10.0.0.1","port":1}]}
+{"index":8,"up":[{"type":"a","ip":"::1","port":2}],"down":[{"type":"a","ip":"10.0.0.1","port":1}]}
+{"index":8}
+{"index":90,"services":[{"type":"a","ip":"10.0.0.3","port":3},{"type":"a","ip":"::1","port":2}]}
+{"index":91,"services":[{"type":"a","ip":"::1","port":2},{"type":"a","ip":"10.0.0.3","port":3}]}
+{"index":92,"up":[],"down":[{"type":"a","ip":"::1","port":2}]}
+"#;
+
+#[test]
+fn a_watcher_that_has_lagged_behind_is_told_the_difference() {
+    let mut watcher = Watcher::new(&Options::new(&scripted(LAGGED)), Some("a"));
+    let mut told = || {
+        let update = watcher.next().expect("it is endless").expect("a change");
+        let texts =
+            |services: &[client::Service]| services.iter().map(|s| s.address.to_string()).collect::<Vec<_>>().join(" ");
+        format!("{}: +[{}] -[{}] [{}]", update.index, texts(&update.up), texts(&update.down), texts(&update.services))
+    };
+    assert_eq!(told(), "7: +[10.0.0.1:1 10.0.0.1:1] -[] [10.0.0.1:1 10.0.0.1:1]");
+    assert_eq!(told(), "8: +[[::1]:2] -[10.0.0.1:1] [10.0.0.1:1 [::1]:2]");
+    assert_eq!(told(), "90: +[10.0.0.3:3] -[10.0.0.1:1] [10.0.0.3:3 [::1]:2]");
+    assert_eq!(told(), "92: +[] -[[::1]:2] [10.0.0.3:3]", "the same in another order is no change");
+}
+
+#[test]
+fn the_python_client_has_lagged_behind_too() {
+    let mut command = Command::new("python3");
+    let script = "import sys; sys.path.insert(0, sys.argv[1]); import discovery\n\
+        pictures = discovery.watch('a')\n\
+        for _ in range(4): print([f'{s.ip}:{s.port}' for s in next(pictures)])";
+    command.args(["-c", script, concat!(env!("CARGO_MANIFEST_DIR"), "/src/client")]);
+    command.env("DISCOVERY_SERVER", scripted(LAGGED)).env("PYTHONDONTWRITEBYTECODE", "1");
+    let told = "['10.0.0.1:1', '10.0.0.1:1']\n['10.0.0.1:1', '::1:2']\n['10.0.0.3:3', '::1:2']\n['10.0.0.3:3']\n";
+    assert_eq!(finish(command).stdout, told);
+}
+
 const PYTHON: &str = r#"
 import os, signal, sys
 signal.alarm(30)
@@ -189,7 +242,6 @@ print("done", flush=True)
 
 #[test]
 fn the_python_client_does_what_it_says_across_a_restart() {
-    use std::io::{BufRead, BufReader, Write};
     let listen = format!("127.0.0.1:{}", free_port());
     let mut service = Service::start(&["--listen", &listen]);
     let mut command = Command::new("python3");

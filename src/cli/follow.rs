@@ -1,16 +1,27 @@
 //! The verbs that follow what comes and goes: `watch` and `wait`.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::Utc;
 use serde_json::{Value, json};
 
 use discovery_service::client::{Error, Options, Service, Update, Watcher};
 
+use super::screen::Screen;
 use super::{Failure, ask, explain, print};
+
+/// How often the height of the terminal is looked at while nothing changes.
+const FIT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Where changes go.
+enum Output<'a> {
+    Screen(Screen),
+    Command(&'a str),
+    Json,
+    Lines,
+}
 
 /// Follows a type or all, until the process is ended.
 pub(super) fn watch(
@@ -19,27 +30,36 @@ pub(super) fn watch(
     exec: Option<&str>,
     json: bool,
 ) -> Result<(), Failure> {
-    let mut screen = (print::to_terminal() && !json && exec.is_none()).then(|| Screen::new(options, service_type));
+    let mut output = match exec {
+        Some(command) => Output::Command(command),
+        None if json => Output::Json,
+        None if print::to_terminal() => {
+            Output::Screen(Screen::new(service_type.unwrap_or("all types"), &options.servers()))
+        }
+        None => Output::Lines,
+    };
+    let mut watcher = Watcher::new(options, service_type);
     let mut trouble = Trouble::default();
-    let mut first = true;
-    for update in Watcher::new(options, service_type) {
-        match update {
-            Ok(update) => {
-                match (&mut screen, exec) {
-                    (Some(screen), _) => screen.show(&update)?,
-                    (None, Some(command)) => run(command, &update, service_type, json),
-                    (None, None) if json => print::json(&as_json(&update, first))?,
-                    (None, None) => print_changes(&update)?,
+    let mut is_first = true;
+    loop {
+        match (watcher.next_within(FIT_INTERVAL), &mut output) {
+            (Some(Ok(update)), output) => {
+                match output {
+                    Output::Screen(screen) => screen.show(&update, is_first, Utc::now())?,
+                    Output::Command(command) => run(command, &update, service_type, json),
+                    Output::Json => print::json(&as_json(&update, is_first))?,
+                    Output::Lines => print_changes(&update)?,
                 }
-                first = false;
+                is_first = false;
                 trouble.is_over();
             }
             // At the start it is said and that is all; later it is waited for.
-            Err(error) if first || !error.is_transient() => return Err(error.into()),
-            Err(error) => trouble.tell(&error),
+            (Some(Err(error)), _) if is_first || !error.is_transient() => return Err(error.into()),
+            (Some(Err(error)), _) => trouble.tell(&error),
+            (None, Output::Screen(screen)) => screen.fit()?,
+            (None, _) => {}
         }
     }
-    Ok(())
 }
 
 /// Says once that the service is away, however often it was tried.
@@ -109,53 +129,6 @@ fn run(command: &str, update: &Update, service_type: Option<&str>, json: bool) {
         Ok(status) if status.success() => {}
         Ok(status) => print::complain(&format!("{command}: {status}")),
         Err(error) => print::complain(&format!("cannot run sh: {error}")),
-    }
-}
-
-/// A table that is drawn anew at each change.
-struct Screen {
-    title: String,
-    /// When each service was first seen by this process.
-    since: BTreeMap<Service, DateTime<Utc>>,
-    changes: Vec<String>,
-}
-
-/// Lines about the latest changes below the table.
-const CHANGES_SHOWN: usize = 5;
-
-impl Screen {
-    fn new(options: &Options, service_type: Option<&str>) -> Self {
-        let what = service_type.map_or("all types".to_owned(), print::printable);
-        Screen { title: format!("{what} at {}", options.servers()), since: BTreeMap::new(), changes: Vec::new() }
-    }
-
-    fn show(&mut self, update: &Update) -> Result<(), Failure> {
-        let now = Utc::now();
-        let clock = |time: &DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
-        let first = self.since.is_empty() && self.changes.is_empty();
-        for service in &update.services {
-            self.since.entry(service.clone()).or_insert(now);
-        }
-        self.since.retain(|service, _| update.services.binary_search(service).is_ok());
-        let came = update.up.iter().filter(|_| !first).map(|service| ("up", service));
-        for (word, service) in came.chain(update.down.iter().map(|service| ("down", service))) {
-            let name = print::printable(&service.service_type);
-            self.changes.insert(0, format!("{} {word:<4} {name} {}", clock(&now), service.address));
-        }
-        self.changes.truncate(CHANGES_SHOWN);
-        let row = |service: &Service| {
-            let since = self.since.get(service).map_or(String::new(), clock);
-            vec![print::printable(&service.service_type), service.address.to_string(), since]
-        };
-        let rows: Vec<Vec<String>> = update.services.iter().map(row).collect();
-        let mut text = format!("{}: {} live\n\n", self.title, rows.len());
-        text += &print::format_table(&["TYPE", "ADDRESS", "SEEN SINCE"], &rows, true, print::in_colour());
-        if !self.changes.is_empty() {
-            text += &format!("\n{}\n", self.changes.join("\n"));
-        }
-        // Written over what was there, so that nothing flickers as it would after a clearing.
-        let text = text.replace('\n', "\x1b[K\n");
-        print::bytes(format!("\x1b[H{text}\x1b[J").as_bytes())
     }
 }
 

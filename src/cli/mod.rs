@@ -6,6 +6,7 @@ mod follow;
 mod print;
 #[cfg(unix)]
 mod run;
+mod screen;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;

@@ -11,6 +11,19 @@ pub(super) fn to_terminal() -> bool {
     std::io::stdout().is_terminal()
 }
 
+/// How many lines the terminal shows, if that can be known.
+#[cfg(unix)]
+pub(super) fn terminal_height() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
+    Some(usize::from(size.ws_row)).filter(|&height| height > 0)
+}
+
+/// How many lines the terminal shows, if that can be known.
+#[cfg(not(unix))]
+pub(super) fn terminal_height() -> Option<usize> {
+    None
+}
+
 /// Whether colour may be used: on a terminal, unless `NO_COLOR` is set to something.
 pub(super) fn in_colour() -> bool {
     let unwanted = |name: &str, value: fn(&str) -> bool| std::env::var(name).is_ok_and(|text| value(&text));

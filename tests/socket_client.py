@@ -49,7 +49,7 @@ class TextClient:
 
     def __init__(self, address: tuple[str, int]) -> None:
         with failing():
-            self._connection = discovery.Connection([address], None, TIMEOUT_SECONDS)
+            self._connection = discovery.Connection(*address, TIMEOUT_SECONDS)
 
     def ask(self, command: str) -> str:
         """Sends one command and returns its answer, without the line end."""

@@ -19,17 +19,20 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import select
 import socket
 import time
 from collections import Counter
 from contextlib import contextmanager
-from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple, TypeVar
 
 __all__ = [
     "Address", "Away", "Client", "Error", "Hold", "Refused", "Service",
     "deregister", "heartbeat", "hold", "query", "register", "watch",
 ]
+
+T = TypeVar("T")
 
 DEFAULT_SERVER = "127.0.0.1:65432"
 #: Seconds that connecting and each answer may take.
@@ -72,29 +75,15 @@ class Service(NamedTuple):
 class Connection:
     """One connection that speaks text lines, with a time limit on everything."""
 
-    def __init__(self, servers: List[Tuple[str, int]], token: Optional[str], timeout: float) -> None:
+    def __init__(self, host: str, port: int, timeout: float) -> None:
         self._unread = bytearray()
         self._searched = 0
         self._timeout = timeout
-        self._socket = self._connect(servers, timeout)
-        if token is not None:
-            try:
-                self.ask("auth " + _word(token))
-            except BaseException:
-                self.close()
-                raise
-
-    @staticmethod
-    def _connect(servers: List[Tuple[str, int]], timeout: float) -> socket.socket:
-        reasons = []
-        for host, port in servers:
-            try:
-                connected = socket.create_connection((host, port), timeout / len(servers))
-                connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                return connected
-            except OSError as error:
-                reasons.append(f"{host}:{port}: {error}")
-        raise Away("cannot reach the registry at " + ", ".join(reasons))
+        try:
+            self._socket = socket.create_connection((host, port), timeout)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError as error:
+            raise Away(f"cannot reach the registry at {host}:{port}: {error}") from error
 
     def fileno(self) -> int:
         """For ``select``: readable when a line comes or the service has gone."""
@@ -103,6 +92,10 @@ class Connection:
     def is_open(self) -> bool:
         """Whether the service has neither closed the connection nor said something unasked."""
         return not self._unread and not select.select([self._socket], [], [], 0)[0]
+
+    def set_timeout(self, timeout: float) -> None:
+        """Sets how long each answer may take from now on."""
+        self._timeout = timeout
 
     def send(self, command: str) -> None:
         """Sends a command."""
@@ -150,10 +143,11 @@ class Connection:
     def ask(self, command: str) -> str:
         """Sends a command and returns its answer; raises ``Refused`` for ``ERROR``."""
         self.send(command)
-        answer = self.line()
-        if answer.startswith("ERROR "):
-            raise Refused(answer[len("ERROR "):])
-        return answer
+        return _accepted(self.line())
+
+    def expect(self, command: str, answer: str) -> None:
+        """Sends a command that has this answer and no other."""
+        _exactly(answer, self.ask(command))
 
     def close(self) -> None:
         """Closes the connection."""
@@ -169,6 +163,8 @@ class Client:
     ) -> None:
         self._servers = _parse_servers(server or os.environ.get("DISCOVERY_SERVER") or DEFAULT_SERVER)
         self._token = token if token is not None else _token_from_file()
+        if self._token is not None and not _is_word(self._token):
+            raise ValueError("the token is empty or has a blank in it")
         self._timeout = timeout
         self._connection: Optional[Connection] = None
 
@@ -185,8 +181,31 @@ class Client:
             self._connection = None
 
     def connect(self) -> Connection:
-        """A connection of its own for the caller, which must close it."""
-        return Connection(self._servers, self._token, self._timeout)
+        """A connection of its own for the caller, which must close it: to the first address that
+        answers. They share the time."""
+        failures = []
+        for host, port in self._servers:
+            try:
+                return self._connect(host, port, self._timeout / len(self._servers))
+            except Error as error:
+                if len(self._servers) == 1 or not _is_transient(error):
+                    raise
+                failures.append(str(error))
+        raise Away("; ".join(failures))
+
+    def _connect(self, host: str, port: int, timeout: float) -> Connection:
+        connection = Connection(host, port, timeout)
+        try:
+            if self._token is not None:
+                connection.expect("auth " + self._token, "OK")
+            elif len(self._servers) > 1:
+                # One that is stopped or full accepts connections, too; then another may answer.
+                connection.expect("ping", "PONG")
+        except BaseException:
+            connection.close()
+            raise
+        connection.set_timeout(self._timeout)
+        return connection
 
     def ask(self, command: str, again: bool = True) -> str:
         """Sends a command and returns its answer. With ``again`` it is sent once more when a
@@ -206,6 +225,15 @@ class Client:
                 raise
         return self.ask(command, again=False)
 
+    def _read(self, command: str, parse: Callable[[str], T], again: bool = True) -> T:
+        """What an answer means; what comes after nonsense cannot be told apart."""
+        answer = self.ask(command, again)
+        try:
+            return parse(answer)
+        except Error:
+            self.close()
+            raise
+
     def register(
         self, type: str, ip: str, port: int, ttl: Optional[int] = None, replace: bool = False
     ) -> str:
@@ -213,73 +241,72 @@ class Client:
         connection comes from. ``replace`` removes all others of this type at this address."""
         command = f"register {_word(type)} {_word(ip)} {int(port)}"
         command += "" if ttl is None else f" ttl={int(ttl)}"
-        return self.ask(command + (" replace" if replace else ""), again=False)
+        return self._read(command + (" replace" if replace else ""), _uuid, again=False)
 
     def heartbeat(self, uuid: str) -> bool:
         """Keeps a registration alive; ``False`` when it is not known and has to be made again."""
-        return self._found(self.ask(f"heartbeat {_word(uuid)}"))
+        return self._read(f"heartbeat {_word(uuid)}", _found)
 
     def deregister(self, uuid: str) -> bool:
         """Removes a registration; ``False`` when it is not known."""
-        return self._found(self.ask(f"deregister {_word(uuid)}"))
+        return self._read(f"deregister {_word(uuid)}", _found)
 
     def query(self, type: str, max_age: Optional[int] = None) -> List[Address]:
         """The addresses of all live services of a type, oldest registration first."""
         command = f"query {_word(type)}" + ("" if max_age is None else f" max-age={int(max_age)}")
-        return [Address(one["ip"], one["port"]) for one in _json(self.ask(command))]
+        rows = self._read(command, lambda answer: _rows(_json(answer), "ip", "port"))
+        return [Address(one["ip"], one["port"]) for one in rows]
 
     def types(self) -> Dict[str, int]:
         """The types with the number of their registrations."""
-        return {one["type"]: one["count"] for one in _json(self.ask("types"))}
+        rows = self._read("types", lambda answer: _rows(_json(answer), "type", "count"))
+        return {one["type"]: one["count"] for one in rows}
 
-    def list(self, type: Optional[str] = None) -> List[dict]:
+    def list(self, type: Optional[str] = None) -> List[Dict[str, Any]]:
         """All that may be told of each registration."""
-        return _json(self.ask("list" if type is None else f"list {_word(type)}"))
+        command = "list" if type is None else f"list {_word(type)}"
+        return self._read(command, lambda answer: _rows(_json(answer), "type", "ip", "port"))
 
-    def why(self, uuid: str) -> Optional[dict]:
+    def why(self, uuid: str) -> Optional[Dict[str, Any]]:
         """Whether a registration is live or why it went; ``None`` when nobody knows."""
-        answer = self.ask(f"why {_word(uuid)}")
-        return None if answer == "NOT FOUND" else _json(answer)
+        return self._read(f"why {_word(uuid)}", lambda answer: None if answer == "NOT FOUND" else _object(answer))
 
-    def stats(self) -> dict:
+    def stats(self) -> Dict[str, Any]:
         """What the service has done so far."""
-        return _json(self.ask("stats"))
+        return self._read("stats", _object)
 
     def ping(self) -> None:
         """Raises an ``Error`` when the service does not answer."""
-        if self.ask("ping") != "PONG":
-            raise Error("what answers is not the registry")
+        self._read("ping", lambda answer: _exactly("PONG", answer))
 
     def watch(self, type: Optional[str] = None) -> Iterator[List[Service]]:
         """Yields what is live of a type, or of all: at once, and again whenever it has changed.
 
         While the service is away what was last yielded stands; it is connected to again, and what has
-        changed in between is yielded then. Raises ``Refused`` when the service refuses, and ``Away``
-        when the very first try fails.
+        changed in between is yielded then. Raises ``Refused`` when the service refuses, but for want of
+        room, and ``Error`` when the very first try fails.
         """
-        last: Optional[Counter] = None
+        last: Optional[Counter[Service]] = None
         for picture in self._pictures(type):
             if picture != last:
                 last = picture
                 yield sorted(picture.elements())
 
-    def _pictures(self, type: Optional[str]) -> Iterator[Counter]:
+    def _pictures(self, type: Optional[str]) -> Iterator[Counter[Service]]:
         first, delay = True, BACKOFF[0]
         while True:
             connection = None
             try:
                 connection = self.connect()
                 connection.send("watch" if type is None else f"watch {_word(type)}")
-                picture: Counter = Counter()
+                picture: Optional[Counter[Service]] = None
                 while True:
-                    answer = connection.line(TIMEOUT if first else SILENCE_MAX)
-                    if answer.startswith("ERROR "):
-                        raise Refused(answer[len("ERROR "):])
-                    picture = _apply(picture, _json(answer))
+                    answer = _accepted(connection.line(SILENCE_MAX if picture is not None else None))
+                    picture = _apply(picture, answer)
                     first, delay = False, BACKOFF[0]
                     yield picture.copy()
-            except Away:
-                if first:
+            except Error as error:
+                if first or not _is_transient(error):
                     raise
             finally:
                 if connection is not None:
@@ -299,12 +326,6 @@ class Client:
         finally:
             held.close()
 
-    @staticmethod
-    def _found(answer: str) -> bool:
-        if answer not in ("OK", "NOT FOUND"):
-            raise Error(f"what answers is not the registry: {answer[:60]!r}")
-        return answer == "OK"
-
 
 class Hold:
     """A registration that lives as long as its connection."""
@@ -322,7 +343,7 @@ class Hold:
             if self.uuid:
                 # What a broken connection held may outlive it.
                 connection.ask(f"deregister {self.uuid}")
-            self.uuid = connection.ask(self._command)
+            self.uuid = _uuid(connection.ask(self._command))
         except BaseException:
             connection.close()
             raise
@@ -330,7 +351,7 @@ class Hold:
 
     def check(self) -> bool:
         """Asks whether the registration still stands, and makes it again if not; ``False`` when that
-        cannot be done now, for the service is away: call again later."""
+        cannot be done now, for the service is away or full: call again later."""
         try:
             if self._connection is not None and self._connection.ask("ping") == "PONG":
                 return True
@@ -340,7 +361,9 @@ class Hold:
         try:
             self._make()
             return True
-        except Away:
+        except Error as error:
+            if not _is_transient(error):
+                raise
             return False
 
     def close(self) -> None:
@@ -350,26 +373,87 @@ class Hold:
             self._connection = None
 
 
-def _apply(picture: Counter, line: dict) -> Counter:
-    """What a watcher knows after a line of its stream."""
-    def services(key: str) -> Counter:
-        return Counter(Service(one["type"], one["ip"], one["port"]) for one in line.get(key, ()))
+def _is_transient(error: Error) -> bool:
+    """Whether another try can help: the service may come back or have room again, but it does not
+    change its mind."""
+    return isinstance(error, Away) or (
+        isinstance(error, Refused) and str(error) in ("registry full", "too many connections")
+    )
 
-    if "services" in line:
+
+def _nonsense(answer: str) -> Error:
+    return Error(f"what answers is not the registry: {ascii(answer[:60])}")
+
+
+def _accepted(answer: str) -> str:
+    """The answer; raises ``Refused`` for ``ERROR``, with a reason that is harmless on a terminal."""
+    if not answer.startswith("ERROR "):
+        return answer
+    reason = answer[len("ERROR "):][:2048]
+    raise Refused("".join(c if c.isprintable() else ascii(c)[1:-1] for c in reason))
+
+
+def _apply(picture: Optional[Counter[Service]], line: str) -> Counter[Service]:
+    """What a watcher knows after a line of its stream."""
+    change = _object(line)
+
+    def services(key: str) -> Counter[Service]:
+        rows = _rows(change.get(key, []), "type", "ip", "port")
+        return Counter(Service(one["type"], one["ip"], one["port"]) for one in rows)
+
+    if "services" in change:
         return services("services")
+    if picture is None:
+        raise _nonsense(line)
     return picture + services("up") - services("down")
 
 
-def _json(text: str):
+def _exactly(expected: str, answer: str) -> None:
+    if answer != expected:
+        raise _nonsense(answer)
+
+
+def _found(answer: str) -> bool:
+    if answer not in ("OK", "NOT FOUND"):
+        raise _nonsense(answer)
+    return answer == "OK"
+
+
+def _uuid(answer: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", answer):
+        raise _nonsense(answer)
+    return answer
+
+
+def _rows(rows: object, *keys: str) -> List[Dict[str, Any]]:
+    """An array of objects that have these keys."""
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and row.keys() >= set(keys) for row in rows):
+        raise _nonsense(json.dumps(rows))
+    return rows
+
+
+def _object(text: str) -> Dict[str, Any]:
+    value = _json(text)
+    if not isinstance(value, dict):
+        raise _nonsense(text)
+    return value
+
+
+def _json(text: str) -> object:
     try:
         return json.loads(text)
-    except ValueError as error:
-        raise Error(f"what answers is not the registry: {text[:60]!r}") from error
+    # A hostile answer may be nested too deeply.
+    except (ValueError, RecursionError) as error:
+        raise _nonsense(text) from error
+
+
+def _is_word(text: str) -> bool:
+    return bool(text) and not any(c.isspace() or ord(c) < 32 for c in text)
 
 
 def _word(text: str) -> str:
     """A word of a command: what has a blank or a line end in it would be more than one."""
-    if not text or any(c.isspace() or ord(c) < 32 for c in text):
+    if not _is_word(text):
         raise ValueError(f"{text!r} is empty or has a blank in it")
     return text
 

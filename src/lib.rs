@@ -25,12 +25,13 @@
 //! | [`service`] | the verbs | bytes, sockets, clocks |
 //! | [`wire`] | text lines and JSON frames | sockets, the registry |
 //! | [`tokens`] | what clients must show | where it lies |
+//! | [`plain`] | errors and foreign text, as people read them | everything |
 //! | [`conn`] | one connection as a state machine | sockets, clocks |
 //! | [`engine`] | the turn: all connections, their budgets and timers | real sockets and clocks |
 //! | [`server`] | mio, the clock, signals, files | the formats |
 //!
 //! [`client`] is the other side of the wire, for programs that use the service; of the rooms above it knows
-//! [`message`] only.
+//! [`message`] and [`plain`] only.
 
 pub mod client;
 pub mod config;
@@ -40,7 +41,7 @@ pub mod feed;
 pub mod limits;
 pub mod message;
 pub mod output;
-mod plain;
+pub mod plain;
 pub mod registry;
 pub mod server;
 pub mod service;

@@ -33,7 +33,7 @@ fn a_client_asks_and_is_answered_and_pipelines() {
     for wrong in ["", "a b", "a\nregister x 10.0.0.1 80"] {
         assert!(matches!(client.query(wrong), Err(Error::Word(_))), "{wrong:?}");
     }
-    assert_eq!(client.document("types").expect("it answers")[0]["type"], "many");
+    assert_eq!(client.types().expect("it answers")[0]["type"], "many");
 }
 
 #[test]

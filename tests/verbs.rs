@@ -2,12 +2,10 @@
 
 mod common;
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::io::{BufRead, BufReader};
 use std::process::Stdio;
-use std::time::{Duration, Instant};
 
-use common::{Finished, Service, Talking, finish, free_port, is_uuid, verb};
+use common::{Finished, Service, Talking, finish, free_port, is_uuid, verb, wait_until};
 
 fn ask(service: &Service, arguments: &[&str]) -> Finished {
     finish(verb(service.address(), arguments))
@@ -106,6 +104,17 @@ fn wrong_usage_is_exit_status_2_with_the_form() {
         &["run", "web", "80"],
         &["run", "web", "http", "--", "true"],
         &["completions", "ksh"],
+        &["list", ""],
+        &["list", "a b"],
+        &["list", "a\nregister b 10.0.0.1 80"],
+        &["why", "a\nping"],
+        &["query", &"x".repeat(64)],
+        &["register", "hive", "localhost", "80"],
+        &["register", "hive", "10.0.0.1", "080"],
+        &["ping", "--server", ""],
+        &["ping", "--server", "127.0.0.1"],
+        &["ping", "--server", "http://127.0.0.1:1"],
+        &["ping", "--server", "127.0.0.1:99999"],
         &["--ttl", "5", "query", "hive"],
     ] {
         let wrong = finish(verb("127.0.0.1:1".parse().expect("an address"), arguments));
@@ -144,54 +153,28 @@ fn every_verb_has_a_help_with_an_example() {
     }
 }
 
-/// A server that does what a test says with the first connection, and keeps it.
-fn impostor(answer: &'static [u8]) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("an address");
-    std::thread::spawn(move || {
-        let mut kept = Vec::new();
-        for stream in listener.incoming() {
-            let mut stream = stream.expect("a connection");
-            let _ = stream.read(&mut [0; 1024]);
-            let _ = stream.write_all(answer);
-            kept.push(stream);
-        }
-    });
-    address
-}
-
 #[test]
-fn a_server_that_is_away_slow_or_another_is_told_apart_within_the_timeout() {
-    let away: SocketAddr = format!("127.0.0.1:{}", free_port()).parse().expect("an address");
-    for (address, message) in [
-        (away, "cannot reach the registry at"),
-        (impostor(b""), "did not answer in time"),
-        (impostor(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "is not the registry: it said \"HTTP/1.1 400"),
-        (impostor(b"\x1b[31m\n"), "is not the registry: it said \"\\u{1b}[31m\""),
-        (impostor(b"{}\n"), "is not the registry"),
-        (impostor(b"[{\"ip\":1}]\n"), "is not the registry"),
-    ] {
-        for arguments in [&["query", "hive"][..], &["watch"], &["ping"]] {
-            let mut command = verb(address, arguments);
-            command.args(["--timeout", "0.3"]);
-            let begun = Instant::now();
-            let failed = finish(command);
-            assert!(begun.elapsed() < Duration::from_secs(4), "{arguments:?} {message}");
-            assert_eq!(failed.status, Some(1), "{arguments:?} {message}: {}", failed.stderr);
-            let told = failed.stderr.contains(message) && failed.stderr.contains(&address.to_string());
-            assert!(told && failed.stderr.lines().count() == 1, "{arguments:?}: {}", failed.stderr);
-        }
-    }
-    let wait = finish(verb(away, &["wait", "hive"]));
-    assert!(wait.status == Some(1) && wait.stderr.contains("cannot reach the registry"), "{}", wait.stderr);
-}
-
-#[test]
-fn several_servers_are_tried_in_turn() {
+fn several_servers_are_tried_in_turn_until_one_answers() {
     let service = Service::start(&[]);
+    service.connect().register("hive", "10.0.0.1", 80);
     let servers = format!("127.0.0.1:{}, {}", free_port(), service.address());
     for arguments in [&["ping", "--server", &servers][..], &["types", "--server", &servers]] {
         assert_eq!(ask(&service, arguments).status, Some(0), "{arguments:?}");
+    }
+    let full = Service::start(&["--max-connections", "1"]);
+    let mut only = full.connect();
+    assert_eq!(only.ask("ping"), "PONG");
+    let stopped = Service::start(&[]);
+    stopped.signal("STOP");
+    for other in [&full, &stopped] {
+        let servers = format!("{},{}", other.address(), service.address());
+        assert_eq!(said(&service, &["query", "hive", "--server", &servers, "--timeout", "2"]), "10.0.0.1:80\n");
+    }
+    let neither =
+        ask(&service, &["ping", "--server", &format!("{},{}", full.address(), stopped.address()), "--timeout", "0.4"]);
+    assert_eq!(neither.status, Some(1));
+    for (server, reason) in [(full, "refused: too many connections"), (stopped, "did not answer in time")] {
+        assert!(neither.stderr.contains(&format!("{} {reason}", server.address())), "{}", neither.stderr);
     }
     let named = format!("localhost:{}", service.address().port());
     assert_eq!(said(&service, &["ping", "--server", &named]), "PONG\n");
@@ -216,6 +199,19 @@ fn a_token_is_shown_from_its_file() {
     assert_eq!(said(&service, &["ping"]), "PONG\n", "a health check needs none");
     for name in ["right", "wrong"] {
         std::fs::remove_file(path(name)).expect("it is there");
+    }
+}
+
+#[test]
+fn no_is_exit_status_1_even_where_nobody_reads_it() {
+    let service = Service::start(&[]);
+    for (arguments, status) in [(&["query", "hive", "--json"][..], 1), (&["heartbeat", "nobody"], 1), (&["ping"], 0)] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut command = verb(service.address(), arguments);
+        let output = command.stdout(writer).stderr(Stdio::piped()).spawn().and_then(|child| child.wait_with_output());
+        let output = output.expect("it runs");
+        assert_eq!((output.status.code(), output.stderr), (Some(status), vec![]), "{arguments:?}");
     }
 }
 
@@ -264,24 +260,85 @@ fn watch_runs_a_command_at_each_change_with_the_present_list() {
 }
 
 #[test]
+fn a_command_that_falls_behind_is_given_what_is_live_now() {
+    let service = Service::start(&[]);
+    let mut client = service.connect();
+    // It stays behind, so that no command waits for it any more.
+    let go = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("verbs-go");
+    let _ = std::fs::remove_file(&go);
+    let slow = format!("wc -l; for i in $(seq 500); do [ -e '{}' ] && exit; sleep 0.01; done", go.display());
+    let mut watch = following(&service, &["watch", "hive", "--exec", &slow]);
+    assert_eq!(watch.line().trim(), "0");
+    for port in 1..=50 {
+        client.register("hive", "10.0.0.1", port);
+    }
+    std::fs::write(&go, "").expect("a file");
+    assert_eq!(watch.line().trim(), "50", "not one after the other");
+}
+
+#[test]
+fn watch_and_wait_say_that_the_registry_is_away_and_that_it_is_back() {
+    let listen = format!("127.0.0.1:{}", free_port());
+    for arguments in [&["watch", "hive"][..], &["wait", "hive", "--count", "2"], &["watch", "--exec", "cat"]] {
+        let mut service = Service::start(&["--listen", &listen]);
+        let mut command = verb(listen.parse().expect("an address"), arguments);
+        let mut follower = Talking::spawn({
+            command.stderr(Stdio::piped());
+            command
+        });
+        wait_until("it watches", || service.connect().ask("stats").contains("\"watchers\":1").then_some(()));
+        service.signal("TERM");
+        service.wait();
+        let mut messages = BufReader::new(follower.child.stderr.take().expect("it is piped")).lines();
+        let mut said = || messages.next().expect("a message").expect("text");
+        let message = said();
+        assert!(message.contains(&listen) && message.ends_with("; trying again"), "{arguments:?}: {message}");
+        let _service = Service::start(&["--listen", &listen]);
+        // Though nothing else has changed.
+        assert_eq!(said(), "discovery: the registry is back", "{arguments:?}");
+    }
+}
+
+/// `watch` on a terminal of 7 lines until it has shown 10.0.0.1:80.
+fn in_terminal(service: &Service, term: &str) -> std::process::Command {
+    const SCRIPT: &str = "import fcntl, os, pty, signal, struct, sys, termios\n\
+        signal.alarm(20)\n\
+        ours, theirs = pty.openpty()\n\
+        fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack('HHHH', 7, 80, 0, 0))\n\
+        pid = os.fork()\n\
+        if pid == 0: os.login_tty(theirs) if hasattr(os, 'login_tty') else os.dup2(theirs, 1); os.execvp(sys.argv[1], sys.argv[1:])\n\
+        seen = b''\n\
+        while b'10.0.0.1:80' not in seen or seen[-1:] not in b'\\nh': seen += os.read(ours, 4096)\n\
+        print(repr(seen)); os.kill(pid, 9)\n";
+    let mut command = std::process::Command::new("python3");
+    command.args(["-c", SCRIPT, env!("CARGO_BIN_EXE_discovery"), "watch", "hive"]);
+    command.env("DISCOVERY_SERVER", service.address().to_string()).env("TERM", term);
+    command
+}
+
+#[test]
 fn watch_draws_a_table_on_a_terminal() {
     let service = Service::start(&[]);
     let mut client = service.connect();
     client.register("hive", "10.0.0.1", 80);
-    let in_terminal = "import os, pty, signal, sys\n\
-        signal.alarm(20)\n\
-        pid, fd = pty.fork()\n\
-        if pid == 0: os.execvp(sys.argv[1], sys.argv[1:])\n\
-        seen = b''\n\
-        while b'10.0.0.1:80' not in seen: seen += os.read(fd, 4096)\n\
-        print(repr(seen)); os.kill(pid, 9)\n";
     for (no_colour, bold) in [("", true), ("1", false)] {
-        let mut command = std::process::Command::new("python3");
-        command.args(["-c", in_terminal, env!("CARGO_BIN_EXE_discovery"), "watch", "hive"]);
-        command.env("DISCOVERY_SERVER", service.address().to_string()).env("NO_COLOR", no_colour).env("TERM", "xterm");
+        let mut command = in_terminal(&service, "xterm");
+        command.env("NO_COLOR", no_colour);
         let screen = finish(command).stdout;
         assert!(screen.contains("1 live") && screen.contains("TYPE  ADDRESS"), "{screen}");
         assert_eq!(screen.contains("\\x1b[1m"), bold, "NO_COLOR={no_colour:?}: {screen}");
+        // What stood there is pushed up, not overwritten.
+        assert!(screen.starts_with(&format!("b'{}\\x1b[?7l\\x1b[H", "\\r\\n".repeat(7))), "{screen}");
+    }
+}
+
+#[test]
+fn watch_prints_lines_on_a_terminal_that_can_do_no_more() {
+    let service = Service::start(&[]);
+    service.connect().register("hive", "10.0.0.1", 80);
+    for term in ["dumb", ""] {
+        let screen = finish(in_terminal(&service, term)).stdout;
+        assert_eq!(screen, "b'up hive 10.0.0.1:80\\r\\n'\n", "TERM={term:?}");
     }
 }
 

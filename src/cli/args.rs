@@ -1,12 +1,12 @@
 //! The verbs and their arguments, as a table: every value is checked here and kept as text.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, Command};
 
 use discovery_service::config::Config;
-use discovery_service::limits::TTL_SECONDS;
+use discovery_service::message::{Offer, ServiceType, Ttl};
 
 pub(super) const REGISTER: &str = "register";
 pub(super) const HEARTBEAT: &str = "heartbeat";
@@ -110,12 +110,12 @@ const fn with_default(argument: Argument, default: &'static str) -> Argument {
     Argument { default: Some(default), ..argument }
 }
 
+static IS_TYPE: Check =
+    Check { is_right: |text| ServiceType::new(text).is_ok(), wanted: "1 to 63 bytes without white space" };
+static IS_UUID: Check = Check { is_right: |text| ServiceType::new(text).is_ok(), wanted: "a word" };
 static IS_PORT: Check =
-    Check { is_right: |text| text.parse::<u16>().is_ok_and(|port| port > 0), wanted: "a number from 1 to 65535" };
-static IS_TTL: Check = Check {
-    is_right: |text| text.parse().is_ok_and(|ttl| TTL_SECONDS.contains(&ttl)),
-    wanted: "a number from 1 to 86400",
-};
+    Check { is_right: |text| Offer::parse("any", "-", text).is_ok(), wanted: "a number from 1 to 65535" };
+static IS_TTL: Check = Check { is_right: |text| Ttl::parse(text).is_some(), wanted: "a number from 1 to 86400" };
 static IS_COUNT: Check = Check { is_right: |text| text.parse::<usize>().is_ok(), wanted: "a number" };
 static IS_IP: Check =
     Check { is_right: |text| text == "-" || text.parse::<IpAddr>().is_ok(), wanted: "an IPv4 or IPv6 address, or -" };
@@ -125,25 +125,29 @@ static IS_TIME: Check = Check {
 };
 static IS_TIME_OR_NONE: Check =
     Check { is_right: |text| parse_time(text).is_some(), wanted: "a number of seconds, such as 5 or 0.5, or 0" };
+static ARE_SERVERS: Check =
+    Check { is_right: |text| text.split(',').all(is_server), wanted: "host:port, or several with commas" };
 static IS_SHELL: Check =
     Check { is_right: |text| SHELLS.contains(&text), wanted: "bash, elvish, fish, powershell or zsh" };
-
 static IS_PATH: Check = Check { is_right: |text| !text.is_empty(), wanted: "a path" };
 
 const SHELLS: [&str; 5] = ["bash", "elvish", "fish", "powershell", "zsh"];
 
-const A_TYPE: Argument = positional(TYPE, "What kind of service it is");
+const A_TYPE: Argument = checked(positional(TYPE, "What kind of service it is"), &IS_TYPE);
 const A_TYPE_OR_ALL: Argument =
-    Argument { kind: Kind::OptionalPositional, ..positional(TYPE, "The type; without it, all") };
-const A_UUID: Argument = positional(UUID, "The registration");
+    Argument { kind: Kind::OptionalPositional, ..checked(positional(TYPE, "The type; without it, all"), &IS_TYPE) };
+const A_UUID: Argument = checked(positional(UUID, "The registration"), &IS_UUID);
 const A_PORT: Argument = checked(positional(PORT, "The port on which it answers"), &IS_PORT);
 const THE_TIMEOUT: Argument =
-    with_default(checked(option(TIMEOUT, "SECONDS", "How long connecting and each answer may take"), &IS_TIME), "5");
+    with_default(checked(option(TIMEOUT, "SECONDS", "How long the service may take to answer"), &IS_TIME), "5");
 const THE_JSON: Argument = flag(JSON, "Print JSON");
 const THE_SERVER: Argument = Argument {
     env: Some("DISCOVERY_SERVER"),
     ..with_default(
-        option(SERVER, "ADDR", "Address of the service, host:port; several with commas are tried in turn"),
+        checked(
+            option(SERVER, "ADDR", "Address of the service, host:port; several with commas are tried in turn"),
+            &ARE_SERVERS,
+        ),
         "127.0.0.1:65432",
     )
 };
@@ -161,7 +165,7 @@ static VERBS: [Verb; 13] = [
         after_help: "Example:\n  discovery register hive 127.0.0.1 65433 --ttl 60 --replace",
         arguments: &[
             A_TYPE,
-            positional(IP, "Its address; - stands for the one that this host connects from"),
+            checked(positional(IP, "Its address; - stands for the one that this host connects from"), &IS_IP),
             A_PORT,
             checked(option(TTL, "SECONDS", "How long it lives without a heartbeat; 1 to 86400"), &IS_TTL),
             flag(REPLACE, "Take the place of all others of this type at this address"),
@@ -235,7 +239,7 @@ static VERBS: [Verb; 13] = [
     },
     Verb {
         name: WAIT,
-        about: "Wait until services of a type are live, and print their addresses",
+        about: "Wait until services of a type are live, and print their addresses; exit status 1 when it gives up",
         after_help: "Example:\n  discovery wait database --timeout 60 && ./migrate",
         arguments: &[
             A_TYPE,
@@ -244,8 +248,8 @@ static VERBS: [Verb; 13] = [
                 option(
                     TIMEOUT,
                     "SECONDS",
-                    "Give up after so long, with exit status 1; meanwhile the service may be away. Without it, wait \
-                     for ever once the service has answered",
+                    "Give up after so long; meanwhile the service may be away. Without it, wait for ever once the \
+                     service has answered",
                 ),
                 &IS_TIME,
             ),
@@ -355,6 +359,16 @@ fn build_argument(argument: &'static Argument) -> Arg {
     arg.default_value(argument.default).env(argument.env)
 }
 
+/// Whether this is `host:port`; an IPv6 address stands in brackets.
+fn is_server(text: &str) -> bool {
+    if let Ok(address) = text.trim().parse::<SocketAddr>() {
+        return address.port() > 0;
+    }
+    let is_host = |host: &str| !host.is_empty() && !host.contains([':', '/', '[', ']']);
+    let is_named = |(host, port)| is_host(host) && !host.contains(char::is_whitespace) && (IS_PORT.is_right)(port);
+    text.trim().rsplit_once(':').is_some_and(is_named)
+}
+
 /// A time in seconds, with up to three digits behind a point: a year at most.
 pub(super) fn parse_time(text: &str) -> Option<Duration> {
     const YEAR: u64 = 31_536_000;
@@ -377,6 +391,33 @@ mod tests {
         command().debug_assert();
         for verb in &VERBS {
             command_of(verb.name).expect("it is there").debug_assert();
+        }
+    }
+
+    #[test]
+    fn servers_are_hosts_with_ports() {
+        for right in
+            ["127.0.0.1:1", "[::1]:65535", "[fe80::1%2]:80", "registry.example:65432", "a:1,b:2", "a:1, [::1]:2"]
+        {
+            assert!((ARE_SERVERS.is_right)(right), "{right}");
+        }
+        for wrong in [
+            "",
+            ":1",
+            "a",
+            "a:",
+            "a:0",
+            "a:65536",
+            "a:+1",
+            "::1:1",
+            "[::1]",
+            "[a]:1",
+            "http://a:1",
+            "a:1/",
+            "a:1,",
+            "a b:1",
+        ] {
+            assert!(!(ARE_SERVERS.is_right)(wrong), "{wrong}");
         }
     }
 

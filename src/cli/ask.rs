@@ -2,9 +2,10 @@
 
 use std::net::SocketAddr;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use discovery_service::client::{Client, Register};
+use discovery_service::plain::printable;
 
 use super::{Failure, print};
 
@@ -22,12 +23,19 @@ pub(super) fn register(
 
 /// Tells whether a registration is known.
 pub(super) fn known(found: bool, json: bool) -> Result<(), Failure> {
-    if json {
-        print::json(&json!({ "found": found }))?;
-    } else {
-        print::line(if found { "OK" } else { "NOT FOUND" })?;
+    let printed = match json {
+        true => print::json(&json!({ "found": found })),
+        false => print::line(if found { "OK" } else { "NOT FOUND" }),
+    };
+    verdict(found, printed)
+}
+
+/// What the exit status says, even where nobody reads what is printed.
+fn verdict(yes: bool, printed: Result<(), Failure>) -> Result<(), Failure> {
+    match printed {
+        Ok(()) | Err(Failure::OutputGone) if !yes => Err(Failure::No),
+        printed => printed,
     }
-    if found { Ok(()) } else { Err(Failure::No) }
 }
 
 pub(super) fn query(client: &mut Client, service_type: &str, one: bool, json: bool) -> Result<(), Failure> {
@@ -36,8 +44,7 @@ pub(super) fn query(client: &mut Client, service_type: &str, one: bool, json: bo
         let chance = getrandom::u64().unwrap_or(0) % addresses.len() as u64;
         addresses = vec![addresses[chance as usize]];
     }
-    print_addresses(&addresses, json)?;
-    if addresses.is_empty() { Err(Failure::No) } else { Ok(()) }
+    verdict(!addresses.is_empty(), print_addresses(&addresses, json))
 }
 
 /// Addresses, one a line, or as the array of a query.
@@ -51,12 +58,11 @@ pub(super) fn print_addresses(addresses: &[SocketAddr], json: bool) -> Result<()
 }
 
 pub(super) fn list(client: &mut Client, service_type: Option<&str>, json: bool) -> Result<(), Failure> {
-    let command = service_type.map_or("list".to_owned(), |name| format!("list {name}"));
-    let list = client.document(&command)?;
+    let list = client.list(service_type)?;
     if json {
-        return print::json(&list);
+        return print::json(&list.into());
     }
-    let rows: Vec<Vec<String>> = list.as_array().into_iter().flatten().map(listed).collect();
+    let rows: Vec<Vec<String>> = list.iter().map(listed).collect();
     print::table(&["TYPE", "ADDRESS", "AGE", "TTL", "KEPT BY", "LAST HEARTBEAT"], &rows)
 }
 
@@ -72,53 +78,56 @@ fn listed(row: &Value) -> Vec<String> {
 
 /// The address in a row, as `ip:port`.
 fn address(row: &Value) -> String {
-    match text(&row["ip"]).parse() {
-        Ok(ip) => SocketAddr::new(ip, row["port"].as_u64().unwrap_or(0) as u16).to_string(),
-        Err(_) => text(&row["ip"]),
+    let (ip, port) = (text(&row["ip"]), text(&row["port"]));
+    match (ip.parse(), port.parse()) {
+        (Ok(ip), Ok(port)) => SocketAddr::new(ip, port).to_string(),
+        _ => format!("{ip} {port}"),
     }
 }
 
 /// A value as people read it.
 fn text(value: &Value) -> String {
-    print::printable(value.as_str().map_or_else(|| value.to_string(), str::to_owned).as_str())
+    value.as_str().map_or_else(|| printable(&value.to_string()), printable)
 }
 
 pub(super) fn types(client: &mut Client, json: bool) -> Result<(), Failure> {
-    let types = client.document("types")?;
+    let types = client.types()?;
     if json {
-        return print::json(&types);
+        return print::json(&types.into());
     }
-    let row = |row: &Value| vec![text(&row["type"]), text(&row["count"])];
-    let rows: Vec<Vec<String>> = types.as_array().into_iter().flatten().map(row).collect();
+    let rows: Vec<Vec<String>> = types.iter().map(|row| vec![text(&row["type"]), text(&row["count"])]).collect();
     print::table(&["TYPE", "REGISTRATIONS"], &rows)
 }
 
 pub(super) fn stats(client: &mut Client, json: bool) -> Result<(), Failure> {
-    let stats = client.document("stats")?;
+    let stats = client.stats()?;
     if json {
-        return print::json(&stats);
+        return print::json(&stats.into());
     }
-    let mut rows = Vec::new();
-    for (key, value) in stats.as_object().into_iter().flatten() {
-        match value.as_object() {
-            Some(inner) => rows.extend(inner.iter().map(|(name, value)| vec![format!("{key}.{name}"), text(value)])),
-            None => rows.push(vec![key.clone(), text(value)]),
-        }
-    }
-    print::table(&["WHAT", "VALUE"], &rows)
+    print_members(&stats)
 }
 
 pub(super) fn why(client: &mut Client, uuid: &str, json: bool) -> Result<(), Failure> {
-    let why = client.document(&format!("why {uuid}"))?;
-    if why.is_null() {
+    let Some(why) = client.why(uuid)? else {
         print::complain("nobody with that UUID is live, or among the last 1024 that went");
         return Err(Failure::No);
-    }
+    };
     if json {
-        return print::json(&why);
+        return print::json(&why.into());
     }
-    let rows: Vec<Vec<String>> =
-        why.as_object().into_iter().flatten().map(|(key, value)| vec![key.clone(), text(value)]).collect();
+    print_members(&why)
+}
+
+/// The members of an object, and those of the objects in it, as rows.
+fn print_members(object: &Map<String, Value>) -> Result<(), Failure> {
+    let mut rows = Vec::new();
+    for (key, value) in object {
+        let row = |name: &str, value| vec![printable(name), text(value)];
+        match value.as_object() {
+            Some(inner) => rows.extend(inner.iter().map(|(name, value)| row(&format!("{key}.{name}"), value))),
+            None => rows.push(row(key, value)),
+        }
+    }
     print::table(&["WHAT", "VALUE"], &rows)
 }
 

@@ -8,12 +8,13 @@ use chrono::Utc;
 use serde_json::{Value, json};
 
 use discovery_service::client::{Error, Options, Service, Update, Watcher};
+use discovery_service::plain::{Plain, printable};
 
 use super::screen::Screen;
-use super::{Failure, ask, explain, print};
+use super::{Failure, ask, print};
 
-/// How often the height of the terminal is looked at while nothing changes.
-const FIT_INTERVAL: Duration = Duration::from_secs(1);
+/// How often it is looked around while nothing changes: at the terminal, and at the connection.
+const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Where changes go.
 enum Output<'a> {
@@ -33,7 +34,7 @@ pub(super) fn watch(
     let mut output = match exec {
         Some(command) => Output::Command(command),
         None if json => Output::Json,
-        None if print::to_terminal() => {
+        None if print::to_screen() => {
             Output::Screen(Screen::new(service_type.unwrap_or("all types"), &options.servers()))
         }
         None => Output::Lines,
@@ -42,41 +43,66 @@ pub(super) fn watch(
     let mut trouble = Trouble::default();
     let mut is_first = true;
     loop {
-        match (watcher.next_within(FIT_INTERVAL), &mut output) {
-            (Some(Ok(update)), output) => {
-                match output {
-                    Output::Screen(screen) => screen.show(&update, is_first, Utc::now())?,
+        let next = match output {
+            // These show what is live now; the others are a record of what has happened.
+            Output::Screen(_) | Output::Command(_) => watcher.latest_within(INTERVAL),
+            Output::Json | Output::Lines => watcher.next_within(INTERVAL),
+        };
+        match next {
+            Some(Ok(update)) => {
+                match &mut output {
+                    Output::Screen(screen) => screen.show(&update, Utc::now())?,
                     Output::Command(command) => run(command, &update, service_type, json),
                     Output::Json => print::json(&as_json(&update, is_first))?,
                     Output::Lines => print_changes(&update)?,
                 }
                 is_first = false;
-                trouble.is_over();
             }
             // At the start it is said and that is all; later it is waited for.
-            (Some(Err(error)), _) if is_first || !error.is_transient() => return Err(error.into()),
-            (Some(Err(error)), _) => trouble.tell(&error),
-            (None, Output::Screen(screen)) => screen.fit()?,
-            (None, _) => {}
+            Some(Err(error)) if is_first || !error.is_transient() => return Err(error.into()),
+            Some(Err(error)) => {
+                if let Some(message) = trouble.begins(&error) {
+                    tell(&mut output, Some(message))?;
+                }
+            }
+            None => {}
+        }
+        if watcher.is_connected() && trouble.ends() {
+            tell(&mut output, None)?;
+        }
+        if let Output::Screen(screen) = &mut output {
+            screen.fit()?;
         }
     }
 }
 
-/// Says once that the service is away, however often it was tried.
+/// Says that the service is away, or no longer.
+fn tell(output: &mut Output<'_>, trouble: Option<String>) -> Result<(), Failure> {
+    match output {
+        Output::Screen(screen) => screen.show_trouble(trouble)?,
+        _ => print::complain(trouble.as_deref().unwrap_or(BACK)),
+    }
+    Ok(())
+}
+
+/// Said when trouble has ended.
+const BACK: &str = "the registry is back";
+
+/// Whether the service is away: something to be said when that changes, however often it is tried.
 #[derive(Default)]
 struct Trouble {
-    told: bool,
+    is_told: bool,
 }
 
 impl Trouble {
-    fn tell(&mut self, error: &Error) {
-        if !std::mem::replace(&mut self.told, true) {
-            print::complain(&format!("{error}; trying again"));
-        }
+    /// The message, once.
+    fn begins(&mut self, error: &Error) -> Option<String> {
+        (!std::mem::replace(&mut self.is_told, true)).then(|| format!("{error}; trying again"))
     }
 
-    fn is_over(&mut self) {
-        self.told = false;
+    /// Whether there was any.
+    fn ends(&mut self) -> bool {
+        std::mem::take(&mut self.is_told)
     }
 }
 
@@ -85,7 +111,7 @@ fn print_changes(update: &Update) -> Result<(), Failure> {
     let mut lines = String::new();
     for (word, services) in [("up", &update.up), ("down", &update.down)] {
         for Service { service_type, address } in services {
-            lines += &format!("{word} {} {address}\n", print::printable(service_type));
+            lines += &format!("{word} {} {address}\n", printable(service_type));
         }
     }
     print::bytes(lines.as_bytes())
@@ -111,7 +137,7 @@ fn object(service: &Service) -> Value {
 fn run(command: &str, update: &Update, service_type: Option<&str>, json: bool) {
     let line = |service: &Service| match service_type {
         Some(_) => format!("{}\n", service.address),
-        None => format!("{} {}\n", print::printable(&service.service_type), service.address),
+        None => format!("{} {}\n", printable(&service.service_type), service.address),
     };
     let list: String = match json {
         true => format!("{}\n", update.services.iter().map(object).collect::<Value>()),
@@ -128,7 +154,7 @@ fn run(command: &str, update: &Update, service_type: Option<&str>, json: bool) {
     match status {
         Ok(status) if status.success() => {}
         Ok(status) => print::complain(&format!("{command}: {status}")),
-        Err(error) => print::complain(&format!("cannot run sh: {error}")),
+        Err(error) => print::complain(&format!("cannot run sh: {}", Plain(&error))),
     }
 }
 
@@ -140,39 +166,42 @@ pub(super) fn wait(
     timeout: Option<Duration>,
     json: bool,
 ) -> Result<(), Failure> {
-    // Long enough to be for ever.
-    const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 86_400);
-    let begun = Instant::now();
-    let mut options = options.clone();
-    if let Some(timeout) = timeout {
-        options = options.timeout(timeout.min(discovery_service::client::TIMEOUT));
+    let mut watcher = Watcher::new(options, Some(service_type));
+    let deadline = timeout.map(|timeout| Instant::now() + timeout);
+    if let Some(deadline) = deadline {
+        watcher = watcher.until(deadline);
     }
-    let mut watcher = Watcher::new(&options, Some(service_type));
     let mut live = None;
     let mut trouble = Trouble::default();
     loop {
-        let left = timeout.unwrap_or(FOR_EVER).saturating_sub(begun.elapsed());
-        match watcher.next_within(left) {
-            Some(Ok(update)) => {
-                trouble.is_over();
-                if update.services.len() >= count {
-                    let addresses: Vec<_> = update.services.iter().map(|service| service.address).collect();
-                    return ask::print_addresses(&addresses, json);
-                }
-                live = Some(update.services.len());
+        let next = watcher.latest_within(INTERVAL);
+        let is_over = deadline.is_some_and(|deadline| deadline <= Instant::now());
+        match next {
+            Some(Ok(update)) if update.services.len() >= count => {
+                let addresses: Vec<_> = update.services.iter().map(|service| service.address).collect();
+                return ask::print_addresses(&addresses, json);
             }
-            Some(Err(error)) if !error.is_transient() || (live.is_none() && timeout.is_none()) => {
+            Some(Ok(update)) => live = Some(update.services.len()),
+            Some(Err(error)) if is_over || !error.is_transient() || (live.is_none() && timeout.is_none()) => {
                 return Err(error.into());
             }
-            Some(Err(error)) if begun.elapsed() >= timeout.unwrap_or(FOR_EVER) => {
-                return Err(Failure::Message(explain(&error)));
+            Some(Err(error)) => {
+                if let Some(message) = trouble.begins(&error) {
+                    print::complain(&message);
+                }
             }
-            Some(Err(error)) => trouble.tell(&error),
-            None => {
-                let live = live
-                    .map_or("the registry was never reached".to_owned(), |live| format!("{live} of {count} are live"));
-                return Err(Failure::Message(format!("waited in vain for {service_type}: {live}")));
+            None if is_over => {
+                let live = match live {
+                    Some(live) if watcher.is_connected() => format!("{live} of {count} are live"),
+                    _ => "the registry was away".to_owned(),
+                };
+                let message = format!("waited in vain for {service_type} at {}: {live}", options.servers());
+                return Err(Failure::Message(message));
             }
+            None => {}
+        }
+        if watcher.is_connected() && trouble.ends() {
+            print::complain(BACK);
         }
     }
 }

@@ -22,6 +22,8 @@ use clap_complete::Shell;
 use discovery_service::client::{Client, Error, Options, Register, TIMEOUT};
 use discovery_service::config::Config;
 use discovery_service::limits::TOKEN_FILE_LEN_MAX;
+use discovery_service::message::Refusal;
+use discovery_service::plain::Plain;
 use discovery_service::tokens;
 
 /// No, or failed.
@@ -92,7 +94,7 @@ fn options(server: &str, timeout: Duration, token_file: Option<&str>) -> Result<
     let unusable = |reason: &dyn fmt::Display| Failure::Message(format!("cannot use the token file {path}: {reason}"));
     let mut file = String::new();
     let read = std::fs::File::open(path).and_then(|open| open.take(TOKEN_FILE_LEN_MAX).read_to_string(&mut file));
-    read.map_err(|error| unusable(&error))?;
+    read.map_err(|error| unusable(&Plain(&error)))?;
     let token = tokens::first(&file).map_err(|error| unusable(&error))?;
     Ok(options.token(token))
 }
@@ -133,20 +135,27 @@ impl From<std::io::Error> for Failure {
         if error.kind() == std::io::ErrorKind::BrokenPipe {
             return Failure::OutputGone;
         }
-        Failure::Message(format!("cannot write: {error}"))
+        Failure::Message(format!("cannot write: {}", Plain(&error)))
     }
 }
 
 /// An error with the next step.
 fn explain(error: &Error) -> String {
+    let is_reason = |reason: &str, refusal: Refusal| reason == refusal.reason();
     let step = match error {
         Error::Unreachable { .. } => "is it running? `discovery` starts it, --server names another address",
         Error::Timeout { .. } => "is it overloaded or stopped? --timeout gives it longer",
         Error::Broken { .. } => "was it restarted? try again, and look at its log",
+        Error::Nonsense { .. } => "--server names another address",
         Error::Refused { reason, .. } if reason.starts_with("authentication") => {
             "give --token-file with a token that it knows"
         }
-        Error::Nonsense { .. } => "--server names another address",
+        Error::Refused { reason, .. } if is_reason(reason, Refusal::TooManyConnections) => {
+            "try again, or start it with a larger --max-connections"
+        }
+        Error::Refused { reason, .. } if is_reason(reason, Refusal::RegistryFull) => {
+            "try again, or start it with a larger --max-services"
+        }
         Error::Refused { .. } | Error::Word(_) => return error.to_string(),
     };
     format!("{error}: {step}")

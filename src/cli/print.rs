@@ -24,10 +24,14 @@ pub(super) fn terminal_height() -> Option<usize> {
     None
 }
 
-/// Whether colour may be used: on a terminal, unless `NO_COLOR` is set to something.
+/// Whether standard output is a terminal that can do more than print lines.
+pub(super) fn to_screen() -> bool {
+    to_terminal() && std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb")
+}
+
+/// Whether colour may be used: on a screen, unless `NO_COLOR` is set to something (no-color.org).
 pub(super) fn in_colour() -> bool {
-    let unwanted = |name: &str, value: fn(&str) -> bool| std::env::var(name).is_ok_and(|text| value(&text));
-    to_terminal() && !unwanted("NO_COLOR", |text| !text.is_empty()) && !unwanted("TERM", |text| text == "dumb")
+    to_screen() && std::env::var_os("NO_COLOR").is_none_or(|unwanted| unwanted.is_empty())
 }
 
 /// Says something on standard error.
@@ -48,9 +52,15 @@ pub(super) fn line(text: &str) -> Result<(), Failure> {
     bytes(format!("{text}\n").as_bytes())
 }
 
-/// Writes a JSON document as a line.
+/// Writes a JSON document as a line. JSON lets control characters above ASCII stand in a string, where
+/// a terminal would obey them.
 pub(super) fn json(document: &Value) -> Result<(), Failure> {
-    line(&document.to_string())
+    let mut text = document.to_string();
+    if text.contains(char::is_control) {
+        let escaped = |c: char| if c.is_control() { format!("\\u{:04x}", u32::from(c)) } else { c.into() };
+        text = text.chars().map(escaped).collect();
+    }
+    line(&text)
 }
 
 /// Writes rows: aligned under a headline on a terminal, and else with tabs between the columns and
@@ -84,12 +94,6 @@ pub(super) fn format_table(headline: &[&str], rows: &[Vec<String>], aligned: boo
         push(&row.iter().map(String::as_str).collect::<Vec<_>>(), "");
     }
     text
-}
-
-/// What the service has sent, harmless on a terminal: a type may be any printable text, but this is
-/// where it meets one.
-pub(super) fn printable(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
 }
 
 #[cfg(test)]

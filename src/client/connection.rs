@@ -1,4 +1,4 @@
-//! One connection that speaks text lines, with a time limit on everything.
+//! One connection that speaks text lines, with a deadline on everything.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
@@ -7,83 +7,88 @@ use std::time::{Duration, Instant};
 
 use memchr::memchr;
 
-use super::{Error, Options};
+use super::{Error, Options, word};
 
 /// Bytes of the longest answer that is read: more than the service ever has waiting.
 const ANSWER_LEN_MAX: usize = 256 * 1024 * 1024;
+/// The shortest time limit that a socket takes.
+const SHORTEST: Duration = Duration::from_millis(1);
 
 /// An open connection, authenticated where there is a token.
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: TcpStream,
     server: String,
-    timeout: Duration,
     /// Bytes that have arrived and are not used; those before `searched` hold no line end.
     unread: Vec<u8>,
     searched: usize,
 }
 
 impl Connection {
-    /// Connects to the first of the addresses that can be connected to.
-    pub(super) fn open(options: &Options) -> Result<Self, Error> {
-        let deadline = Instant::now() + options.timeout;
-        let mut last = None;
+    /// Connects to the first of the addresses that answers.
+    pub(super) fn open(options: &Options, deadline: Instant) -> Result<Self, Error> {
+        let mut failures = Vec::new();
         for (i, server) in options.servers.iter().enumerate() {
             // What is left of the time is shared by the addresses that are left.
-            let left = deadline.saturating_duration_since(Instant::now());
-            let time = left / (options.servers.len() - i) as u32;
-            match connect(server, time) {
-                Ok(stream) => return Self::greet(stream, server, options),
-                Err(error) => last = Some(error),
+            let share = time_left(deadline) / (options.servers.len() - i) as u32;
+            match Self::open_one(server, options, Instant::now() + share) {
+                Err(error) if error.is_transient() && options.servers.len() > 1 => failures.push(error.to_string()),
+                result => return result,
             }
         }
-        let error = last.unwrap_or_else(|| io::Error::other("no address is given"));
-        Err(Error::Unreachable { servers: options.servers(), error })
+        let reason = if failures.is_empty() { "no address is given".to_owned() } else { failures.join("; ") };
+        Err(Error::Unreachable { servers: options.servers(), error: io::Error::other(reason) })
     }
 
-    fn greet(stream: TcpStream, server: &str, options: &Options) -> Result<Self, Error> {
-        let (server, timeout) = (server.to_owned(), options.timeout);
-        let mut connection = Connection { stream, server, timeout, unread: Vec::new(), searched: 0 };
+    fn open_one(server: &str, options: &Options, deadline: Instant) -> Result<Self, Error> {
+        let server = server.to_owned();
+        let stream = match connect(&server, deadline) {
+            Ok(stream) => stream,
+            Err(error) => return Err(Error::Unreachable { servers: server, error }),
+        };
+        let mut connection = Connection { stream, server, unread: Vec::new(), searched: 0 };
         // Lines are written whole, so waiting for more to send gains nothing.
         connection.stream.set_nodelay(true).map_err(|error| connection.broken(&error))?;
-        let write = connection.stream.set_write_timeout(Some(timeout.max(Duration::from_millis(1))));
-        write.map_err(|error| connection.broken(&error))?;
-        if let Some(token) = &options.token {
-            connection.ask(&format!("auth {token}"))?;
+        let greeting = match &options.token {
+            Some(token) => {
+                // It is never shown, not even where it is wrong.
+                let token = word(token).map_err(|_| Error::Word("the token".to_owned()))?;
+                Some((format!("auth {token}"), "OK"))
+            }
+            // One that is stopped or full accepts connections, too; then another may answer.
+            None if options.servers.len() > 1 => Some(("ping".to_owned(), "PONG")),
+            None => None,
+        };
+        if let Some((command, expected)) = greeting {
+            let answer = connection.ask(&command, deadline)?;
+            if answer != expected {
+                return Err(Error::nonsense(&connection.server, &answer));
+            }
         }
         Ok(connection)
     }
 
-    /// Sends a command and returns its answer, without the line end.
-    pub(super) fn ask(&mut self, command: &str) -> Result<String, Error> {
-        self.send(command)?;
-        self.answer()
-    }
-
-    /// Sends commands together and returns their answers, `ERROR` among them.
-    pub(super) fn ask_all<T: AsRef<str>>(&mut self, commands: &[T]) -> Result<Vec<String>, Error> {
-        let lines: String = commands.iter().flat_map(|command| [command.as_ref(), "\n"]).collect();
-        self.write(lines.as_bytes())?;
-        commands.iter().map(|_| self.line(self.timeout)).collect()
-    }
-
-    /// Sends a command.
-    pub(super) fn send(&mut self, command: &str) -> Result<(), Error> {
-        self.write(format!("{command}\n").as_bytes())
-    }
-
-    /// The next answer. `ERROR` is an error.
-    pub(super) fn answer(&mut self) -> Result<String, Error> {
-        let line = self.line(self.timeout)?;
+    /// Sends a command and returns its answer, without the line end. `ERROR` is an error.
+    pub(super) fn ask(&mut self, command: &str, deadline: Instant) -> Result<String, Error> {
+        self.write(format!("{command}\n").as_bytes(), deadline)?;
+        let line = self.line(deadline)?;
         match line.strip_prefix("ERROR ") {
-            Some(reason) => Err(Error::Refused { server: self.server.clone(), reason: reason.to_owned() }),
+            Some(reason) => Err(Error::refused(&self.server, reason)),
             None => Ok(line),
         }
     }
 
-    /// The next line, within `time`.
-    pub(super) fn line(&mut self, time: Duration) -> Result<String, Error> {
-        let deadline = Instant::now() + time;
+    /// Sends commands together and returns their answers, `ERROR` among them.
+    pub(super) fn ask_all<T: AsRef<str>>(&mut self, commands: &[T], deadline: Instant) -> Result<Vec<String>, Error> {
+        let lines: String = commands.iter().flat_map(|command| [command.as_ref(), "\n"]).collect();
+        self.write(lines.as_bytes(), deadline)?;
+        commands.iter().map(|_| self.line(deadline)).collect()
+    }
+
+    /// The next line. What has arrived by now is looked at even when the deadline is over: it may have
+    /// passed while the caller did something else.
+    pub(super) fn line(&mut self, deadline: Instant) -> Result<String, Error> {
+        let mut has_read = false;
         loop {
             if let Some(found) = memchr(b'\n', &self.unread[self.searched..]) {
                 let end = self.searched + found;
@@ -96,17 +101,13 @@ impl Connection {
             if self.unread.len() > ANSWER_LEN_MAX {
                 return Err(Error::nonsense(&self.server, "an answer without an end"));
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            let left = time_left(deadline);
+            if left.is_zero() && has_read {
                 return Err(Error::Timeout { server: self.server.clone() });
             }
             self.read(left)?;
+            has_read = true;
         }
-    }
-
-    /// Whether a whole line has arrived already.
-    pub(super) fn has_line(&self) -> bool {
-        memchr(b'\n', &self.unread).is_some()
     }
 
     /// A second handle of the connection, to shut it while it is waited for.
@@ -130,13 +131,14 @@ impl Connection {
         self.unread.is_empty() && quiet(&self.stream).unwrap_or(false)
     }
 
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.stream.write_all(bytes).map_err(|error| self.broken(&error))
+    fn write(&mut self, bytes: &[u8], deadline: Instant) -> Result<(), Error> {
+        let limit = self.stream.set_write_timeout(Some(time_left(deadline).max(SHORTEST)));
+        limit.and_then(|()| self.stream.write_all(bytes)).map_err(|error| self.broken(&error))
     }
 
     fn read(&mut self, time: Duration) -> Result<(), Error> {
         let mut buffer = [0; 4096];
-        let limit = self.stream.set_read_timeout(Some(time.max(Duration::from_millis(1))));
+        let limit = self.stream.set_read_timeout(Some(time.max(SHORTEST)));
         match limit.and_then(|()| self.stream.read(&mut buffer)) {
             Ok(0) => Err(Error::Broken { server: self.server.clone() }),
             Ok(n) => {
@@ -157,13 +159,11 @@ impl Connection {
     }
 }
 
-/// Connects to `host:port` within `time`, whatever it resolves to.
-fn connect(server: &str, time: Duration) -> io::Result<TcpStream> {
-    let deadline = Instant::now() + time;
+/// Connects to `host:port`, whatever it resolves to.
+fn connect(server: &str, deadline: Instant) -> io::Result<TcpStream> {
     let mut last = io::Error::new(ErrorKind::NotFound, "the name has no address");
-    for address in resolve(server, time)? {
-        let left = deadline.saturating_duration_since(Instant::now());
-        match TcpStream::connect_timeout(&address, left.max(Duration::from_millis(1))) {
+    for address in resolve(server, deadline)? {
+        match TcpStream::connect_timeout(&address, time_left(deadline).max(SHORTEST)) {
             Ok(stream) => return Ok(stream),
             Err(error) => last = error,
         }
@@ -173,7 +173,7 @@ fn connect(server: &str, time: Duration) -> io::Result<TcpStream> {
 
 /// The addresses of `host:port`. The system's resolver takes its time, so it is asked on another
 /// thread, which is left alone when it takes too long.
-fn resolve(server: &str, time: Duration) -> io::Result<Vec<SocketAddr>> {
+fn resolve(server: &str, deadline: Instant) -> io::Result<Vec<SocketAddr>> {
     if let Ok(address) = server.parse() {
         return Ok(vec![address]);
     }
@@ -184,5 +184,9 @@ fn resolve(server: &str, time: Duration) -> io::Result<Vec<SocketAddr>> {
         let _ = sender.send(server.to_socket_addrs().map(Iterator::collect));
     });
     let timed_out = |_| Err(io::Error::new(ErrorKind::TimedOut, "the name could not be resolved in time"));
-    receiver.recv_timeout(time).unwrap_or_else(timed_out)
+    receiver.recv_timeout(time_left(deadline)).unwrap_or_else(timed_out)
+}
+
+fn time_left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
 }

@@ -4,16 +4,16 @@ use std::fmt;
 use std::io;
 
 use crate::message::Refusal;
-use crate::plain::Plain;
+use crate::plain::{Plain, printable};
 
 /// Why a client has no answer.
 #[derive(Debug)]
 pub enum Error {
-    /// No address could be connected to; the last one said this.
+    /// No address could be connected to, or none of several has answered.
     Unreachable {
         /// The addresses.
         servers: String,
-        /// What the last one said.
+        /// Why.
         error: io::Error,
     },
     /// The service did not answer in time.
@@ -30,7 +30,7 @@ pub enum Error {
     Refused {
         /// The address.
         server: String,
-        /// The reason, in its words.
+        /// The beginning of the reason, in its words.
         reason: String,
     },
     /// What answers is not this service.
@@ -40,15 +40,20 @@ pub enum Error {
         /// The beginning of what it said.
         answer: String,
     },
-    /// This is no word that can be sent: it is empty or has a blank in it.
+    /// What is named here cannot be sent: it is empty, or has a blank or a line end in it.
     Word(String),
 }
 
 impl Error {
     pub(super) fn nonsense(server: &str, answer: &str) -> Error {
         const SHOWN: usize = 60;
-        let answer = answer.chars().take(SHOWN).flat_map(char::escape_default).collect();
-        Error::Nonsense { server: server.to_owned(), answer }
+        Error::Nonsense { server: server.to_owned(), answer: beginning(answer, SHOWN) }
+    }
+
+    pub(super) fn refused(server: &str, reason: &str) -> Error {
+        // A word of the command can stand in it.
+        const SHOWN: usize = 2048;
+        Error::Refused { server: server.to_owned(), reason: beginning(reason, SHOWN) }
     }
 
     /// Whether another try can help: the service may come back, but it does not change its mind.
@@ -64,6 +69,11 @@ impl Error {
     }
 }
 
+/// The beginning of what a peer says, harmless wherever it is shown.
+fn beginning(text: &str, chars: usize) -> String {
+    printable(&text.chars().take(chars).collect::<String>())
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -76,7 +86,9 @@ impl fmt::Display for Error {
             Error::Nonsense { server, answer } => {
                 write!(f, "what listens at {server} is not the registry: it said \"{answer}\"")
             }
-            Error::Word(word) => write!(f, "{word:?} is empty or has a blank in it"),
+            Error::Word(what) => {
+                write!(f, "{what} cannot be sent: it is empty, or has a blank or a line end in it")
+            }
         }
     }
 }

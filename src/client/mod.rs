@@ -38,9 +38,9 @@ mod watcher;
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use connection::Connection;
 pub use error::Error;
@@ -66,7 +66,7 @@ impl fmt::Debug for Options {
 }
 
 impl Options {
-    /// One address, or several with commas between, which are tried in turn: `host:port`.
+    /// One address, or several with commas between, which are tried in turn until one answers: `host:port`.
     #[must_use]
     pub fn new(servers: &str) -> Self {
         let servers = servers.split(',').map(|server| server.trim().to_owned()).filter(|server| !server.is_empty());
@@ -80,7 +80,7 @@ impl Options {
         self
     }
 
-    /// How long connecting and each answer may take.
+    /// How long an answer may take, with connecting and whatever else is needed for it; a year at most.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -91,6 +91,11 @@ impl Options {
     #[must_use]
     pub fn servers(&self) -> String {
         self.servers.join(",")
+    }
+
+    /// When what is asked now must have been answered.
+    fn deadline(&self) -> Instant {
+        after(self.timeout)
     }
 }
 
@@ -158,11 +163,10 @@ impl Client {
         let ttl = how.ttl.map_or(String::new(), |ttl| format!(" ttl={ttl}"));
         let replace = if how.replace { " replace" } else { "" };
         let command = format!("register {} {} {port}{ttl}{replace}", word(service_type)?, word(ip)?);
-        let connection = self.connect()?;
-        let result = connection.ask(&command);
+        let deadline = self.options.deadline();
+        let result = self.connect(deadline)?.ask(&command, deadline);
         let answer = self.settle(result)?;
-        is_uuid(&answer).then_some(()).ok_or_else(|| self.nonsense(&answer))?;
-        Ok(answer)
+        if is_uuid(&answer) { Ok(answer) } else { Err(self.nonsense(&answer)) }
     }
 
     /// Keeps a registration alive; `false` when it is not known and has to be made again.
@@ -188,42 +192,74 @@ impl Client {
     /// # Errors
     /// As [`register`](Self::register).
     pub fn query(&mut self, service_type: &str) -> Result<Vec<SocketAddr>, Error> {
-        let array = self.document(&format!("query {}", word(service_type)?))?;
-        let addresses = array.as_array().and_then(|array| array.iter().map(address).collect());
-        addresses.ok_or_else(|| self.nonsense("an array that holds no addresses"))
+        let answer = self.ask(&format!("query {}", word(service_type)?))?;
+        let addresses = parse_array(&answer).and_then(|array| array.iter().map(address).collect());
+        addresses.ok_or_else(|| self.nonsense(&answer))
+    }
+
+    /// The types with the number of their registrations: `{"type":"hive","count":2}` each.
+    ///
+    /// # Errors
+    /// As [`register`](Self::register).
+    pub fn types(&mut self) -> Result<Vec<Value>, Error> {
+        let answer = self.ask("types")?;
+        parse_array(&answer).ok_or_else(|| self.nonsense(&answer))
+    }
+
+    /// All that may be told of the registrations of a type, or of all: an object each.
+    ///
+    /// # Errors
+    /// As [`register`](Self::register).
+    pub fn list(&mut self, service_type: Option<&str>) -> Result<Vec<Value>, Error> {
+        let answer = match service_type {
+            Some(service_type) => self.ask(&format!("list {}", word(service_type)?))?,
+            None => self.ask("list")?,
+        };
+        parse_array(&answer).ok_or_else(|| self.nonsense(&answer))
+    }
+
+    /// Whether a registration is live, or why it went; `None` when nobody knows.
+    ///
+    /// # Errors
+    /// As [`register`](Self::register).
+    pub fn why(&mut self, uuid: &str) -> Result<Option<Map<String, Value>>, Error> {
+        let answer = self.ask(&format!("why {}", word(uuid)?))?;
+        if answer == "NOT FOUND" {
+            return Ok(None);
+        }
+        parse_object(&answer).map(Some).ok_or_else(|| self.nonsense(&answer))
+    }
+
+    /// What the service has done so far.
+    ///
+    /// # Errors
+    /// As [`register`](Self::register).
+    pub fn stats(&mut self) -> Result<Map<String, Value>, Error> {
+        let answer = self.ask("stats")?;
+        parse_object(&answer).ok_or_else(|| self.nonsense(&answer))
     }
 
     /// Sends commands together and returns their answers in the same order: one round trip for all.
     /// Each command is a line without its end. Answers beginning with `ERROR` are returned as they
-    /// are.
+    /// are. The time limit holds for every 64 of them.
     ///
     /// # Errors
     /// As [`register`](Self::register).
     pub fn pipeline<T: AsRef<str>>(&mut self, commands: &[T]) -> Result<Vec<String>, Error> {
         /// Commands sent before their answers are read: far less than what a connection's buffers hold.
         const BATCH: usize = 64;
+        // A blank line has no answer, and two lines have two.
+        let is_one = |command: &str| !command.trim().is_empty() && !command.contains('\n');
+        if let Some(wrong) = commands.iter().map(AsRef::as_ref).find(|command| !is_one(command)) {
+            return Err(Error::Word(format!("{wrong:?}")));
+        }
         let mut answers = Vec::with_capacity(commands.len());
         for batch in commands.chunks(BATCH) {
-            let connection = self.connect()?;
-            let result = connection.ask_all(batch);
+            let deadline = self.options.deadline();
+            let result = self.connect(deadline)?.ask_all(batch, deadline);
             answers.extend(self.settle(result)?);
         }
         Ok(answers)
-    }
-
-    /// Sends a command whose answer is a JSON document: `types`, `list`, `why <uuid>`, `stats`. `null`
-    /// stands for `NOT FOUND`.
-    ///
-    /// # Errors
-    /// As [`register`](Self::register).
-    pub fn document(&mut self, command: &str) -> Result<Value, Error> {
-        let answer = self.ask(command)?;
-        if answer == "NOT FOUND" {
-            return Ok(Value::Null);
-        }
-        let document: Option<Value> = serde_json::from_str(&answer).ok();
-        let document = document.filter(|value| value.is_array() || value.is_object());
-        document.ok_or_else(|| self.nonsense(&answer))
     }
 
     /// Asks whether the service answers.
@@ -238,27 +274,26 @@ impl Client {
     /// Sends a command that may be sent again when a connection that has been there before turns
     /// out to be broken.
     fn ask(&mut self, command: &str) -> Result<String, Error> {
+        let deadline = self.options.deadline();
         let reused = self.connection.is_some();
-        let connection = self.connect()?;
-        let result = connection.ask(command);
+        let result = self.connect(deadline)?.ask(command, deadline);
         match self.settle(result) {
             Err(Error::Broken { .. }) if reused => {
-                let connection = self.connect()?;
-                let result = connection.ask(command);
+                let result = self.connect(deadline)?.ask(command, deadline);
                 self.settle(result)
             }
             result => result,
         }
     }
 
-    fn connect(&mut self) -> Result<&mut Connection, Error> {
+    fn connect(&mut self, deadline: Instant) -> Result<&mut Connection, Error> {
         // A service that was started again has closed the connection in the meantime.
         if self.connection.as_ref().is_some_and(|connection| !connection.is_open()) {
             self.connection = None;
         }
         match &mut self.connection {
             Some(connection) => Ok(connection),
-            none => Ok(none.insert(Connection::open(&self.options)?)),
+            none => Ok(none.insert(Connection::open(&self.options, deadline)?)),
         }
     }
 
@@ -279,17 +314,32 @@ impl Client {
     }
 
     fn nonsense(&mut self, answer: &str) -> Error {
-        self.connection = None;
-        Error::nonsense(&self.options.servers(), answer)
+        let connection = self.connection.take();
+        let servers = self.options.servers();
+        Error::nonsense(connection.as_ref().map_or(&servers, Connection::server), answer)
     }
 }
 
 /// A word of a command: what has a blank or a line end in it would be more than one.
 fn word(text: &str) -> Result<&str, Error> {
     if text.is_empty() || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err(Error::Word(text.to_owned()));
+        return Err(Error::Word(format!("{text:?}")));
     }
     Ok(text)
+}
+
+/// This time from now, a year at most, so that it can be told.
+fn after(time: Duration) -> Instant {
+    const YEAR: Duration = Duration::from_secs(365 * 86_400);
+    Instant::now() + time.min(YEAR)
+}
+
+fn parse_array(answer: &str) -> Option<Vec<Value>> {
+    serde_json::from_str(answer).ok()
+}
+
+fn parse_object(answer: &str) -> Option<Map<String, Value>> {
+    serde_json::from_str(answer).ok()
 }
 
 fn is_uuid(text: &str) -> bool {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::backoff::Backoff;
 use super::connection::Connection;
-use super::{Error, Options, is_uuid, word};
+use super::{Error, Options, after, is_uuid, word};
 
 /// How often the service is asked whether it is still there.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
@@ -83,6 +83,18 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A connection has begun to hold the registration.
+    fn enter(&self, connection: &Connection, uuid: &str) -> Result<(), Error> {
+        let stream = connection.handle()?;
+        let mut state = self.state();
+        if state.stopping {
+            let _ = stream.shutdown(Shutdown::Write);
+        }
+        state.stream = Some(stream);
+        state.uuid = Some(uuid.to_owned());
+        Ok(())
+    }
+
     /// Waits for so long, or until the registration is to stop; `true` when it is.
     fn rest(&self, time: Duration) -> bool {
         let result = self.changed.wait_timeout_while(self.state(), time, |state| !state.stopping);
@@ -98,8 +110,10 @@ impl Registration {
     /// When the first try fails.
     pub fn hold(options: &Options, service_type: &str, ip: &str, port: u16) -> Result<Self, Error> {
         let command = hold_command(service_type, ip, port)?;
-        let held = hold(options, &command, None)?;
-        Ok(Self::start(options, command, Some(held), |_| {}))
+        let (connection, uuid) = hold(options, &command, None)?;
+        let shared = Arc::new(Shared::default());
+        shared.enter(&connection, &uuid)?;
+        Ok(Self::start(options, shared, command, Some((connection, uuid)), |_| {}))
     }
 
     /// Registers a service in the background, however long it takes, and tells `observe`, on another
@@ -115,16 +129,16 @@ impl Registration {
         observe: impl FnMut(Notice) + Send + 'static,
     ) -> Result<Self, Error> {
         let command = hold_command(service_type, ip, port)?;
-        Ok(Self::start(options, command, None, observe))
+        Ok(Self::start(options, Arc::new(Shared::default()), command, None, observe))
     }
 
     fn start(
         options: &Options,
+        shared: Arc<Shared>,
         command: String,
         held: Option<(Connection, String)>,
         observe: impl FnMut(Notice) + Send + 'static,
     ) -> Self {
-        let shared = Arc::new(Shared::default());
         let keeper = Keeper { shared: Arc::clone(&shared), options: options.clone(), command, observe };
         let thread = std::thread::spawn(move || keeper.run(held));
         Registration { shared, timeout: options.timeout.min(STOP_MAX), thread: Some(thread) }
@@ -205,21 +219,13 @@ impl<F: FnMut(Notice)> Keeper<F> {
 
     /// Stays with the connection until it breaks or is shut.
     fn follow(&mut self, mut connection: Connection, uuid: String) -> Error {
-        match connection.handle() {
-            Ok(stream) => {
-                let mut state = self.shared.state();
-                if state.stopping {
-                    let _ = stream.shutdown(Shutdown::Write);
-                }
-                state.stream = Some(stream);
-                state.uuid = Some(uuid.clone());
-            }
-            Err(error) => return error,
+        if let Err(error) = self.shared.enter(&connection, &uuid) {
+            return error;
         }
         (self.observe)(Notice::Registered { uuid, server: connection.server().to_owned() });
         let error = loop {
-            let heard = match connection.line(PING_INTERVAL) {
-                Err(Error::Timeout { .. }) => connection.ask("ping"),
+            let heard = match connection.line(after(PING_INTERVAL)) {
+                Err(Error::Timeout { .. }) => connection.ask("ping", self.options.deadline()),
                 heard => heard,
             };
             match heard {
@@ -241,10 +247,11 @@ fn hold_command(service_type: &str, ip: &str, port: u16) -> Result<String, Error
 
 /// Connects and holds, in place of what was held before.
 fn hold(options: &Options, command: &str, earlier: Option<&str>) -> Result<(Connection, String), Error> {
-    let mut connection = Connection::open(options)?;
+    let deadline = options.deadline();
+    let mut connection = Connection::open(options, deadline)?;
     if let Some(earlier) = earlier {
-        connection.ask(&format!("deregister {earlier}"))?;
+        connection.ask(&format!("deregister {earlier}"), deadline)?;
     }
-    let uuid = connection.ask(command)?;
+    let uuid = connection.ask(command, deadline)?;
     if is_uuid(&uuid) { Ok((connection, uuid)) } else { Err(Error::nonsense(connection.server(), &uuid)) }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::backoff::Backoff;
 use super::connection::Connection;
-use super::{Error, Options, Service, service};
+use super::{Error, Options, Service, after, service, word};
 
 /// Silence after which a connection is taken for dead: the service speaks every 15 s.
 const SILENCE_MAX: Duration = Duration::from_secs(25);
@@ -25,7 +25,8 @@ pub struct Update {
     pub services: Vec<Service>,
 }
 
-/// An endless iterator over updates, the first of which is the state at the start.
+/// An iterator over updates, the first of which is the state at the start; endless unless told
+/// [otherwise](Self::until).
 ///
 /// When the connection breaks it yields the error, keeps its picture, and goes on at the next call:
 /// it connects again, waiting longer from try to try, and yields what has changed in between. After an
@@ -57,115 +58,191 @@ pub struct Update {
 pub struct Watcher {
     options: Options,
     service_type: Option<String>,
+    /// When it gives up, if ever.
+    deadline: Option<Instant>,
     connection: Option<Connection>,
     backoff: Backoff,
-    /// The next try must wait.
-    failed: bool,
+    /// Before that nothing is tried again.
+    retry_at: Instant,
+    /// What has ended the connection, still to be told.
+    failure: Option<Error>,
     ended: bool,
     /// When the service last said something.
     heard_at: Instant,
-    /// How often each service is registered; unknown at first.
-    picture: Option<BTreeMap<Service, usize>>,
+    index: u64,
+    /// What is live, as far as it has been heard; unknown at first.
+    picture: Option<Picture>,
+    /// What was last told of it.
+    told: Option<Picture>,
 }
+
+/// How often each service is registered.
+type Picture = BTreeMap<Service, usize>;
 
 impl Watcher {
     /// Follows one type or all.
     #[must_use]
     pub fn new(options: &Options, service_type: Option<&str>) -> Self {
+        let now = Instant::now();
         Watcher {
             options: options.clone(),
             service_type: service_type.map(str::to_owned),
+            deadline: None,
             connection: None,
             backoff: Backoff::default(),
-            failed: false,
+            retry_at: now,
+            failure: None,
             ended: false,
-            heard_at: Instant::now(),
+            heard_at: now,
+            index: 0,
             picture: None,
+            told: None,
         }
     }
 
-    /// The next update within `time`; `None` when nothing has changed.
+    /// Gives up at `deadline`, whatever it is doing then: the iterator ends.
+    #[must_use]
+    pub fn until(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// Whether there is a connection to the service: whether the picture is the present one.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.connection.is_some()
+    }
+
+    /// The next update within `time`; `None` when nothing has changed. Where it must connect, that takes
+    /// as long as the options say, even when `time` is shorter.
     ///
     /// # Errors
     /// As the iterator's.
     pub fn next_within(&mut self, time: Duration) -> Option<Result<Update, Error>> {
-        let deadline = Instant::now() + time;
-        while !self.ended {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return None;
-            }
-            match self.step(left) {
-                Ok(None) => {}
-                Ok(Some(update)) => return Some(Ok(update)),
-                Err(error) => {
-                    self.connection = None;
-                    self.failed = true;
-                    self.ended = !error.is_transient();
-                    return Some(Err(error));
-                }
-            }
-        }
-        None
+        self.hear_change(after(time)).map(|()| self.tell()).transpose()
     }
 
-    /// Whether another update has arrived already.
-    #[must_use]
-    pub fn has_next(&self) -> bool {
-        self.connection.as_ref().is_some_and(Connection::has_line)
+    /// As [`next_within`](Self::next_within), for who wants to know what is live now, and not how it came
+    /// about: all that has arrived by now is one update.
+    ///
+    /// # Errors
+    /// As the iterator's.
+    pub fn latest_within(&mut self, time: Duration) -> Option<Result<Update, Error>> {
+        let heard = self.hear_change(after(time));
+        if heard.is_ok() {
+            self.catch_up();
+        }
+        heard.map(|()| self.tell()).transpose()
     }
 
-    /// Goes one line further; `None` when that changed nothing, or `time` is over.
-    fn step(&mut self, time: Duration) -> Result<Option<Update>, Error> {
-        if self.connection.is_none() {
-            if std::mem::take(&mut self.failed) {
-                let wait = self.backoff.next();
-                std::thread::sleep(wait.min(time));
-                if wait > time {
-                    self.failed = true;
-                    return Ok(None);
-                }
+    /// Whether it has come to its end.
+    fn is_over(&self) -> bool {
+        (self.ended && self.failure.is_none()) || self.deadline.is_some_and(|deadline| deadline <= Instant::now())
+    }
+
+    /// Hears until there is something to tell, or the deadline is over.
+    fn hear_change(&mut self, deadline: Instant) -> Result<(), Error> {
+        let deadline = self.deadline.map_or(deadline, |end| end.min(deadline));
+        while self.picture == self.told && self.hear(deadline)? {}
+        Ok(())
+    }
+
+    /// Hears what has arrived already.
+    fn catch_up(&mut self) {
+        /// A service that speaks without a pause is not heard for ever.
+        const CATCH_UP_MAX: Duration = Duration::from_millis(100);
+        let end = after(CATCH_UP_MAX);
+        while self.is_connected() && Instant::now() < end {
+            match self.hear(Instant::now()) {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => self.failure = Some(error),
             }
-            let mut connection = Connection::open(&self.options)?;
-            let command = match &self.service_type {
-                Some(service_type) => format!("watch {}", super::word(service_type)?),
-                None => "watch".to_owned(),
-            };
-            let line = connection.ask(&command)?;
-            let update = self.apply(&line, connection.server())?;
-            self.connection = Some(connection);
-            self.heard_at = Instant::now();
-            self.backoff.reset();
-            return Ok(update);
         }
-        let Some(connection) = &mut self.connection else { return Ok(None) };
-        let line = match connection.line(time.min(SILENCE_MAX.saturating_sub(self.heard_at.elapsed()))) {
-            Err(Error::Timeout { .. }) if self.heard_at.elapsed() < SILENCE_MAX => return Ok(None),
-            line => line?,
+    }
+
+    /// What has changed since it was told last.
+    fn tell(&mut self) -> Option<Update> {
+        let picture = self.picture.as_ref().filter(|picture| self.told.as_ref() != Some(picture))?;
+        let none = Picture::new();
+        let told = self.told.as_ref().unwrap_or(&none);
+        let update = Update {
+            index: self.index,
+            up: surplus(picture, told),
+            down: surplus(told, picture),
+            services: surplus(picture, &none),
         };
-        self.heard_at = Instant::now();
-        let server = connection.server().to_owned();
-        self.apply(&line, &server)
+        self.told = Some(picture.clone());
+        Some(update)
     }
 
-    fn apply(&mut self, line: &str, server: &str) -> Result<Option<Update>, Error> {
+    /// Hears one line; `false` when none has come.
+    fn hear(&mut self, deadline: Instant) -> Result<bool, Error> {
+        if let Some(error) = self.failure.take() {
+            return Err(error);
+        }
+        if self.ended {
+            return Ok(false);
+        }
+        let heard = match self.connection.take() {
+            Some(connection) => self.hear_from(connection, deadline),
+            None => self.connect(deadline),
+        };
+        if let Err(error) = &heard {
+            self.retry_at = after(self.backoff.next());
+            self.ended = !error.is_transient();
+        }
+        heard
+    }
+
+    fn hear_from(&mut self, mut connection: Connection, deadline: Instant) -> Result<bool, Error> {
+        let heard = match connection.line(deadline.min(self.heard_at + SILENCE_MAX)) {
+            Err(Error::Timeout { .. }) if self.heard_at.elapsed() < SILENCE_MAX => false,
+            line => {
+                self.take_in(&line?, connection.server())?;
+                true
+            }
+        };
+        self.connection = Some(connection);
+        Ok(heard)
+    }
+
+    /// Connects, once it is time, and hears the first line.
+    fn connect(&mut self, deadline: Instant) -> Result<bool, Error> {
+        std::thread::sleep(self.retry_at.min(deadline).saturating_duration_since(Instant::now()));
+        if Instant::now() < self.retry_at {
+            return Ok(false);
+        }
+        let command = match &self.service_type {
+            Some(service_type) => format!("watch {}", word(service_type)?),
+            None => "watch".to_owned(),
+        };
+        let deadline = self.deadline.map_or(self.options.deadline(), |end| end.min(self.options.deadline()));
+        let mut connection = Connection::open(&self.options, deadline)?;
+        let line = connection.ask(&command, deadline)?;
+        self.take_in(&line, connection.server())?;
+        self.connection = Some(connection);
+        self.backoff.reset();
+        Ok(true)
+    }
+
+    /// Changes the picture as a line of the stream says.
+    fn take_in(&mut self, line: &str, server: &str) -> Result<(), Error> {
+        self.heard_at = Instant::now();
         let nonsense = || Error::nonsense(server, line);
         let object: Value = serde_json::from_str(line).map_err(|_| nonsense())?;
-        let index = object["index"].as_u64().ok_or_else(nonsense)?;
         let list = |key: &str| -> Result<Option<Vec<Service>>, Error> {
             let Some(list) = object.get(key) else { return Ok(None) };
             let services = list.as_array().and_then(|list| list.iter().map(service).collect());
             services.map(Some).ok_or_else(nonsense)
         };
-        let known = self.picture.take();
-        let first = known.is_none();
-        let mut picture = known.clone().unwrap_or_default();
-        match (list("services")?, list("up")?, list("down")?) {
-            (Some(services), None, None) => {
-                picture.clear();
+        self.index = object["index"].as_u64().ok_or_else(nonsense)?;
+        match (list("services")?, list("up")?, list("down")?, &mut self.picture) {
+            (Some(services), None, None, picture) => {
+                let picture = picture.insert(Picture::new());
                 services.into_iter().for_each(|service| *picture.entry(service).or_default() += 1);
             }
-            (None, Some(up), Some(down)) if !first => {
+            (None, Some(up), Some(down), Some(picture)) => {
                 up.into_iter().for_each(|service| *picture.entry(service).or_default() += 1);
                 for service in down {
                     match picture.get_mut(&service) {
@@ -175,19 +252,10 @@ impl Watcher {
                     }
                 }
             }
-            (None, None, None) if !first => {}
+            (None, None, None, Some(_)) => {}
             _ => return Err(nonsense()),
         }
-        let known = known.unwrap_or_default();
-        let (up, down) = (surplus(&picture, &known), surplus(&known, &picture));
-        let update = (first || !up.is_empty() || !down.is_empty()).then(|| Update {
-            index,
-            up,
-            down,
-            services: surplus(&picture, &BTreeMap::new()),
-        });
-        self.picture = Some(picture);
-        Ok(update)
+        Ok(())
     }
 }
 
@@ -197,7 +265,7 @@ impl Iterator for Watcher {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             match self.next_within(SILENCE_MAX) {
-                None if self.ended => return None,
+                None if self.is_over() => return None,
                 None => {}
                 item => return item,
             }
@@ -206,10 +274,38 @@ impl Iterator for Watcher {
 }
 
 /// What stands in `these` more often than in `those`.
-fn surplus(these: &BTreeMap<Service, usize>, those: &BTreeMap<Service, usize>) -> Vec<Service> {
+fn surplus(these: &Picture, those: &Picture) -> Vec<Service> {
     let more = |(service, count): (&Service, &usize)| {
         let others = those.get(service).copied().unwrap_or(0);
         std::iter::repeat_n(service.clone(), count.saturating_sub(others))
     };
     these.iter().flat_map(more).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::TcpListener;
+
+    #[test]
+    fn whoever_was_away_for_long_hears_what_has_arrived_meanwhile() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let options = Options::new(&listener.local_addr().expect("an address").to_string());
+        let service = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a connection");
+            BufReader::new(&stream).read_line(&mut String::new()).expect("a command");
+            stream.write_all(b"{\"index\":1,\"services\":[]}\n").expect("it reads");
+            stream
+        });
+        let mut watcher = Watcher::new(&options, None);
+        watcher.next().expect("it is endless").expect("a state");
+        let mut stream = service.join().expect("it has answered");
+        let line = r#"{"index":2,"up":[{"type":"a","ip":"::1","port":1}],"down":[]}"#;
+        stream.write_all(format!("{line}\n").as_bytes()).expect("it reads");
+        watcher.heard_at = Instant::now().checked_sub(2 * SILENCE_MAX).expect("the host is up for a minute");
+        assert_eq!(watcher.next().expect("it is endless").expect("a change").up.len(), 1);
+        watcher.heard_at = Instant::now().checked_sub(2 * SILENCE_MAX).expect("the host is up for a minute");
+        assert!(matches!(watcher.next(), Some(Err(Error::Timeout { .. }))), "silence is a dead connection");
+    }
 }

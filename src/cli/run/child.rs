@@ -8,6 +8,8 @@ use std::process::{Command, ExitCode};
 use rustix::process::{Pid, getppid};
 use signal_hook::consts::SIGTERM;
 
+use discovery_service::plain::Plain;
+
 use super::{CANNOT_START, CHILD, NOT_FOUND, NOT_OURS, this_program};
 use crate::cli::{USAGE, print};
 
@@ -31,7 +33,7 @@ pub(super) fn become_command(words: &[OsString]) -> ExitCode {
         return ExitCode::from(128 + SIGTERM as u8);
     }
     let error = Command::new(program).args(arguments).exec();
-    print::complain(&format!("cannot start {}: {error}", program.to_string_lossy()));
+    print::complain(&format!("cannot start {}: {}", program.to_string_lossy(), Plain(&error)));
     ExitCode::from(if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { CANNOT_START })
 }
 

@@ -12,6 +12,7 @@ use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SI
 use signal_hook_mio::v1_0::Signals;
 
 use discovery_service::client::{Notice, Registration};
+use discovery_service::plain::Plain;
 
 use super::port::Probe;
 use super::{Run, child};
@@ -59,8 +60,8 @@ impl Runner {
     /// Starts the command.
     pub(super) fn start(run: Run) -> Result<Runner, String> {
         // Before the command is started, so that no signal is missed.
-        let (poll, signals) = receive_signals().map_err(|error| format!("cannot handle signals: {error}"))?;
-        let pid = child::start(&run.command).map_err(|error| format!("cannot start the command: {error}"))?;
+        let (poll, signals) = receive_signals().map_err(|error| format!("cannot handle signals: {}", Plain(&error)))?;
+        let pid = child::start(&run.command).map_err(|error| format!("cannot start the command: {}", Plain(&error)))?;
         let probe = Some(Probe::new(port_addresses(&run), PORT, run.wait_port_timeout, Instant::now()));
         Ok(Runner { run, pid, poll, signals, probe, registration: None, stopping: None })
     }

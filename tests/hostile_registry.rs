@@ -1,0 +1,181 @@
+//! What a client does with a registry that is away, slow, full, or not one at all.
+
+mod common;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::time::{Duration, Instant};
+
+use common::{Service, finish, free_port, verb};
+use discovery_service::client::{Client, Error, Options, Register, Watcher};
+
+/// A server that has this answer to the first command of each connection, and then is silent.
+fn impostor(answer: impl Into<Vec<u8>>) -> SocketAddr {
+    let answer = answer.into();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        let mut kept = Vec::new();
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            let _ = stream.read(&mut [0; 1024]);
+            let _ = stream.write_all(&answer);
+            kept.push(stream);
+        }
+    });
+    address
+}
+
+#[test]
+fn a_server_that_is_away_slow_or_another_is_told_apart_within_the_timeout() {
+    let away: SocketAddr = format!("127.0.0.1:{}", free_port()).parse().expect("an address");
+    for (address, message) in [
+        (away, "cannot reach the registry at"),
+        (impostor(b""), "did not answer in time"),
+        (impostor(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "is not the registry: it said \"HTTP/1.1 400"),
+        (impostor(b"\x1b[31m\n"), "is not the registry: it said \"\\u{1b}[31m\""),
+        (impostor(b"{}\n"), "is not the registry"),
+        (impostor(b"[{\"ip\":1}]\n"), "is not the registry"),
+    ] {
+        for arguments in [&["query", "hive"][..], &["watch"], &["ping"]] {
+            let mut command = verb(address, arguments);
+            command.args(["--timeout", "0.3"]);
+            let begun = Instant::now();
+            let failed = finish(command);
+            assert!(begun.elapsed() < Duration::from_secs(4), "{arguments:?} {message}");
+            assert_eq!(failed.status, Some(1), "{arguments:?} {message}: {}", failed.stderr);
+            let told = failed.stderr.contains(message) && failed.stderr.contains(&address.to_string());
+            assert!(told && failed.stderr.lines().count() == 1, "{arguments:?}: {}", failed.stderr);
+        }
+    }
+    let wait = finish(verb(away, &["wait", "hive"]));
+    assert!(wait.status == Some(1) && wait.stderr.contains("cannot reach the registry"), "{}", wait.stderr);
+}
+
+/// What a verb says to both streams, with its exit status.
+fn said(address: SocketAddr, arguments: &[&str]) -> (String, Option<i32>) {
+    let ended = finish(verb(address, arguments));
+    (ended.stdout + &ended.stderr, ended.status)
+}
+
+#[test]
+fn what_a_hostile_registry_says_moves_no_cursor() {
+    for (arguments, answer, shown) in [
+        (&["query", "hive"][..], "ERROR \x1b[31mno", "refused: \\u{1b}[31mno"),
+        (&["stats"], r#"{"\u001b[2J":{"a\u202eb":"\u009bc"}}"#, "\\u{1b}[2J.a\\u{202e}b\t\\u{9b}c"),
+        (&["list"], r#"[{"type":"\u009b2J","ip":"1\u001b","port":1}]"#, "\\u{9b}2J\t1\\u{1b} 1"),
+        (&["types", "--json"], r#"[{"type":"\u009b2J"}]"#, r#"[{"type":"\u009b2J"}]"#),
+        (&["watch"], r#"{"index":1,"services":[{"type":"\u009b2J","ip":"::1","port":1}]}"#, "up \\u{9b}2J [::1]:1"),
+    ] {
+        // The second line ends the watching.
+        let (said, _) = said(impostor(format!("{answer}\nbye\n")), arguments);
+        assert!(said.contains(shown), "{arguments:?}: {said}");
+        assert!(!said.chars().any(|c| c.is_control() && c != '\n' && c != '\t'), "{arguments:?}: {said:?}");
+    }
+}
+
+#[test]
+fn an_answer_of_another_shape_is_nonsense_not_an_empty_list() {
+    for (arguments, answer) in [
+        (&["list"][..], r#"{"a":1}"#),
+        (&["list"], "NOT FOUND"),
+        (&["types"], "NOT FOUND"),
+        (&["stats"], "[]"),
+        (&["why", "x"], "[]"),
+        (&["query", "x"], r#"[{"ip":"::1","port":70000}]"#),
+        (&["register", "x", "::1", "1"], "3999da30"),
+        (&["watch"], r#"{"index":1,"up":[],"down":[]}"#),
+    ] {
+        let (said, status) = said(impostor(format!("{answer}\n")), arguments);
+        assert_eq!(status, Some(1), "{arguments:?} {answer}: {said}");
+        let shown = format!("is not the registry: it said \"{answer}");
+        assert!(said.contains(&shown), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn a_refusal_is_told_with_the_next_step() {
+    let full = Service::start(&["--max-services", "1"]);
+    full.connect().register("hive", "10.0.0.1", 80);
+    let busy = Service::start(&["--max-connections", "1"]);
+    let mut only = busy.connect();
+    assert_eq!(only.ask("ping"), "PONG");
+    for (service, arguments, step) in [
+        (&full, &["register", "hive", "10.0.0.2", "80"][..], "registry full: try again, or start it with"),
+        (&busy, &["ping"], "too many connections: try again, or start it with"),
+        (&full, &["wait", "bee", "--timeout", "0.1"], "0 of 1 are live"),
+    ] {
+        let (said, status) = said(service.address(), arguments);
+        assert!(status == Some(1) && said.contains(step), "{arguments:?}: {said}");
+        assert!(said.contains(&service.address().to_string()), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn wait_gives_up_in_time_however_late_it_has_begun_another_try() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        let (first, _) = listener.accept().expect("a connection");
+        std::thread::sleep(Duration::from_secs(2));
+        drop(first);
+        // The second is never answered.
+        let _second = listener.accept().expect("a connection");
+        std::thread::sleep(Duration::from_secs(20));
+    });
+    let begun = Instant::now();
+    let (said, status) = said(address, &["wait", "hive", "--timeout", "3"]);
+    let taken = begun.elapsed();
+    assert!(status == Some(1) && said.contains("did not answer in time"), "{said}");
+    assert!(taken >= Duration::from_secs(3) && taken < Duration::from_millis(4500), "{taken:?}");
+}
+
+#[test]
+fn what_the_library_is_given_is_one_command() {
+    let mut client = Client::new(&Options::new("127.0.0.1:1"));
+    let refused = |result: Result<(), Error>| assert!(matches!(result, Err(Error::Word(_))), "{result:?}");
+    for wrong in ["", "a b", "a\nping", "a\r", "\u{85}"] {
+        refused(client.list(Some(wrong)).map(drop));
+        refused(client.why(wrong).map(drop));
+        refused(client.register(wrong, "::1", 1, Register::default()).map(drop));
+        refused(Watcher::new(&Options::new("127.0.0.1:1"), Some(wrong)).next().expect("a result").map(drop));
+    }
+    for wrong in ["", " ", "ping\nping"] {
+        refused(client.pipeline(&["ping", wrong]).map(drop));
+    }
+    let secret = Client::new(&Options::new(&impostor("").to_string()).token("se\ncret")).ping();
+    assert!(matches!(&secret, Err(error) if !error.to_string().contains("cret")), "{secret:?}");
+}
+
+#[test]
+fn the_python_client_tells_nonsense_from_answers() {
+    let script = r#"
+import sys
+sys.path.insert(0, sys.argv[1])
+import discovery
+
+client = discovery.Client(timeout=0.3)
+asks = [lambda: client.query("x"), client.types, client.list, lambda: client.why("x"), client.stats, client.ping,
+        lambda: next(client.watch()), lambda: client.heartbeat("x"), lambda: client.hold("x", "-", 1).__enter__()]
+for ask in asks:
+    try:
+        print(ask())
+    except discovery.Error as error:
+        assert "\x1b" not in str(error), repr(error)
+        print(type(error).__name__)
+"#;
+    for (answer, expected) in
+        [("[1]", "Error"), ("{\"services\":1}", "Error"), ("\x1b", "Error"), ("ERROR \x1b", "Refused")]
+    {
+        let mut command = std::process::Command::new("python3");
+        command.args(["-c", script, concat!(env!("CARGO_MANIFEST_DIR"), "/src/client")]);
+        let address = impostor(format!("{answer}\n"));
+        let ended = finish({
+            command.env("DISCOVERY_SERVER", address.to_string()).env("PYTHONDONTWRITEBYTECODE", "1");
+            command
+        });
+        // Any object will do for stats, and why.
+        let told = ended.stdout.replace("{'services': 1}", "Error");
+        assert_eq!(told, format!("{expected}\n").repeat(9), "{answer:?}: {}", ended.stderr);
+    }
+}

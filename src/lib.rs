@@ -31,7 +31,7 @@
 //! | [`server`] | mio, the clock, signals, files | the formats |
 //!
 //! [`client`] is the other side of the wire, for programs that use the service; of the rooms above it knows
-//! [`message`] and [`plain`] only.
+//! [`message`], [`plain`] and [`tokens`] only.
 
 pub mod client;
 pub mod config;

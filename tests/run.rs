@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -171,8 +171,113 @@ fn a_second_signal_is_not_kept_waiting_and_others_are_passed_on_as_they_are() {
     running.signal("INT");
     wait_until("it is deregistered", || (!is_registered(&mut client, port)).then_some(()));
     running.signal("TERM");
-    assert_eq!(running.run.line(), "got SIGTERM");
+    assert_eq!([running.run.line(), running.run.line()], ["got SIGINT", "got SIGTERM"], "the first is not lost");
     assert_eq!(running.run.status(), Some(3));
+}
+
+/// Runs the program on a terminal, sends SIGINT to `run` alone, then types Ctrl-C, and prints what the program
+/// has got.
+const ON_A_TERMINAL: &str = "\
+import os, pty, signal, sys, time
+signal.alarm(20)
+pid, terminal = pty.fork()
+if pid == 0: os.execvp(sys.argv[1], sys.argv[1:])
+seen = b''
+def wait_for(text, count=1):
+    global seen
+    while seen.count(text) < count: seen += os.read(terminal, 4096)
+wait_for(b'ready')
+os.kill(pid, signal.SIGINT)
+wait_for(b'got SIGINT')
+os.write(terminal, b'\\x03')
+wait_for(b'got SIGINT', 2)
+os.kill(pid, signal.SIGTERM)
+wait_for(b'got SIGTERM')
+print(seen.count(b'got SIGINT'), os.waitpid(pid, 0)[1] >> 8)
+";
+
+#[test]
+fn a_terminal_tells_the_program_itself_and_whoever_else_does_not() {
+    let service = Service::start(&[]);
+    for redirected in ["exec \"$@\"", "exec \"$@\" </dev/null"] {
+        let port = free_port().to_string();
+        let mut command = Command::new("python3");
+        command.args([
+            "-c",
+            ON_A_TERMINAL,
+            "sh",
+            "-c",
+            redirected,
+            "sh",
+            env!("CARGO_BIN_EXE_discovery"),
+            "run",
+            "web",
+        ]);
+        command.args([&port, "--server", &service.address().to_string(), "--", "python3", "-c", PROGRAM, &port]);
+        let ended = finish(command);
+        assert_eq!(ended.stdout, "2 3\n", "{redirected}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn signals_that_are_ignored_stay_so_for_the_program() {
+    let service = Service::start(&[]);
+    let ignored = |before: &str| {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("trap '' HUP INT USR1; exec {before} grep SigIgn /proc/self/status")]);
+        let mask = finish(command).stdout;
+        let mask = mask.split_whitespace().nth(1).and_then(|mask| u64::from_str_radix(mask, 16).ok());
+        // The C library keeps the first real-time signals for itself.
+        mask.unwrap_or_else(|| panic!("a mask")) & 0x7fff_ffff
+    };
+    let run = format!("{} run web 1 --server {} --", env!("CARGO_BIN_EXE_discovery"), service.address());
+    assert_eq!(ignored(&run), ignored(""));
+    assert_ne!(ignored(""), 0);
+}
+
+#[test]
+fn a_standard_error_that_nobody_reads_holds_nothing_up() {
+    let service = Service::start(&[]);
+    let (_reader, mut writer) = std::io::pipe().expect("a pipe");
+    // As many bytes as fit into a pipe (pipe(7)).
+    writer.write_all(&[b'x'; 65_536]).expect("they fit");
+    let port = free_port().to_string();
+    let mut command = verb(service.address(), &["run", "web", &port, "--wait-port-timeout", "0.05", "--"]);
+    command.args(["sleep", "0.3"]).stderr(writer);
+    assert_eq!(Talking::spawn(command).status(), Some(0));
+}
+
+#[test]
+fn an_answer_without_an_end_takes_no_memory() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let server = listener.local_addr().expect("an address").to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            // Until it is closed.
+            while stream.write_all(&[b'x'; 65_536]).is_ok() {}
+        }
+    });
+    let mut running = Running::start(&server, &[]);
+    running.ready();
+    let mut said = String::new();
+    BufReader::new(running.run.child.stderr.take().expect("it is piped")).read_line(&mut said).expect("text");
+    assert!(said.contains("an answer without an end"), "{said}");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", running.run.child.id())).expect("it runs");
+    let peak =
+        status.lines().find_map(|line| line.strip_prefix("VmHWM:")).and_then(|text| text.split(' ').rev().nth(1));
+    let peak: u64 = peak.and_then(|kb| kb.trim().parse().ok()).unwrap_or_else(|| panic!("{status}"));
+    assert!(peak < 32 * 1024, "{peak} kB");
+}
+
+#[test]
+fn where_one_registry_is_full_the_next_is_taken() {
+    let full = Service::start(&["--max-services", "1"]);
+    full.connect().register("hive", "10.0.0.1", 80);
+    let other = Service::start(&[]);
+    let mut client = other.connect();
+    let running = Running::start(&format!("{},{}", full.address(), other.address()), &[]);
+    wait_until("it is registered", || is_registered(&mut client, running.port).then_some(()));
 }
 
 #[test]
@@ -282,15 +387,23 @@ fn the_token_of_the_registry_reaches_it_and_a_missing_file_is_wrong_usage() {
     let path = std::env::temp_dir().join(format!("discovery-run-{}", std::process::id()));
     std::fs::write(&path, "secret\n").expect("a file");
     let file = path.to_str().expect("text");
-    let service = Service::start(&["--token-file", file]);
+    let listen = format!("127.0.0.1:{}", free_port());
+    let service = Service::start(&["--token-file", file, "--listen", &listen]);
     let mut client = service.connect();
     assert_eq!(client.ask("auth secret"), "OK");
-    let (_running, _) = Running::registered(&service, &mut client, &["--token-file", file]);
+    let (running, _) = Running::registered(&service, &mut client, &["--token-file", file]);
     let mut stranger = Running::start(&service.address().to_string(), &[]);
     stranger.ready();
     let mut said = String::new();
     BufReader::new(stranger.run.child.stderr.take().expect("it is piped")).read_line(&mut said).expect("text");
     assert!(said.contains("authentication required") && said.contains("runs on"), "{said}");
+    drop(service);
+    // A token that was changed is read again.
+    std::fs::write(&path, "another\n").expect("a file");
+    let service = Service::start(&["--token-file", file, "--listen", &listen]);
+    let mut client = service.connect();
+    assert_eq!(client.ask("auth another"), "OK");
+    wait_until("it is registered again", || is_registered(&mut client, running.port).then_some(()));
     let missing = finish(verb(service.address(), &["run", "web", "1", "--token-file", "/nonexistent", "--", "true"]));
     assert_eq!(missing.status, Some(2), "{}", missing.stderr);
     std::fs::remove_file(path).expect("it is there");

@@ -119,6 +119,10 @@ static IS_TTL: Check = Check { is_right: |text| Ttl::parse(text).is_some(), want
 static IS_COUNT: Check = Check { is_right: |text| text.parse::<usize>().is_ok(), wanted: "a number" };
 static IS_IP: Check =
     Check { is_right: |text| text == "-" || text.parse::<IpAddr>().is_ok(), wanted: "an IPv4 or IPv6 address, or -" };
+static IS_REACHABLE: Check = Check {
+    is_right: |text| Offer::parse("any", text, "1").is_ok(),
+    wanted: "an IPv4 or IPv6 address that others can connect to, or -",
+};
 static IS_TIME: Check = Check {
     is_right: |text| parse_time(text).is_some_and(|time| !time.is_zero()),
     wanted: "a number of seconds, such as 5 or 0.5",
@@ -272,7 +276,7 @@ static VERBS: [Verb; 13] = [
                         "IP",
                         "The address at which others reach it; - stands for the one that this host connects from",
                     ),
-                    &IS_IP,
+                    &IS_REACHABLE,
                 ),
                 "-",
             ),

@@ -9,8 +9,6 @@ mod run;
 mod screen;
 
 use std::ffi::{OsStr, OsString};
-use std::fmt;
-use std::io::Read;
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
@@ -21,10 +19,8 @@ use clap_complete::Shell;
 
 use discovery_service::client::{Client, Error, Options, Register, TIMEOUT};
 use discovery_service::config::Config;
-use discovery_service::limits::TOKEN_FILE_LEN_MAX;
 use discovery_service::message::Refusal;
 use discovery_service::plain::Plain;
-use discovery_service::tokens;
 
 /// No, or failed.
 const NO: u8 = 1;
@@ -88,15 +84,12 @@ impl Invocation {
 pub(crate) struct Verb(ArgMatches);
 
 /// The options of a client.
-fn options(server: &str, timeout: Duration, token_file: Option<&str>) -> Result<Options, Failure> {
+fn options(server: &str, timeout: Duration, token_file: Option<&str>) -> Result<Options, Error> {
     let options = Options::new(server).timeout(timeout);
-    let Some(path) = token_file else { return Ok(options) };
-    let unusable = |reason: &dyn fmt::Display| Failure::Message(format!("cannot use the token file {path}: {reason}"));
-    let mut file = String::new();
-    let read = std::fs::File::open(path).and_then(|open| open.take(TOKEN_FILE_LEN_MAX).read_to_string(&mut file));
-    read.map_err(|error| unusable(&Plain(&error)))?;
-    let token = tokens::first(&file).map_err(|error| unusable(&error))?;
-    Ok(options.token(token))
+    match token_file {
+        Some(path) => Ok(options.token_file(path)?),
+        None => Ok(options),
+    }
 }
 
 /// The value of an argument that is always there.
@@ -156,7 +149,9 @@ fn explain(error: &Error) -> String {
         Error::Refused { reason, .. } if is_reason(reason, Refusal::RegistryFull) => {
             "try again, or start it with a larger --max-services"
         }
-        Error::Refused { .. } | Error::Word(_) => return error.to_string(),
+        Error::Refused { .. } | Error::Word(_) | Error::TokenFile { .. } | Error::Thread(_) => {
+            return error.to_string();
+        }
     };
     format!("{error}: {step}")
 }

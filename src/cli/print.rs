@@ -36,8 +36,9 @@ pub(super) fn in_colour() -> bool {
 
 /// Says something on standard error.
 pub(super) fn complain(message: &str) {
-    // Whoever closed standard error does not want to know.
-    let _ = writeln!(std::io::stderr(), "discovery: {message}");
+    // In one write, so that it stays one line beside what others write; whoever closed standard error does not
+    // want to know.
+    let _ = std::io::stderr().write_all(format!("discovery: {message}\n").as_bytes());
 }
 
 /// Writes bytes as they are.

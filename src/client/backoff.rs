@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 /// Waits that double from a tenth of a second to five seconds, each shortened by chance by up to a
-/// half, so that many clients of a service that comes back do not come all at once.
+/// half, so that many clients of a service that comes back do not come all at once. They begin anew after a
+/// connection that has lasted longer than the longest of them.
 #[derive(Debug)]
 pub(super) struct Backoff {
     wait: Duration,
@@ -19,18 +20,13 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// The next wait.
-    pub(super) fn next(&mut self) -> Duration {
-        let wait = self.wait;
+    /// The next wait, after a try whose connection has lasted so long.
+    pub(super) fn next(&mut self, lasted: Duration) -> Duration {
+        let wait = if lasted > LAST { FIRST } else { self.wait };
         self.wait = (2 * wait).min(LAST);
         // Without randomness all wait equally long, which is no reason to fail.
         let chance = getrandom::u32().unwrap_or(0);
         wait - wait.mul_f64(f64::from(chance) / f64::from(u32::MAX) / 2.0)
-    }
-
-    /// A try has succeeded.
-    pub(super) fn reset(&mut self) {
-        *self = Backoff::default();
     }
 }
 
@@ -43,11 +39,10 @@ mod tests {
         let mut backoff = Backoff::default();
         let mut whole = FIRST;
         for _ in 0..20 {
-            let wait = backoff.next();
+            let wait = backoff.next(LAST);
             assert!(wait <= whole && wait >= whole / 2, "{wait:?} of {whole:?}");
             whole = (2 * whole).min(LAST);
         }
-        backoff.reset();
-        assert!(backoff.next() <= FIRST);
+        assert!(backoff.next(2 * LAST) <= FIRST && backoff.next(Duration::ZERO) <= 2 * FIRST);
     }
 }

@@ -9,8 +9,10 @@ use memchr::memchr;
 
 use super::{Error, Options, word};
 
-/// Bytes of the longest answer that is read: more than the service ever has waiting.
-const ANSWER_LEN_MAX: usize = 256 * 1024 * 1024;
+/// Bytes of the longest answer that is read where it is a word or a reason.
+const ANSWER_LEN_MAX: usize = 4096;
+/// Bytes of the longest document that is read: more than the service ever has waiting.
+const DOCUMENT_LEN_MAX: usize = 256 * 1024 * 1024;
 /// The shortest time limit that a socket takes.
 const SHORTEST: Duration = Duration::from_millis(1);
 
@@ -22,6 +24,7 @@ pub(super) struct Connection {
     /// Bytes that have arrived and are not used; those before `searched` hold no line end.
     unread: Vec<u8>,
     searched: usize,
+    answer_len_max: usize,
 }
 
 impl Connection {
@@ -32,7 +35,7 @@ impl Connection {
             // What is left of the time is shared by the addresses that are left.
             let share = time_left(deadline) / (options.servers.len() - i) as u32;
             match Self::open_one(server, options, Instant::now() + share) {
-                Err(error) if error.is_transient() && options.servers.len() > 1 => failures.push(error.to_string()),
+                Err(error) if options.servers.len() > 1 => failures.push(error.to_string()),
                 result => return result,
             }
         }
@@ -46,16 +49,17 @@ impl Connection {
             Ok(stream) => stream,
             Err(error) => return Err(Error::Unreachable { servers: server, error }),
         };
-        let mut connection = Connection { stream, server, unread: Vec::new(), searched: 0 };
+        let mut connection =
+            Connection { stream, server, unread: Vec::new(), searched: 0, answer_len_max: ANSWER_LEN_MAX };
         // Lines are written whole, so waiting for more to send gains nothing.
         connection.stream.set_nodelay(true).map_err(|error| connection.broken(&error))?;
-        let greeting = match &options.token {
+        let greeting = match options.present_token() {
             Some(token) => {
                 // It is never shown, not even where it is wrong.
-                let token = word(token).map_err(|_| Error::Word("the token".to_owned()))?;
+                let token = word(&token).map_err(|_| Error::Word("the token".to_owned()))?;
                 Some((format!("auth {token}"), "OK"))
             }
-            // One that is stopped or full accepts connections, too; then another may answer.
+            // One that is stopped or full accepts connections, too; another may answer.
             None if options.servers.len() > 1 => Some(("ping".to_owned(), "PONG")),
             None => None,
         };
@@ -66,6 +70,11 @@ impl Connection {
             }
         }
         Ok(connection)
+    }
+
+    /// From now on answers may be documents.
+    pub(super) fn with_documents(self) -> Self {
+        Connection { answer_len_max: DOCUMENT_LEN_MAX, ..self }
     }
 
     /// Sends a command and returns its answer, without the line end. `ERROR` is an error.
@@ -98,7 +107,7 @@ impl Connection {
                 return Ok(line);
             }
             self.searched = self.unread.len();
-            if self.unread.len() > ANSWER_LEN_MAX {
+            if self.unread.len() > self.answer_len_max {
                 return Err(Error::nonsense(&self.server, "an answer without an end"));
             }
             let left = time_left(deadline);
@@ -179,10 +188,10 @@ fn resolve(server: &str, deadline: Instant) -> io::Result<Vec<SocketAddr>> {
     }
     let (sender, receiver) = mpsc::channel();
     let server = server.to_owned();
-    std::thread::spawn(move || {
+    std::thread::Builder::new().spawn(move || {
         // Who asked may have left.
         let _ = sender.send(server.to_socket_addrs().map(Iterator::collect));
-    });
+    })?;
     let timed_out = |_| Err(io::Error::new(ErrorKind::TimedOut, "the name could not be resolved in time"));
     receiver.recv_timeout(time_left(deadline)).unwrap_or_else(timed_out)
 }

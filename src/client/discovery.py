@@ -389,7 +389,7 @@ def _accepted(answer: str) -> str:
     """The answer; raises ``Refused`` for ``ERROR``, with a reason that is harmless on a terminal."""
     if not answer.startswith("ERROR "):
         return answer
-    reason = answer[len("ERROR "):][:2048]
+    reason = answer[len("ERROR "):][:300]
     raise Refused("".join(c if c.isprintable() else ascii(c)[1:-1] for c in reason))
 
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 
 use crate::message::Refusal;
 use crate::plain::{Plain, printable};
@@ -42,6 +43,15 @@ pub enum Error {
     },
     /// What is named here cannot be sent: it is empty, or has a blank or a line end in it.
     Word(String),
+    /// The token file cannot be used.
+    TokenFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// This host does not let another thread be started.
+    Thread(io::Error),
 }
 
 impl Error {
@@ -51,8 +61,7 @@ impl Error {
     }
 
     pub(super) fn refused(server: &str, reason: &str) -> Error {
-        // A word of the command can stand in it.
-        const SHOWN: usize = 2048;
+        const SHOWN: usize = 300;
         Error::Refused { server: server.to_owned(), reason: beginning(reason, SHOWN) }
     }
 
@@ -60,11 +69,11 @@ impl Error {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Error::Unreachable { .. } | Error::Timeout { .. } | Error::Broken { .. } => true,
+            Error::Unreachable { .. } | Error::Timeout { .. } | Error::Broken { .. } | Error::Thread(_) => true,
             Error::Refused { reason, .. } => {
                 [Refusal::RegistryFull, Refusal::TooManyConnections].iter().any(|refusal| refusal.reason() == *reason)
             }
-            Error::Nonsense { .. } | Error::Word(_) => false,
+            Error::Nonsense { .. } | Error::Word(_) | Error::TokenFile { .. } => false,
         }
     }
 }
@@ -86,6 +95,8 @@ impl fmt::Display for Error {
             Error::Nonsense { server, answer } => {
                 write!(f, "what listens at {server} is not the registry: it said \"{answer}\"")
             }
+            Error::TokenFile { path, reason } => write!(f, "cannot use the token file {}: {reason}", path.display()),
+            Error::Thread(error) => write!(f, "cannot start a thread: {}", Plain(error)),
             Error::Word(what) => {
                 write!(f, "{what} cannot be sent: it is empty, or has a blank or a line end in it")
             }
@@ -96,7 +107,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Error::Unreachable { error, .. } => Some(error),
+            Error::Unreachable { error, .. } | Error::Thread(error) => Some(error),
             _ => None,
         }
     }

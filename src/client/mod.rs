@@ -37,11 +37,17 @@ mod registration;
 mod watcher;
 
 use std::fmt;
+use std::fs::File;
+use std::io::Read;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
 
+use crate::limits::TOKEN_FILE_LEN_MAX;
+use crate::plain::Plain;
+use crate::tokens;
 use connection::Connection;
 pub use error::Error;
 pub use registration::{Notice, Registration};
@@ -55,6 +61,8 @@ pub const TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Options {
     servers: Vec<String>,
     token: Option<String>,
+    /// Where the token is read again.
+    token_file: Option<PathBuf>,
     timeout: Duration,
 }
 
@@ -70,7 +78,7 @@ impl Options {
     #[must_use]
     pub fn new(servers: &str) -> Self {
         let servers = servers.split(',').map(|server| server.trim().to_owned()).filter(|server| !server.is_empty());
-        Options { servers: servers.collect(), token: None, timeout: TIMEOUT }
+        Options { servers: servers.collect(), token: None, token_file: None, timeout: TIMEOUT }
     }
 
     /// Shows this token on every connection.
@@ -78,6 +86,25 @@ impl Options {
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.token = Some(token.into());
         self
+    }
+
+    /// Shows the first token in this file on every connection. It is read now, and again for each
+    /// connection, so that it may change while a program runs.
+    ///
+    /// # Errors
+    /// [`Error::TokenFile`]
+    pub fn token_file(mut self, path: impl Into<PathBuf>) -> Result<Self, Error> {
+        let path = path.into();
+        self.token = Some(read_token(&path)?);
+        self.token_file = Some(path);
+        Ok(self)
+    }
+
+    /// The token to show on a connection that is made now.
+    fn present_token(&self) -> Option<String> {
+        // A pipe can be read once only, and a file that is just being written holds nothing.
+        let again = self.token_file.as_deref().and_then(|path| read_token(path).ok());
+        again.or_else(|| self.token.clone())
     }
 
     /// How long an answer may take, with connecting and whatever else is needed for it; a year at most.
@@ -293,7 +320,7 @@ impl Client {
         }
         match &mut self.connection {
             Some(connection) => Ok(connection),
-            none => Ok(none.insert(Connection::open(&self.options, deadline)?)),
+            none => Ok(none.insert(Connection::open(&self.options, deadline)?.with_documents())),
         }
     }
 
@@ -318,6 +345,15 @@ impl Client {
         let servers = self.options.servers();
         Error::nonsense(connection.as_ref().map_or(&servers, Connection::server), answer)
     }
+}
+
+/// The first token in a file.
+fn read_token(path: &Path) -> Result<String, Error> {
+    let wrong = |reason: &dyn fmt::Display| Error::TokenFile { path: path.to_owned(), reason: reason.to_string() };
+    let mut text = String::new();
+    let read = File::open(path).and_then(|file| file.take(TOKEN_FILE_LEN_MAX).read_to_string(&mut text));
+    read.map_err(|error| wrong(&Plain(&error)))?;
+    tokens::first(&text).map(str::to_owned).map_err(|error| wrong(&error))
 }
 
 /// A word of a command: what has a blank or a line end in it would be more than one.

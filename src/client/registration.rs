@@ -3,7 +3,7 @@
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::backoff::Backoff;
 use super::connection::Connection;
@@ -113,14 +113,14 @@ impl Registration {
         let (connection, uuid) = hold(options, &command, None)?;
         let shared = Arc::new(Shared::default());
         shared.enter(&connection, &uuid)?;
-        Ok(Self::start(options, shared, command, Some((connection, uuid)), |_| {}))
+        Self::start(options, shared, command, Some((connection, uuid)), |_| {})
     }
 
     /// Registers a service in the background, however long it takes, and tells `observe`, on another
     /// thread, what becomes of it.
     ///
     /// # Errors
-    /// [`Error::Word`] only.
+    /// [`Error::Word`] and [`Error::Thread`] only.
     pub fn keep(
         options: &Options,
         service_type: &str,
@@ -129,7 +129,7 @@ impl Registration {
         observe: impl FnMut(Notice) + Send + 'static,
     ) -> Result<Self, Error> {
         let command = hold_command(service_type, ip, port)?;
-        Ok(Self::start(options, Arc::new(Shared::default()), command, None, observe))
+        Self::start(options, Arc::new(Shared::default()), command, None, observe)
     }
 
     fn start(
@@ -138,10 +138,10 @@ impl Registration {
         command: String,
         held: Option<(Connection, String)>,
         observe: impl FnMut(Notice) + Send + 'static,
-    ) -> Self {
+    ) -> Result<Self, Error> {
         let keeper = Keeper { shared: Arc::clone(&shared), options: options.clone(), command, observe };
-        let thread = std::thread::spawn(move || keeper.run(held));
-        Registration { shared, timeout: options.timeout.min(STOP_MAX), thread: Some(thread) }
+        let thread = std::thread::Builder::new().spawn(move || keeper.run(held)).map_err(Error::Thread)?;
+        Ok(Registration { shared, timeout: options.timeout.min(STOP_MAX), thread: Some(thread) })
     }
 
     /// The UUID under which the service is registered at this moment, if it is.
@@ -196,19 +196,24 @@ impl<F: FnMut(Notice)> Keeper<F> {
         // What an earlier connection held may outlive it where the network broke.
         let mut earlier: Option<String> = None;
         while !self.shared.state().stopping {
-            let error = match held.take().map_or_else(|| hold(&self.options, &self.command, earlier.as_deref()), Ok) {
-                Ok((connection, uuid)) => {
-                    backoff.reset();
-                    earlier = Some(uuid.clone());
-                    self.follow(connection, uuid)
-                }
-                Err(error) => error,
-            };
+            let (error, lasted) =
+                match held.take().map_or_else(|| hold(&self.options, &self.command, earlier.as_deref()), Ok) {
+                    Ok((connection, uuid)) => {
+                        earlier = Some(uuid.clone());
+                        let begun = Instant::now();
+                        (self.follow(connection, uuid), begun.elapsed())
+                    }
+                    Err(error) => {
+                        // Where that one is full, another may have room.
+                        self.options.servers.rotate_left(1);
+                        (error, Duration::ZERO)
+                    }
+                };
             if self.shared.state().stopping {
                 break;
             }
             (self.observe)(Notice::Lost(error));
-            if self.shared.rest(backoff.next()) {
+            if self.shared.rest(backoff.next(lasted)) {
                 break;
             }
         }

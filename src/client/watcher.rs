@@ -67,6 +67,7 @@ pub struct Watcher {
     /// What has ended the connection, still to be told.
     failure: Option<Error>,
     ended: bool,
+    connected_at: Instant,
     /// When the service last said something.
     heard_at: Instant,
     index: u64,
@@ -93,6 +94,7 @@ impl Watcher {
             retry_at: now,
             failure: None,
             ended: false,
+            connected_at: now,
             heard_at: now,
             index: 0,
             picture: None,
@@ -189,7 +191,8 @@ impl Watcher {
             None => self.connect(deadline),
         };
         if let Err(error) = &heard {
-            self.retry_at = after(self.backoff.next());
+            self.retry_at = after(self.backoff.next(self.heard_at - self.connected_at));
+            self.connected_at = self.heard_at;
             self.ended = !error.is_transient();
         }
         heard
@@ -218,11 +221,11 @@ impl Watcher {
             None => "watch".to_owned(),
         };
         let deadline = self.deadline.map_or(self.options.deadline(), |end| end.min(self.options.deadline()));
-        let mut connection = Connection::open(&self.options, deadline)?;
+        let mut connection = Connection::open(&self.options, deadline)?.with_documents();
         let line = connection.ask(&command, deadline)?;
         self.take_in(&line, connection.server())?;
         self.connection = Some(connection);
-        self.backoff.reset();
+        self.connected_at = self.heard_at;
         Ok(true)
     }
 

@@ -26,10 +26,11 @@ pub(super) fn become_command(words: &[OsString]) -> ExitCode {
         print::complain(NOT_OURS);
         return ExitCode::from(USAGE);
     };
-    // In this order there is no gap: a parent that is gone by now is not the one that is named.
+    // In this order there is no gap: a parent that is gone by now is not the one that is named. One in
+    // another process namespace has no number here (getppid(2)).
     end_with_parent();
     let parent = parent.to_str().and_then(|parent| parent.parse().ok());
-    if getppid().map(|pid| pid.as_raw_nonzero().get()) != parent {
+    if getppid().is_some_and(|pid| Some(pid.as_raw_nonzero().get()) != parent) {
         return ExitCode::from(128 + SIGTERM as u8);
     }
     let error = Command::new(program).args(arguments).exec();

@@ -7,14 +7,17 @@
 mod child;
 mod port;
 mod runner;
+mod signals;
 
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use clap::ArgMatches;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use discovery_service::client::Options;
 
@@ -97,9 +100,12 @@ pub(super) fn run(arguments: &ArgMatches) -> ExitCode {
 
 /// This program, to be started again as `stage`.
 fn this_program(stage: &str) -> io::Result<Command> {
-    let mut program = Command::new(std::env::current_exe()?);
+    let name = std::env::args_os().next();
+    // Without /proc it cannot be known.
+    let path = std::env::current_exe().or_else(|error| name.clone().map(PathBuf::from).ok_or(error))?;
+    let mut program = Command::new(path);
     // Called as it was called, so that it is found by that name.
-    if let Some(name) = std::env::args_os().next() {
+    if let Some(name) = name {
         program.arg0(name);
     }
     program.arg(stage);
@@ -118,6 +124,17 @@ fn hold(words: &[OsString]) -> ExitCode {
             }
             ExitCode::from(status)
         }
+    }
+}
+
+/// Says something on standard error, which is the command's: where it would have to wait until that is
+/// read, it keeps silent.
+fn say(message: &str) {
+    let stderr = io::stderr();
+    let mut ready = [PollFd::new(&stderr, PollFlags::OUT)];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    if poll(&mut ready, Some(&at_once)).is_ok() && ready[0].revents().contains(PollFlags::OUT) {
+        print::complain(message);
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
+use socket2::SockRef;
 
 /// How long a connection may take.
 const ATTEMPT_MAX: Duration = Duration::from_secs(1);
@@ -29,10 +30,15 @@ pub(super) struct Probe {
 }
 
 impl Probe {
-    /// Of `addresses`, of which there is at least one; what happens to a connection is an event with
-    /// `token`. The port is late when none has answered for `patience`.
-    pub(super) fn new(addresses: Vec<SocketAddr>, token: Token, patience: Duration, now: Instant) -> Self {
-        Probe { addresses, token, current: 0, attempt: None, until: now, late_at: Some(now + patience) }
+    /// Of `addresses`, of which there is at least one, from `begin` on; what happens to a connection is an
+    /// event with `token`. The port is late when none has answered for `patience`.
+    pub(super) fn new(addresses: Vec<SocketAddr>, token: Token, patience: Duration, begin: Instant) -> Self {
+        Probe { addresses, token, current: 0, attempt: None, until: begin, late_at: Some(begin + patience) }
+    }
+
+    /// Where it is tried.
+    pub(super) fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
     }
 
     /// When to look again though nothing has happened.
@@ -73,7 +79,11 @@ impl Probe {
     }
 
     fn give_up(&mut self, now: Instant) {
-        self.attempt = None;
+        if let Some(attempt) = self.attempt.take() {
+            // Reset: a connection with itself would keep the port for a while after an orderly close, and the
+            // command could not have it (RFC 9293, 3.6.1).
+            let _ = SockRef::from(&attempt).set_linger(Some(Duration::ZERO));
+        }
         self.current = (self.current + 1) % self.addresses.len();
         let interval = if self.late_at.is_some() { INTERVAL } else { INTERVAL_LATE };
         self.until = if self.current == 0 { now + interval } else { now };
@@ -101,13 +111,21 @@ mod tests {
     use std::net::Ipv4Addr;
 
     #[test]
-    fn a_connection_with_itself_is_no_answer() {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("a free port");
+    fn a_connection_with_itself_is_no_answer_and_leaves_the_port_free() {
+        let bound = |port| {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+            socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into()).map(|()| socket)
+        };
+        let socket = bound(0).expect("a free port");
         let own = socket.local_addr().expect("an address");
         socket.connect(&own).expect("TCP does so");
         socket.set_nonblocking(true).expect("as mio's are");
-        let refused = is_connected(&TcpStream::from_std(socket.into())).map_err(|error| error.kind());
-        assert_eq!(refused, Err(ErrorKind::ConnectionRefused));
+        let stream = TcpStream::from_std(socket.into());
+        assert_eq!(is_connected(&stream).map_err(|error| error.kind()), Err(ErrorKind::ConnectionRefused));
+        let own = own.as_socket().expect("an IP address");
+        let mut probe = Probe::new(vec![own], Token(0), Duration::ZERO, Instant::now());
+        probe.attempt = Some(stream);
+        probe.give_up(Instant::now());
+        bound(own.port()).expect("the command can have it");
     }
 }

@@ -1,40 +1,38 @@
 //! The loop of `run`, over signals and the command's port; the registry is waited for by the thread of
 //! [`Registration`]. The command is never made to wait for any of them.
 
-use std::io::{self, IsTerminal};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Poll, Token};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
-use signal_hook_mio::v1_0::Signals;
+use signal_hook::consts::{SIGCHLD, SIGINT, SIGQUIT, SIGTERM};
 
 use discovery_service::client::{Notice, Registration};
 use discovery_service::plain::Plain;
 
 use super::port::Probe;
-use super::{Run, child};
-use crate::cli::{explain, print};
+use super::signals::{Received, Signals};
+use super::{Run, child, say};
+use crate::cli::explain;
 
 /// How many events are taken at a time.
 const EVENTS_MAX: usize = 4;
+/// How long after a failure of this host registering is tried again.
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 const SIGNALS: Token = Token(0);
 const PORT: Token = Token(1);
 
-fn receive_signals() -> io::Result<(Poll, Signals)> {
-    let poll = Poll::new()?;
-    let mut signals = Signals::new([SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH])?;
-    poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
-    Ok((poll, signals))
-}
-
-/// Where the command's port is tried: at its own address, or on this host.
-fn port_addresses(run: &Run) -> Vec<SocketAddr> {
-    let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
-    let given = run.ip.parse().ok();
-    given.into_iter().chain(loopback).map(|ip| SocketAddr::new(ip, run.port)).collect()
+impl Run {
+    /// Tries the command's port from `begin` on: at its own address, and on this host.
+    fn probe(&self, begin: Instant) -> Probe {
+        let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+        let given: Option<IpAddr> = self.ip.parse().ok();
+        let ips = given.into_iter().chain(loopback.into_iter().filter(|ip| Some(*ip) != given));
+        let addresses = ips.map(|ip| SocketAddr::new(ip, self.port)).collect();
+        Probe::new(addresses, PORT, self.wait_port_timeout, begin)
+    }
 }
 
 /// The loop of `run`.
@@ -51,18 +49,24 @@ pub(super) struct Runner {
 
 /// The command is to end.
 struct Stopping {
-    signal: i32,
-    /// When it gets the signal; `None` once it has.
-    at: Option<Instant>,
+    /// What it has still to get.
+    signal: Option<i32>,
+    /// When it gets it.
+    at: Instant,
 }
 
 impl Runner {
     /// Starts the command.
     pub(super) fn start(run: Run) -> Result<Runner, String> {
         // Before the command is started, so that no signal is missed.
-        let (poll, signals) = receive_signals().map_err(|error| format!("cannot handle signals: {}", Plain(&error)))?;
+        let receive = || {
+            let poll = Poll::new()?;
+            let signals = Signals::new(poll.registry(), SIGNALS)?;
+            Ok((poll, signals))
+        };
+        let (poll, signals) = receive().map_err(|error| format!("cannot handle signals: {}", Plain(&error)))?;
         let pid = child::start(&run.command).map_err(|error| format!("cannot start the command: {}", Plain(&error)))?;
-        let probe = Some(Probe::new(port_addresses(&run), PORT, run.wait_port_timeout, Instant::now()));
+        let probe = Some(run.probe(Instant::now()));
         Ok(Runner { run, pid, poll, signals, probe, registration: None, stopping: None })
     }
 
@@ -71,9 +75,8 @@ impl Runner {
         let mut events = Events::with_capacity(EVENTS_MAX);
         loop {
             // Few things can have happened, so each is looked at, whatever the events say.
-            let signals: Vec<i32> = self.signals.pending().collect();
-            for signal in signals {
-                self.receive(signal);
+            for received in self.signals.pending() {
+                self.receive(received);
             }
             if let Some(status) = self.reap() {
                 self.deregister();
@@ -90,7 +93,7 @@ impl Runner {
     /// How long nothing is to be done unless something happens.
     fn time_left(&self, now: Instant) -> Option<Duration> {
         let probe = self.probe.as_ref().map(Probe::deadline);
-        let drained = self.stopping.as_ref().and_then(|stopping| stopping.at);
+        let drained = self.stopping.as_ref().filter(|stopping| stopping.signal.is_some()).map(|stopping| stopping.at);
         let next = probe.into_iter().chain(drained).min()?;
         Some(next.saturating_duration_since(now))
     }
@@ -101,32 +104,40 @@ impl Runner {
             self.probe = None;
             self.register();
         } else if probe.is_late(now) {
-            print::complain(&format!(
-                "port {} does not answer yet, so {} is not registered; still trying",
-                self.run.port, self.run.service_type
+            let addresses: Vec<String> = probe.addresses().iter().map(ToString::to_string).collect();
+            say(&format!(
+                "{} does not answer yet, so {} is not registered; still trying (--ip names another address)",
+                addresses.join(" or "),
+                self.run.service_type
             ));
         }
     }
 
     fn register(&mut self) {
-        let mut lost = false;
+        let mut lost = None;
         let name = self.run.service_type.clone();
         let observe = move |notice| match notice {
-            Notice::Registered { server, .. } if lost => {
-                lost = false;
-                print::complain(&format!("{name} is registered with {server} again"));
+            Notice::Registered { server, .. } => {
+                if lost.take().is_some() {
+                    say(&format!("{name} is registered with {server} again"));
+                }
             }
-            Notice::Registered { .. } => {}
-            Notice::Lost(error) if !lost => {
-                lost = true;
-                print::complain(&format!("{name} is not registered, and runs on: {}; trying again", explain(&error)));
+            Notice::Lost(error) => {
+                let reason = explain(&error);
+                // While it is away the reason changes and means the same.
+                if lost.is_none() || (!error.is_transient() && lost.as_ref() != Some(&reason)) {
+                    say(&format!("{name} is not registered, and runs on: {reason}; trying again"));
+                    lost = Some(reason);
+                }
             }
-            Notice::Lost(_) => {}
         };
         let Run { service_type, ip, port, options, .. } = &self.run;
         match Registration::keep(options, service_type, ip, *port, observe) {
             Ok(registration) => self.registration = Some(registration),
-            Err(error) => print::complain(&error.to_string()),
+            Err(error) => {
+                say(&format!("{service_type} is not registered, and runs on: {error}; trying again"));
+                self.probe = Some(self.run.probe(Instant::now() + RETRY_INTERVAL));
+            }
         }
     }
 
@@ -136,35 +147,39 @@ impl Runner {
         }
     }
 
-    fn receive(&mut self, signal: i32) {
-        match signal {
+    fn receive(&mut self, received: Received) {
+        match received.signal {
             // Whoever has ended is taken leave of anyway.
             SIGCHLD => {}
-            SIGTERM | SIGINT | SIGQUIT => self.stop(signal),
-            _ => self.pass_on(signal),
+            SIGTERM | SIGINT | SIGQUIT => self.stop(received),
+            signal if !received.by_terminal => self.pass_on(signal),
+            _ => {}
         }
     }
 
-    fn stop(&mut self, signal: i32) {
+    fn stop(&mut self, Received { signal, by_terminal }: Received) {
         self.probe = None;
-        // Whoever asks twice does not want to wait.
-        let drain = if self.stopping.is_some() { Duration::ZERO } else { self.run.drain };
         self.deregister();
-        self.stopping = Some(Stopping { signal, at: Some(Instant::now() + drain) });
+        let signal = Some(signal).filter(|_| !by_terminal);
+        match &mut self.stopping {
+            None => self.stopping = Some(Stopping { signal, at: Instant::now() + self.run.drain }),
+            // Whoever asks twice does not want to wait.
+            Some(stopping) => {
+                let earlier = stopping.signal.take();
+                earlier.into_iter().chain(signal).for_each(|signal| self.pass_on(signal));
+            }
+        }
     }
 
     fn pass_on_if_drained(&mut self, now: Instant) {
-        let Some(stopping) = &mut self.stopping else { return };
-        let signal = stopping.signal;
-        // A terminal has told every process in the foreground itself.
-        if stopping.at.take_if(|at| *at <= now).is_some() && (signal == SIGTERM || !std::io::stdin().is_terminal()) {
+        let drained = self.stopping.as_mut().filter(|stopping| stopping.at <= now);
+        if let Some(signal) = drained.and_then(|stopping| stopping.signal.take()) {
             self.pass_on(signal);
         }
     }
 
     fn pass_on(&self, signal: i32) {
-        let signals = [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM, Signal::USR1, Signal::USR2, Signal::WINCH];
-        if let Some(signal) = signals.into_iter().find(|known| known.as_raw() == signal) {
+        if let Some(signal) = Signal::from_named_raw(signal) {
             // A command that has just ended needs no signal.
             let _ = kill_process(self.pid, signal);
         }

@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write};
 
 use serde_json::Value;
+use unicode_width::UnicodeWidthStr;
 
 use super::Failure;
 
@@ -80,12 +81,13 @@ pub(super) fn format_table(headline: &[&str], rows: &[Vec<String>], aligned: boo
         return text;
     }
     let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        cells.chain([headline[column].chars().count()]).max().unwrap_or(0)
+        let cells = rows.iter().map(|row| row[column].width());
+        cells.chain([headline[column].width()]).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..headline.len()).map(width).collect();
     let mut push = |cells: &[&str], style: &str| {
-        let padded: Vec<String> = cells.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}")).collect();
+        let pad = |(cell, width): (&&str, &usize)| format!("{cell}{}", " ".repeat(width - cell.width()));
+        let padded: Vec<String> = cells.iter().zip(&widths).map(pad).collect();
         let line = padded.join("  ");
         let (on, off) = if colour && !style.is_empty() { (style, "\x1b[0m") } else { ("", "") };
         text += &format!("{on}{}{off}\n", line.trim_end());
@@ -106,6 +108,8 @@ mod tests {
         let rows = [vec!["hive".to_owned(), "1".to_owned()], vec!["b".to_owned(), "22".to_owned()]];
         assert_eq!(format_table(&["TYPE", "N"], &rows, false, false), "hive\t1\nb\t22\n");
         assert_eq!(format_table(&["TYPE", "N"], &rows, true, false), "TYPE  N\nhive  1\nb     22\n");
+        let wide = [vec!["蜂".to_owned(), "1".to_owned()], vec!["e\u{301}".to_owned(), "2".to_owned()]];
+        assert_eq!(format_table(&["T", "N"], &wide, true, false), "T   N\n蜂  1\ne\u{301}   2\n");
         assert!(format_table(&["TYPE", "N"], &rows, true, true).starts_with("\x1b[1mTYPE  N\x1b[0m\n"));
     }
 }

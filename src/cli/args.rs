@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use clap::{Arg, ArgAction, Command};
+use clap::{Arg, ArgAction, Command, ValueHint};
 
 use discovery_service::config::Config;
 use discovery_service::message::{Offer, ServiceType, Ttl};
@@ -360,7 +360,15 @@ fn build_argument(argument: &'static Argument) -> Arg {
         let check = |text: &str| if is_right(text) { Ok(text.to_owned()) } else { Err(*wanted) };
         arg = arg.value_parser(check);
     }
-    arg.default_value(argument.default).env(argument.env)
+    // What a shell completes: a type or a number is no file.
+    let hint = match argument.name {
+        TOKEN_FILE => ValueHint::FilePath,
+        EXEC => ValueHint::CommandString,
+        COMMAND => ValueHint::CommandName,
+        _ if matches!(argument.kind, Kind::Flag) => ValueHint::Unknown,
+        _ => ValueHint::Other,
+    };
+    arg.value_hint(hint).default_value(argument.default).env(argument.env)
 }
 
 /// Whether this is `host:port`; an IPv6 address stands in brackets.

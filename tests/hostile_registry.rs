@@ -154,19 +154,23 @@ import sys
 sys.path.insert(0, sys.argv[1])
 import discovery
 
-client = discovery.Client(timeout=0.3)
-asks = [lambda: client.query("x"), client.types, client.list, lambda: client.why("x"), client.stats, client.ping,
-        lambda: next(client.watch()), lambda: client.heartbeat("x"), lambda: client.hold("x", "-", 1).__enter__()]
+asks = [lambda c: c.query("x"), lambda c: c.types(), lambda c: c.list(), lambda c: c.why("x"), lambda c: c.stats(),
+        lambda c: c.ping(), lambda c: next(c.watch()), lambda c: c.heartbeat("x"), lambda c: c.hold("x", "-", 1).__enter__()]
 for ask in asks:
-    try:
-        print(ask())
-    except discovery.Error as error:
-        assert "\x1b" not in str(error), repr(error)
-        print(type(error).__name__)
+    with discovery.Client(timeout=0.3) as client:
+        try:
+            print(ask(client))
+        except discovery.Error as error:
+            assert "\x1b" not in str(error), repr(error)
+            print(type(error).__name__)
 "#;
-    for (answer, expected) in
-        [("[1]", "Error"), ("{\"services\":1}", "Error"), ("\x1b", "Error"), ("ERROR \x1b", "Refused")]
-    {
+    for (answer, expected) in [
+        ("[1]", "Error"),
+        ("[{\"type\":[],\"ip\":1,\"port\":\"x\",\"count\":1}]", "Error"),
+        ("{\"services\":1}", "Error"),
+        ("\x1b", "Error"),
+        ("ERROR \x1b", "Refused"),
+    ] {
         let mut command = std::process::Command::new("python3");
         command.args(["-c", script, concat!(env!("CARGO_MANIFEST_DIR"), "/src/client")]);
         let address = impostor(format!("{answer}\n"));

@@ -219,6 +219,45 @@ fn a_terminal_tells_the_program_itself_and_whoever_else_does_not() {
     }
 }
 
+/// Runs a command as the first process of a terminal's session, and hangs up when it is told to.
+const HANG_UP: &str = "\
+import os, pty, signal, sys
+signal.alarm(20)
+pid, terminal = pty.fork()
+if pid == 0: os.execvp(sys.argv[1], sys.argv[1:])
+sys.stdin.readline()
+os.close(terminal)
+print(os.waitpid(pid, 0)[1] >> 8)
+";
+
+#[test]
+fn a_terminal_that_hangs_up_ends_the_program_as_it_would_without_run() {
+    let service = Service::start(&[]);
+    let mut client = service.connect();
+    let port = free_port();
+    let mut command = Command::new("python3");
+    command.args(["-c", HANG_UP, env!("CARGO_BIN_EXE_discovery"), "run", "web", &port.to_string()]);
+    command.args(["--server", &service.address().to_string(), "--", "python3", "-m", "http.server", &port.to_string()]);
+    let mut session = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it runs");
+    wait_until("it is registered", || is_registered(&mut client, port).then_some(()));
+    writeln!(session.stdin.take().expect("it is piped"), "now").expect("it reads");
+    let output = session.wait_with_output().expect("it ends");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{}\n", 128 + 1));
+    assert!(!is_registered(&mut client, port));
+}
+
+#[test]
+fn the_end_of_the_program_is_noticed_though_its_announcement_is_blocked() {
+    let service = Service::start(&[]);
+    let block = "import os, signal, sys\n\
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])\n\
+        os.execvp(sys.argv[1], sys.argv[1:])";
+    let mut command = Command::new("python3");
+    command.args(["-c", block, env!("CARGO_BIN_EXE_discovery"), "run", "web", &service.address().port().to_string()]);
+    command.args(["--server", &service.address().to_string(), "--", "sh", "-c", "sleep 0.2; exit 4"]);
+    assert_eq!(Talking::spawn(command).status(), Some(4));
+}
+
 #[test]
 fn signals_that_are_ignored_stay_so_for_the_program() {
     let service = Service::start(&[]);

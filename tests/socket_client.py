@@ -59,9 +59,9 @@ class TextClient:
     def send(self, data: bytes) -> None:
         """Sends bytes as they are."""
         with failing():
-            self._connection.send_bytes(data)
+            self._connection.send(data, TIMEOUT_SECONDS)
 
-    def line(self, timeout: Optional[float] = None) -> str:
+    def line(self, timeout: float = TIMEOUT_SECONDS) -> str:
         """The next answer."""
         with failing():
             return self._connection.line(timeout)

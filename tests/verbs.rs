@@ -4,6 +4,7 @@ mod common;
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use common::{Finished, Service, Talking, finish, free_port, is_uuid, verb, wait_until};
 
@@ -308,7 +309,7 @@ fn in_terminal(service: &Service, term: &str) -> std::process::Command {
         pid = os.fork()\n\
         if pid == 0: os.login_tty(theirs) if hasattr(os, 'login_tty') else os.dup2(theirs, 1); os.execvp(sys.argv[1], sys.argv[1:])\n\
         seen = b''\n\
-        while b'10.0.0.1:80' not in seen or seen[-1:] not in b'\\nh': seen += os.read(ours, 4096)\n\
+        while b'10.0.0.1:80' not in seen or seen[-1:] not in b'\\nJ': seen += os.read(ours, 4096)\n\
         print(repr(seen)); os.kill(pid, 9)\n";
     let mut command = std::process::Command::new("python3");
     command.args(["-c", SCRIPT, env!("CARGO_BIN_EXE_discovery"), "watch", "hive"]);
@@ -328,7 +329,7 @@ fn watch_draws_a_table_on_a_terminal() {
         assert!(screen.contains("1 live") && screen.contains("TYPE  ADDRESS"), "{screen}");
         assert_eq!(screen.contains("\\x1b[1m"), bold, "NO_COLOR={no_colour:?}: {screen}");
         // What stood there is pushed up, not overwritten.
-        assert!(screen.starts_with(&format!("b'{}\\x1b[?7l\\x1b[H", "\\r\\n".repeat(7))), "{screen}");
+        assert!(screen.starts_with(&format!("b'{}\\x1b[H", "\\r\\n".repeat(7))), "{screen}");
     }
 }
 
@@ -362,6 +363,30 @@ fn wait_returns_when_enough_are_live_and_gives_up_when_told_to() {
     let late = Service::start(&["--listen", &listen]);
     late.connect().register("hive", "10.0.0.1", 80);
     assert_eq!(early.expect("it runs").wait().expect("it is ours").code(), Some(0));
+}
+
+#[test]
+fn wait_asks_the_next_registry_before_all_its_time_is_over() {
+    let stopped = Service::start(&[]);
+    stopped.signal("STOP");
+    let service = Service::start(&[]);
+    service.connect().register("hive", "10.0.0.1", 80);
+    let servers = format!("{},{}", stopped.address(), service.address());
+    let begun = Instant::now();
+    assert_eq!(said(&service, &["wait", "hive", "--timeout", "60", "--server", &servers]), "10.0.0.1:80\n");
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn watch_ends_when_nobody_reads_it_any_more() {
+    let service = Service::start(&[]);
+    service.connect().register("hive", "10.0.0.1", 80);
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "\"$0\" watch hive | head -n 1"]).arg(env!("CARGO_BIN_EXE_discovery"));
+    command.env("DISCOVERY_SERVER", service.address().to_string());
+    let begun = Instant::now();
+    assert_eq!(finish(command).stdout, "up hive 10.0.0.1:80\n");
+    assert!(begun.elapsed() < Duration::from_secs(10), "not only when it expires: {:?}", begun.elapsed());
 }
 
 #[test]

@@ -112,7 +112,7 @@ const fn with_default(argument: Argument, default: &'static str) -> Argument {
 
 static IS_TYPE: Check =
     Check { is_right: |text| ServiceType::new(text).is_ok(), wanted: "1 to 63 bytes without white space" };
-static IS_UUID: Check = Check { is_right: |text| ServiceType::new(text).is_ok(), wanted: "a word" };
+static IS_UUID: Check = Check { is_right: |text| ServiceType::new(text).is_ok(), wanted: "a UUID" };
 static IS_PORT: Check =
     Check { is_right: |text| Offer::parse("any", "-", text).is_ok(), wanted: "a number from 1 to 65535" };
 static IS_TTL: Check = Check { is_right: |text| Ttl::parse(text).is_some(), wanted: "a number from 1 to 86400" };
@@ -125,10 +125,12 @@ static IS_REACHABLE: Check = Check {
 };
 static IS_TIME: Check = Check {
     is_right: |text| parse_time(text).is_some_and(|time| !time.is_zero()),
-    wanted: "a number of seconds, such as 5 or 0.5",
+    wanted: "a number of seconds from 0.001 to 31536000, such as 5 or 0.5",
 };
-static IS_TIME_OR_NONE: Check =
-    Check { is_right: |text| parse_time(text).is_some(), wanted: "a number of seconds, such as 5 or 0.5, or 0" };
+static IS_TIME_OR_NONE: Check = Check {
+    is_right: |text| parse_time(text).is_some(),
+    wanted: "a number of seconds from 0 to 31536000, such as 5 or 0.5",
+};
 static ARE_SERVERS: Check =
     Check { is_right: |text| text.split(',').all(is_server), wanted: "host:port, or several with commas" };
 static IS_SHELL: Check =

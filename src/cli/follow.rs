@@ -65,6 +65,7 @@ pub(super) fn watch(
                     tell(&mut output, Some(message))?;
                 }
             }
+            None if !matches!(output, Output::Command(_)) && print::has_gone() => return Err(Failure::OutputGone),
             None => {}
         }
         if watcher.is_connected() && trouble.ends() {

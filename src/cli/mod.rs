@@ -180,7 +180,11 @@ fn ask(verb: &str, arguments: &ArgMatches) -> Result<(), Failure> {
     if verb == args::COMPLETIONS {
         return completions(arguments);
     }
-    let timeout = time(arguments, args::TIMEOUT).unwrap_or(TIMEOUT);
+    let timeout = time(arguments, args::TIMEOUT).map_or(TIMEOUT, |time| match verb {
+        // Which may try more than once.
+        args::WAIT => time.min(TIMEOUT),
+        _ => time,
+    });
     let token_file = arguments.get_one::<String>(args::TOKEN_FILE).map(String::as_str);
     let options = options(text(arguments, args::SERVER), timeout, token_file)?;
     let json = arguments.get_flag(args::JSON);

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write};
 
 use serde_json::Value;
-use unicode_width::UnicodeWidthStr;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::Failure;
 
@@ -12,17 +12,56 @@ pub(super) fn to_terminal() -> bool {
     std::io::stdout().is_terminal()
 }
 
-/// How many lines the terminal shows, if that can be known.
-#[cfg(unix)]
-pub(super) fn terminal_height() -> Option<usize> {
-    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
-    Some(usize::from(size.ws_row)).filter(|&height| height > 0)
+/// What fits on a terminal; no limit where that cannot be known.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Size {
+    pub(super) lines: usize,
+    pub(super) columns: usize,
 }
 
-/// How many lines the terminal shows, if that can be known.
+impl Size {
+    pub(super) const UNKNOWN: Size = Size { lines: usize::MAX, columns: usize::MAX };
+}
+
+#[cfg(unix)]
+pub(super) fn terminal_size() -> Size {
+    let known = |size: u16| if size == 0 { usize::MAX } else { size.into() };
+    rustix::termios::tcgetwinsize(std::io::stdout())
+        .map_or(Size::UNKNOWN, |size| Size { lines: known(size.ws_row), columns: known(size.ws_col) })
+}
+
 #[cfg(not(unix))]
-pub(super) fn terminal_height() -> Option<usize> {
-    None
+pub(super) fn terminal_size() -> Size {
+    Size::UNKNOWN
+}
+
+/// Whether nobody reads standard output any more, and never will.
+#[cfg(unix)]
+pub(super) fn has_gone() -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let stdout = std::io::stdout();
+    let mut reader = [PollFd::new(&stdout, PollFlags::empty())];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut reader, Some(&at_once)).is_ok() && reader[0].revents().intersects(PollFlags::ERR | PollFlags::NVAL)
+}
+
+#[cfg(not(unix))]
+pub(super) fn has_gone() -> bool {
+    false
+}
+
+/// So much of a line as fits into so many columns; changes of style are kept.
+pub(super) fn clip(line: &str, columns: usize) -> String {
+    let (mut left, mut in_style) = (Some(columns), false);
+    let fits = |c: &char| {
+        if in_style || *c == '\x1b' {
+            in_style = *c != 'm';
+            return true;
+        }
+        left = left.and_then(|left| left.checked_sub(c.width().unwrap_or(0)));
+        left.is_some()
+    };
+    line.chars().filter(fits).collect()
 }
 
 /// Whether standard output is a terminal that can do more than print lines.
@@ -102,6 +141,14 @@ pub(super) fn format_table(headline: &[&str], rows: &[Vec<String>], aligned: boo
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_is_clipped_to_the_columns_that_it_takes_and_keeps_its_style() {
+        assert_eq!(clip("蜂の巣 hive", 5), "蜂の");
+        assert_eq!(clip("\x1b[1mTYPE  N\x1b[0m", 3), "\x1b[1mTYP\x1b[0m");
+        assert_eq!(clip("e\u{301}e\u{301}", 1), "e\u{301}");
+        assert_eq!(clip("hive", usize::MAX), "hive");
+    }
 
     #[test]
     fn a_table_is_aligned_on_a_terminal_and_plain_in_a_pipe() {

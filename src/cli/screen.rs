@@ -7,12 +7,13 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use discovery_service::client::{Service, Update};
 use discovery_service::plain::printable;
 
+use super::print::Size;
 use super::{Failure, print};
 
 /// Lines about the latest changes below the table.
 const CHANGES_MAX: usize = 5;
 
-/// A table that is drawn anew at each change, no higher than the terminal.
+/// A table that is drawn anew at each change, no larger than the terminal.
 pub(super) struct Screen {
     title: String,
     live: Vec<Service>,
@@ -22,15 +23,15 @@ pub(super) struct Screen {
     changes: Vec<String>,
     /// Why this may not be the present state.
     trouble: Option<String>,
-    /// The height that it was drawn for; unknown before it was drawn.
-    height: Option<Option<usize>>,
+    /// What it was drawn for, once it was.
+    drawn: Option<Size>,
 }
 
 impl Screen {
     /// Of what is live of `what` at these addresses.
     pub(super) fn new(what: &str, servers: &str) -> Self {
         let (live, since, changes) = Default::default();
-        Screen { title: format!("{} at {servers}", printable(what)), live, since, changes, trouble: None, height: None }
+        Screen { title: format!("{} at {servers}", printable(what)), live, since, changes, trouble: None, drawn: None }
     }
 
     /// Draws a change; what is live at the start is none.
@@ -45,9 +46,9 @@ impl Screen {
         self.draw()
     }
 
-    /// Draws it again when the terminal has got another height.
+    /// Draws it again when the terminal has got another size.
     pub(super) fn fit(&mut self) -> Result<(), Failure> {
-        if self.height == Some(print::terminal_height()) { Ok(()) } else { self.draw() }
+        if self.drawn == Some(print::terminal_size()) { Ok(()) } else { self.draw() }
     }
 
     fn apply(&mut self, update: &Update, now: DateTime<Utc>) {
@@ -56,7 +57,7 @@ impl Screen {
             self.since.entry(service.clone()).or_insert(now);
         }
         self.since.retain(|service, _| self.live.binary_search(service).is_ok());
-        let is_first = self.height.is_none();
+        let is_first = self.drawn.is_none();
         let came = update.up.iter().filter(|_| !is_first).map(|service| ("up", service));
         for (word, Service { service_type, address }) in came.chain(update.down.iter().map(|service| ("down", service)))
         {
@@ -66,21 +67,21 @@ impl Screen {
     }
 
     fn draw(&mut self) -> Result<(), Failure> {
-        let height = print::terminal_height();
+        let size = print::terminal_size();
         // What is on the terminal is pushed up, where it can be scrolled back to.
-        let room = if self.height.is_none() { "\n".repeat(height.unwrap_or(0)) } else { String::new() };
-        self.height = Some(height);
-        // Written over what was there, so that nothing flickers as it would after a clearing, and without
-        // the wrapping of long lines, so that a line is a line (DECAWM).
-        let text = self.text(height, print::in_colour()).replace('\n', "\x1b[K\n");
-        print::bytes(format!("{room}\x1b[?7l\x1b[H{text}\x1b[J\x1b[?7h").as_bytes())
+        let lines = if self.drawn.is_none() && size != Size::UNKNOWN { size.lines } else { 0 };
+        self.drawn = Some(size);
+        // Written over what was there, so that nothing flickers as it would after a clearing.
+        let text = self.text(size, print::in_colour()).replace('\n', "\x1b[K\n");
+        print::bytes(format!("{}\x1b[H{text}\x1b[J", "\n".repeat(lines)).as_bytes())
     }
 
-    /// What stands on the screen: the cursor keeps the last line of `height`, and the table goes before
+    /// What stands on the screen: the cursor keeps the last line of `size`, and the table goes before
     /// the changes.
-    fn text(&self, height: Option<usize>, colour: bool) -> String {
+    fn text(&self, size: Size, colour: bool) -> String {
         const TITLE_TO_HEADLINE: usize = 3;
-        let left = height.map_or(usize::MAX, |height| height.saturating_sub(1 + TITLE_TO_HEADLINE));
+        let lines = size.lines.saturating_sub(1);
+        let left = lines.saturating_sub(TITLE_TO_HEADLINE);
         let of_table = self.live.len().min(left);
         // An empty line goes before the changes.
         let changes = &self.changes[..self.changes.len().min((left - of_table).saturating_sub(1))];
@@ -99,7 +100,7 @@ impl Screen {
         if !changes.is_empty() {
             text += &format!("\n{}\n", changes.join("\n"));
         }
-        text
+        text.lines().take(lines).map(|line| print::clip(line, size.columns) + "\n").collect()
     }
 }
 
@@ -120,9 +121,13 @@ mod tests {
         let all = [&at_first[..], &new[..]].concat();
         let now = DateTime::from_timestamp(0, 0).expect("the epoch");
         screen.apply(&Update { index: 1, up: at_first.clone(), down: vec![], services: at_first }, now);
-        screen.height = Some(None);
+        screen.drawn = Some(Size::UNKNOWN);
         screen.apply(&Update { index: 2, up: new, down: vec![], services: all }, now);
         screen
+    }
+
+    fn of(lines: usize, columns: usize) -> Size {
+        Size { lines, columns }
     }
 
     #[test]
@@ -132,22 +137,23 @@ mod tests {
             web   10.0.0.1:1  1970-01-01T00:00:00Z\n\
             web   10.0.0.1:2  1970-01-01T00:00:00Z\n\n\
             1970-01-01T00:00:00Z up   web 10.0.0.1:2\n";
-        assert_eq!(screen(1).text(None, false), text);
-        assert_eq!(screen(1).text(Some(8), false), text, "it fits: 7 lines and the cursor's");
+        assert_eq!(screen(1).text(Size::UNKNOWN, false), text);
+        assert_eq!(screen(1).text(of(8, 80), false), text, "it fits: 7 lines and the cursor's");
         let mut away = screen(1);
         away.trouble = Some("it is away".to_owned());
-        assert_eq!(away.text(None, false), text.replace("\n\nTYPE", "\nit is away\nTYPE"));
+        assert_eq!(away.text(Size::UNKNOWN, false), text.replace("\n\nTYPE", "\nit is away\nTYPE"));
     }
 
     #[test]
-    fn it_is_no_higher_than_the_terminal_and_says_what_it_leaves_out() {
-        let lines = |count, height| screen(count).text(Some(height), false).lines().count();
-        for height in 5..30 {
+    fn it_is_no_larger_than_the_terminal_and_says_what_it_leaves_out() {
+        let lines = |count, height| screen(count).text(of(height, 80), false).lines().count();
+        for height in 1..30 {
             for count in [1, 2, 10, 1_000] {
                 assert!(lines(count, height) < height, "{count} in {height}");
             }
         }
-        let text = screen(99).text(Some(8), false);
+        let text = screen(99).text(of(8, 80), false);
         assert!(text.ends_with("web   10.0.0.1:3  1970-01-01T00:00:00Z\nand 97 more\n"), "{text}");
+        assert!(screen(9).text(of(8, 10), true).lines().all(|line| line.len() <= 10 + "\x1b[1m\x1b[0m".len()));
     }
 }

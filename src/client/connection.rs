@@ -35,12 +35,20 @@ impl Connection {
             // What is left of the time is shared by the addresses that are left.
             let share = time_left(deadline) / (options.servers.len() - i) as u32;
             match Self::open_one(server, options, Instant::now() + share) {
-                Err(error) if options.servers.len() > 1 => failures.push(error.to_string()),
+                Err(error) if options.servers.len() > 1 => failures.push(error),
                 result => return result,
             }
         }
-        let reason = if failures.is_empty() { "no address is given".to_owned() } else { failures.join("; ") };
-        Err(Error::Unreachable { servers: options.servers(), error: io::Error::other(reason) })
+        match failures.pop() {
+            // Where no other try can help, the last says why.
+            Some(last) if !failures.iter().chain([&last]).any(Error::is_transient) => Err(last),
+            last => {
+                failures.extend(last);
+                let reasons: Vec<String> = failures.iter().map(Error::to_string).collect();
+                let reason = if reasons.is_empty() { "no address is given".to_owned() } else { reasons.join("; ") };
+                Err(Error::Unreachable { servers: options.servers(), error: io::Error::other(reason) })
+            }
+        }
     }
 
     fn open_one(server: &str, options: &Options, deadline: Instant) -> Result<Self, Error> {
@@ -171,8 +179,12 @@ impl Connection {
 /// Connects to `host:port`, whatever it resolves to.
 fn connect(server: &str, deadline: Instant) -> io::Result<TcpStream> {
     let mut last = io::Error::new(ErrorKind::NotFound, "the name has no address");
-    for address in resolve(server, deadline)? {
-        match TcpStream::connect_timeout(&address, time_left(deadline).max(SHORTEST)) {
+    let addresses = resolve(server, deadline)?;
+    for (i, address) in addresses.iter().enumerate() {
+        let share = time_left(deadline) / (addresses.len() - i) as u32;
+        match TcpStream::connect_timeout(address, share.max(SHORTEST)) {
+            // TCP can connect a port of this host with itself while nobody listens on it (RFC 9293, 3.5).
+            Ok(stream) if stream.local_addr().ok() == Some(*address) => last = ErrorKind::ConnectionRefused.into(),
             Ok(stream) => return Ok(stream),
             Err(error) => last = error,
         }

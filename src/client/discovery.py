@@ -11,16 +11,19 @@ Python 3.9 or later, nothing but the standard library, no threads of its own.
         print(services)
 
 The address of the service comes from ``DISCOVERY_SERVER`` (``host:port``, several with commas), its
-token from the file named by ``DISCOVERY_TOKEN_FILE``; ``Client`` takes both as arguments too.
+token from the file named by ``DISCOVERY_TOKEN_FILE``; ``Client`` takes both as arguments too. What a
+client can be told in vain raises ``Error``, what it cannot send ``ValueError``. A client, and what it
+holds, belongs to one thread and one process at a time; a child that is forked keeps its connections
+open, too.
 """
 
 from __future__ import annotations
 
 import json
+import operator
 import os
 import random
 import re
-import select
 import socket
 import time
 from collections import Counter
@@ -28,14 +31,14 @@ from contextlib import contextmanager
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple, TypeVar
 
 __all__ = [
-    "Address", "Away", "Client", "Error", "Hold", "Refused", "Service",
+    "Address", "Away", "Broken", "Client", "Error", "Hold", "Refused", "Service",
     "deregister", "heartbeat", "hold", "query", "register", "watch",
 ]
 
 T = TypeVar("T")
 
 DEFAULT_SERVER = "127.0.0.1:65432"
-#: Seconds that connecting and each answer may take.
+#: Seconds that an answer may take, connecting included; how long a host name takes is the system's choice.
 TIMEOUT = 5.0
 #: Seconds of silence after which a watched connection is taken for dead: the service speaks every 15.
 SILENCE_MAX = 25.0
@@ -43,6 +46,12 @@ SILENCE_MAX = 25.0
 BACKOFF = (0.1, 5.0)
 #: Bytes of the longest answer that is read.
 ANSWER_LEN_MAX = 256 * 1024 * 1024
+#: Seconds for which what has arrived meanwhile is heard before it is told.
+CATCH_UP_MAX = 0.1
+#: Seconds of the shortest time limit: 0 would mean not to wait at all.
+SHORTEST = 0.001
+#: Seconds of the longest.
+YEAR = 31_536_000.0
 
 
 class Error(Exception):
@@ -51,6 +60,10 @@ class Error(Exception):
 
 class Away(Error):
     """The service cannot be reached, does not answer in time, or has closed the connection."""
+
+
+class Broken(Away):
+    """The connection ended before the answer."""
 
 
 class Refused(Error):
@@ -73,17 +86,13 @@ class Service(NamedTuple):
 
 
 class Connection:
-    """One connection that speaks text lines, with a time limit on everything."""
+    """One connection that speaks text lines, with a time limit, in seconds, on everything."""
 
     def __init__(self, host: str, port: int, timeout: float) -> None:
         self._unread = bytearray()
         self._searched = 0
-        self._timeout = timeout
-        try:
-            self._socket = socket.create_connection((host, port), timeout)
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except OSError as error:
-            raise Away(f"cannot reach the registry at {host}:{port}: {error}") from error
+        self._socket = _connect(host, port, time.monotonic() + timeout)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def fileno(self) -> int:
         """For ``select``: readable when a line comes or the service has gone."""
@@ -91,63 +100,76 @@ class Connection:
 
     def is_open(self) -> bool:
         """Whether the service has neither closed the connection nor said something unasked."""
-        return not self._unread and not select.select([self._socket], [], [], 0)[0]
+        try:
+            self._socket.settimeout(0)
+            self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return not self._unread
+        except OSError:
+            pass
+        return False
 
-    def set_timeout(self, timeout: float) -> None:
-        """Sets how long each answer may take from now on."""
-        self._timeout = timeout
-
-    def send(self, command: str) -> None:
-        """Sends a command."""
-        self.send_bytes(command.encode() + b"\n")
-
-    def send_bytes(self, data: bytes) -> None:
+    def send(self, data: bytes, timeout: float) -> None:
         """Sends bytes as they are."""
         try:
-            self._socket.settimeout(self._timeout)
+            self._socket.settimeout(max(timeout, SHORTEST))
             self._socket.sendall(data)
         except OSError as error:
-            raise Away(f"the registry has gone: {error}") from error
+            raise _gone(error) from error
 
     def end_input(self) -> None:
         """Says that no further command follows; answers still come."""
         self._socket.shutdown(socket.SHUT_WR)
 
-    def line(self, timeout: Optional[float] = None) -> str:
+    def line(self, timeout: float) -> str:
         """The next line, without its end."""
-        deadline = time.monotonic() + (self._timeout if timeout is None else timeout)
-        while True:
-            end = self._unread.find(b"\n", self._searched)
-            if end >= 0:
-                line = self._unread[:end].decode(errors="replace")
-                del self._unread[: end + 1]
-                self._searched = 0
-                return line
-            self._searched = len(self._unread)
-            if self._searched > ANSWER_LEN_MAX:
-                raise Error("an answer without an end")
+        deadline = time.monotonic() + timeout
+        while not self.has_line():
             left = deadline - time.monotonic()
             if left <= 0:
                 raise Away("the registry did not answer in time")
+            self._receive(left)
+        end = self._searched
+        line = self._unread[:end].decode(errors="replace")
+        del self._unread[: end + 1]
+        self._searched = 0
+        return line
+
+    def has_line(self) -> bool:
+        """Whether a whole line has been received already."""
+        end = self._unread.find(b"\n", self._searched)
+        self._searched = len(self._unread) if end < 0 else end
+        if end < 0 and self._searched > ANSWER_LEN_MAX:
+            raise Error("what answers is not the registry: its answer has no end")
+        return end >= 0
+
+    def _receive(self, timeout: float) -> None:
+        try:
+            self._socket.settimeout(max(timeout, SHORTEST))
+            data = self._socket.recv(65536)
+        except socket.timeout:
+            return
+        except OSError as error:
+            raise _gone(error) from error
+        if not data:
+            raise Broken("the registry closed the connection")
+        self._unread += data
+
+    def catch_up(self) -> bool:
+        """Whether another line has arrived by now."""
+        if not self.has_line():
             try:
-                self._socket.settimeout(left)
-                data = self._socket.recv(65536)
-            except OSError as error:
-                if isinstance(error, socket.timeout):
-                    continue
-                raise Away(f"the registry has gone: {error}") from error
-            if not data:
-                raise Away("the registry closed the connection")
-            self._unread += data
+                self._socket.settimeout(0)
+                self._unread += self._socket.recv(65536)
+            except OSError:
+                pass
+        return self.has_line()
 
-    def ask(self, command: str) -> str:
+    def ask(self, command: str, timeout: float) -> str:
         """Sends a command and returns its answer; raises ``Refused`` for ``ERROR``."""
-        self.send(command)
-        return _accepted(self.line())
-
-    def expect(self, command: str, answer: str) -> None:
-        """Sends a command that has this answer and no other."""
-        _exactly(answer, self.ask(command))
+        deadline = time.monotonic() + timeout
+        self.send(command.encode() + b"\n", timeout)
+        return _accepted(self.line(deadline - time.monotonic()))
 
     def close(self) -> None:
         """Closes the connection."""
@@ -156,7 +178,7 @@ class Connection:
 
 class Client:
     """Talks to the service over one connection, which is made when it is first needed and again when
-    it has broken."""
+    it has broken. ``timeout`` is in seconds, for each answer."""
 
     def __init__(
         self, server: Optional[str] = None, token: Optional[str] = None, timeout: float = TIMEOUT
@@ -165,6 +187,8 @@ class Client:
         self._token = token if token is not None else _token_from_file()
         if self._token is not None and not _is_word(self._token):
             raise ValueError("the token is empty or has a blank in it")
+        if not 0 < timeout <= YEAR:
+            raise ValueError(f"{timeout!r} is no time limit in seconds")
         self._timeout = timeout
         self._connection: Optional[Connection] = None
 
@@ -180,50 +204,55 @@ class Client:
             self._connection.close()
             self._connection = None
 
-    def connect(self) -> Connection:
+    def connect(self, timeout: Optional[float] = None) -> Connection:
         """A connection of its own for the caller, which must close it: to the first address that
         answers. They share the time."""
-        failures = []
-        for host, port in self._servers:
+        deadline = time.monotonic() + (self._timeout if timeout is None else timeout)
+        failures: List[Error] = []
+        for i, (host, port) in enumerate(self._servers):
             try:
-                return self._connect(host, port, self._timeout / len(self._servers))
+                return self._greet(host, port, (deadline - time.monotonic()) / (len(self._servers) - i))
             except Error as error:
-                if len(self._servers) == 1 or not _is_transient(error):
-                    raise
-                failures.append(str(error))
-        raise Away("; ".join(failures))
+                failures.append(error)
+        # Where no other try can help, the last says why.
+        if len(failures) == 1 or not any(map(_is_transient, failures)):
+            raise failures[-1]
+        raise Away("; ".join(map(str, failures)))
 
-    def _connect(self, host: str, port: int, timeout: float) -> Connection:
+    def _greet(self, host: str, port: int, timeout: float) -> Connection:
+        deadline = time.monotonic() + timeout
         connection = Connection(host, port, timeout)
         try:
             if self._token is not None:
-                connection.expect("auth " + self._token, "OK")
+                _exactly("OK", connection.ask("auth " + self._token, deadline - time.monotonic()))
             elif len(self._servers) > 1:
-                # One that is stopped or full accepts connections, too; then another may answer.
-                connection.expect("ping", "PONG")
+                # One that is stopped or full accepts connections, too; another may answer.
+                _exactly("PONG", connection.ask("ping", deadline - time.monotonic()))
         except BaseException:
             connection.close()
             raise
-        connection.set_timeout(self._timeout)
         return connection
 
     def ask(self, command: str, again: bool = True) -> str:
         """Sends a command and returns its answer. With ``again`` it is sent once more when a
         connection that has been there before turns out to be broken."""
+        deadline = time.monotonic() + self._timeout
         if self._connection is not None and not self._connection.is_open():
             self.close()
-        reused = self._connection is not None
-        if self._connection is None:
-            self._connection = self.connect()
-        try:
-            return self._connection.ask(command)
-        except Refused:
-            raise
-        except Error:
-            self.close()
-            if not (reused and again):
+        again = again and self._connection is not None
+        while True:
+            if self._connection is None:
+                self._connection = self.connect(deadline - time.monotonic())
+            try:
+                return self._connection.ask(command, deadline - time.monotonic())
+            except Refused:
                 raise
-        return self.ask(command, again=False)
+            # Whatever it is, a KeyboardInterrupt too: the answer may still come, and is no other's.
+            except BaseException as error:
+                self.close()
+                if not (again and isinstance(error, Broken)):
+                    raise
+            again = False
 
     def _read(self, command: str, parse: Callable[[str], T], again: bool = True) -> T:
         """What an answer means; what comes after nonsense cannot be told apart."""
@@ -238,9 +267,10 @@ class Client:
         self, type: str, ip: str, port: int, ttl: Optional[int] = None, replace: bool = False
     ) -> str:
         """Makes a registration and returns its UUID. ``ip`` may be ``-``, for the address that this
-        connection comes from. ``replace`` removes all others of this type at this address."""
-        command = f"register {_word(type)} {_word(ip)} {int(port)}"
-        command += "" if ttl is None else f" ttl={int(ttl)}"
+        connection comes from. ``replace`` removes all others of this type at this address. It is never
+        sent twice: when the connection breaks before the answer, it may have been made."""
+        command = f"register {_word(type)} {_word(ip)} {operator.index(port)}"
+        command += "" if ttl is None else f" ttl={operator.index(ttl)}"
         return self._read(command + (" replace" if replace else ""), _uuid, again=False)
 
     def heartbeat(self, uuid: str) -> bool:
@@ -248,24 +278,25 @@ class Client:
         return self._read(f"heartbeat {_word(uuid)}", _found)
 
     def deregister(self, uuid: str) -> bool:
-        """Removes a registration; ``False`` when it is not known."""
+        """Removes a registration; ``False`` when it is not known, which it is not any more where the
+        connection broke after it was removed, and it was asked for again."""
         return self._read(f"deregister {_word(uuid)}", _found)
 
     def query(self, type: str, max_age: Optional[int] = None) -> List[Address]:
         """The addresses of all live services of a type, oldest registration first."""
-        command = f"query {_word(type)}" + ("" if max_age is None else f" max-age={int(max_age)}")
-        rows = self._read(command, lambda answer: _rows(_json(answer), "ip", "port"))
+        command = f"query {_word(type)}" + ("" if max_age is None else f" max-age={operator.index(max_age)}")
+        rows = self._read(command, lambda answer: _rows(_json(answer), ip=str, port=int))
         return [Address(one["ip"], one["port"]) for one in rows]
 
     def types(self) -> Dict[str, int]:
         """The types with the number of their registrations."""
-        rows = self._read("types", lambda answer: _rows(_json(answer), "type", "count"))
+        rows = self._read("types", lambda answer: _rows(_json(answer), type=str, count=int))
         return {one["type"]: one["count"] for one in rows}
 
     def list(self, type: Optional[str] = None) -> List[Dict[str, Any]]:
         """All that may be told of each registration."""
         command = "list" if type is None else f"list {_word(type)}"
-        return self._read(command, lambda answer: _rows(_json(answer), "type", "ip", "port"))
+        return self._read(command, lambda answer: _rows(_json(answer), type=str, ip=str, port=int))
 
     def why(self, uuid: str) -> Optional[Dict[str, Any]]:
         """Whether a registration is live or why it went; ``None`` when nobody knows."""
@@ -280,37 +311,43 @@ class Client:
         self._read("ping", lambda answer: _exactly("PONG", answer))
 
     def watch(self, type: Optional[str] = None) -> Iterator[List[Service]]:
-        """Yields what is live of a type, or of all: at once, and again whenever it has changed.
+        """Yields what is live of a type, or of all: at once, and again whenever it has changed; what has
+        changed more than once meanwhile is yielded once.
 
         While the service is away what was last yielded stands; it is connected to again, and what has
         changed in between is yielded then. Raises ``Refused`` when the service refuses, but for want of
         room, and ``Error`` when the very first try fails.
         """
+        command = "watch" if type is None else f"watch {_word(type)}"
         last: Optional[Counter[Service]] = None
-        for picture in self._pictures(type):
+        for picture in self._pictures(command):
             if picture != last:
-                last = picture
+                last = picture.copy()
                 yield sorted(picture.elements())
 
-    def _pictures(self, type: Optional[str]) -> Iterator[Counter[Service]]:
+    def _pictures(self, command: str) -> Iterator[Counter[Service]]:
         first, delay = True, BACKOFF[0]
         while True:
-            connection = None
+            connection, connected_at = None, time.monotonic()
             try:
                 connection = self.connect()
-                connection.send("watch" if type is None else f"watch {_word(type)}")
-                picture: Optional[Counter[Service]] = None
+                picture = _first_picture(connection.ask(command, self._timeout))
+                first, connected_at = False, time.monotonic()
                 while True:
-                    answer = _accepted(connection.line(SILENCE_MAX if picture is not None else None))
-                    picture = _apply(picture, answer)
-                    first, delay = False, BACKOFF[0]
-                    yield picture.copy()
+                    # A service that speaks without a pause is not heard for ever.
+                    end = time.monotonic() + CATCH_UP_MAX
+                    while time.monotonic() < end and connection.catch_up():
+                        _apply(picture, connection.line(0))
+                    yield picture
+                    _apply(picture, connection.line(SILENCE_MAX))
             except Error as error:
                 if first or not _is_transient(error):
                     raise
             finally:
                 if connection is not None:
                     connection.close()
+            if time.monotonic() - connected_at > BACKOFF[1]:
+                delay = BACKOFF[0]
             time.sleep(delay * random.uniform(0.5, 1.0))
             delay = min(2 * delay, BACKOFF[1])
 
@@ -320,7 +357,7 @@ class Client:
         service is gone from the registry the moment this process dies. A program that runs for long
         calls ``check`` on what it gets now and then, which registers it again where the registry was
         started again."""
-        held = Hold(self, f"hold {_word(type)} {_word(ip)} {int(port)}")
+        held = Hold(self, f"hold {_word(type)} {_word(ip)} {operator.index(port)}")
         try:
             yield held
         finally:
@@ -334,32 +371,43 @@ class Hold:
         self._client = client
         self._command = command
         self._connection: Optional[Connection] = None
+        self._is_over = False
         self.uuid = ""
-        self._make()
+        self._make(time.monotonic() + client._timeout)
 
-    def _make(self) -> None:
-        connection = self._client.connect()
+    def _make(self, deadline: float) -> None:
+        connection = self._client.connect(deadline - time.monotonic())
         try:
             if self.uuid:
                 # What a broken connection held may outlive it.
-                connection.ask(f"deregister {self.uuid}")
-            self.uuid = _uuid(connection.ask(self._command))
-        except BaseException:
+                connection.ask(f"deregister {self.uuid}", deadline - time.monotonic())
+            self.uuid = _uuid(connection.ask(self._command, deadline - time.monotonic()))
+        except BaseException as error:
             connection.close()
+            if isinstance(error, Refused):
+                # Where that one is full, another may have room.
+                self._client._servers = self._client._servers[1:] + self._client._servers[:1]
             raise
         self._connection = connection
 
     def check(self) -> bool:
         """Asks whether the registration still stands, and makes it again if not; ``False`` when that
-        cannot be done now, for the service is away or full: call again later."""
+        cannot be done now, for the service is away or full: call again later. Raises ``Refused`` when
+        the service refuses for another reason."""
+        if self._is_over:
+            raise ValueError("the registration has come to its end")
+        deadline = time.monotonic() + self._client._timeout
         try:
-            if self._connection is not None and self._connection.ask("ping") == "PONG":
+            if self._connection is not None:
+                _exactly("PONG", self._connection.ask("ping", (deadline - time.monotonic()) / 2))
                 return True
         except Error:
-            pass
-        self.close()
+            self._close()
+        except BaseException:
+            self._close()
+            raise
         try:
-            self._make()
+            self._make(deadline)
             return True
         except Error as error:
             if not _is_transient(error):
@@ -368,9 +416,51 @@ class Hold:
 
     def close(self) -> None:
         """Removes the registration."""
+        self._is_over = True
+        self._close()
+
+    def _close(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _connect(host: str, port: int, deadline: float) -> socket.socket:
+    """Connects to whatever a host name stands for, all by the same time."""
+    reason: Exception = OSError("the name has no address")
+    try:
+        addresses = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
+    # A name can be too long to be one.
+    except (OSError, UnicodeError) as error:
+        addresses, reason = [], error
+    for i, (family, kind, protocol, _, address) in enumerate(addresses):
+        try:
+            connecting = socket.socket(family, kind, protocol)
+        except OSError as error:
+            reason = error
+            continue
+        try:
+            share = (deadline - time.monotonic()) / (len(addresses) - i)
+            connecting.settimeout(max(share, SHORTEST))
+            connecting.connect(address)
+            # TCP can connect a port of this host with itself while nobody listens on it (RFC 9293, 3.5).
+            if connecting.getsockname() != connecting.getpeername():
+                return connecting
+            reason = ConnectionRefusedError("nobody listens")
+            connecting.close()
+        except OSError as error:
+            connecting.close()
+            reason = error
+        except BaseException:
+            connecting.close()
+            raise
+    raise Away(f"cannot reach the registry at {host}:{port}: {reason}") from reason
+
+
+def _gone(error: OSError) -> Away:
+    if isinstance(error, socket.timeout):
+        return Away("the registry did not read in time")
+    return Broken(f"the registry has gone: {error}")
 
 
 def _is_transient(error: Error) -> bool:
@@ -393,19 +483,36 @@ def _accepted(answer: str) -> str:
     raise Refused("".join(c if c.isprintable() else ascii(c)[1:-1] for c in reason))
 
 
-def _apply(picture: Optional[Counter[Service]], line: str) -> Counter[Service]:
-    """What a watcher knows after a line of its stream."""
-    change = _object(line)
+def _first_picture(line: str) -> Counter[Service]:
+    """What is live, as the first line of a stream says."""
+    picture: Counter[Service] = Counter()
+    if "services" not in _object(line):
+        raise _nonsense(line)
+    _apply(picture, line)
+    return picture
+
+
+def _apply(picture: Counter[Service], line: str) -> None:
+    """Changes the picture as a line of the stream says."""
+    change = _object(_accepted(line))
+    if not isinstance(change.get("index"), int):
+        raise _nonsense(line)
 
     def services(key: str) -> Counter[Service]:
-        rows = _rows(change.get(key, []), "type", "ip", "port")
+        rows = _rows(change.get(key, []), type=str, ip=str, port=int)
         return Counter(Service(one["type"], one["ip"], one["port"]) for one in rows)
 
     if "services" in change:
-        return services("services")
-    if picture is None:
-        raise _nonsense(line)
-    return picture + services("up") - services("down")
+        picture.clear()
+        picture.update(services("services"))
+        return
+    picture.update(services("up"))
+    for service, count in services("down").items():
+        if picture[service] < count:
+            raise _nonsense(line)
+        picture[service] -= count
+        if not picture[service]:
+            del picture[service]
 
 
 def _exactly(expected: str, answer: str) -> None:
@@ -425,9 +532,15 @@ def _uuid(answer: str) -> str:
     return answer
 
 
-def _rows(rows: object, *keys: str) -> List[Dict[str, Any]]:
-    """An array of objects that have these keys."""
-    if not isinstance(rows, list) or not all(isinstance(row, dict) and row.keys() >= set(keys) for row in rows):
+def _rows(rows: object, **kinds: type) -> List[Dict[str, Any]]:
+    """An array of objects that have these keys, with values of these types."""
+    def _is_right(row: object) -> bool:
+        return isinstance(row, dict) and all(
+            isinstance(row.get(key), kind) and (key != "port" or 0 < row[key] < 65536)
+            for key, kind in kinds.items()
+        )
+
+    if not isinstance(rows, list) or not all(map(_is_right, rows)):
         raise _nonsense(json.dumps(rows))
     return rows
 
@@ -447,24 +560,24 @@ def _json(text: str) -> object:
         raise _nonsense(text) from error
 
 
-def _is_word(text: str) -> bool:
-    return bool(text) and not any(c.isspace() or ord(c) < 32 for c in text)
+def _is_word(text: object) -> bool:
+    return isinstance(text, str) and bool(text) and not any(c.isspace() or ord(c) < 32 for c in text)
 
 
 def _word(text: str) -> str:
     """A word of a command: what has a blank or a line end in it would be more than one."""
     if not _is_word(text):
-        raise ValueError(f"{text!r} is empty or has a blank in it")
+        raise ValueError(f"{text!r} is no word: it is empty or has a blank in it")
     return text
 
 
 def _parse_servers(text: str) -> List[Tuple[str, int]]:
     servers = []
     for server in text.split(","):
-        host, _, port = server.strip().rpartition(":")
-        if not host or not port.isdigit():
-            raise ValueError(f"{server!r} is not host:port")
-        servers.append((host.strip("[]"), int(port)))
+        parts = re.fullmatch(r"(?:\[([^\[\]]+)\]|([^\[\]:/\s]+)):([0-9]{1,5})", server.strip())
+        if parts is None or not 0 < int(parts[3]) < 65536:
+            raise ValueError(f"{server!r} is not host:port (DISCOVERY_SERVER says which)")
+        servers.append((parts[1] or parts[2], int(parts[3])))
     return servers
 
 
@@ -473,7 +586,10 @@ def _token_from_file() -> Optional[str]:
     if not path:
         return None
     with open(path, encoding="utf-8") as file:
-        return next((line.strip() for line in file if line.strip()), None)
+        token = next((line.strip() for line in file if line.strip()), None)
+    if token is None:
+        raise ValueError(f"the token file {path} holds no token (DISCOVERY_TOKEN_FILE names it)")
+    return token
 
 
 def register(type: str, ip: str, port: int, ttl: Optional[int] = None, replace: bool = False) -> str:

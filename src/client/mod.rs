@@ -11,6 +11,7 @@
 //! #     discovery_service::server::run(&config, &mut |address| sender.send(address).expect("a listener"))
 //! # });
 //! # let server = receiver.recv().expect("it listens").to_string();
+//! // `server` is "host:port", such as "127.0.0.1:65432".
 //! let options = Options::new(&server);
 //! // Registered for as long as this value lives, whatever happens to the connection.
 //! let registration = Registration::hold(&options, "hive", "-", 65433)?;
@@ -33,98 +34,20 @@
 mod backoff;
 mod connection;
 mod error;
+mod options;
 mod registration;
 mod watcher;
 
-use std::fmt;
-use std::fs::File;
-use std::io::Read;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
 
-use crate::limits::TOKEN_FILE_LEN_MAX;
-use crate::plain::Plain;
-use crate::tokens;
 use connection::Connection;
 pub use error::Error;
+pub use options::{Options, TIMEOUT};
 pub use registration::{Notice, Registration};
 pub use watcher::{Update, Watcher};
-
-/// How long an answer may take unless [`Options::timeout`] says otherwise.
-pub const TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Where the service is, and how to talk to it.
-#[derive(Clone)]
-pub struct Options {
-    servers: Vec<String>,
-    token: Option<String>,
-    /// Where the token is read again.
-    token_file: Option<PathBuf>,
-    timeout: Duration,
-}
-
-impl fmt::Debug for Options {
-    /// Without the token, which is a capability.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Options({}, {:?})", self.servers(), self.timeout)
-    }
-}
-
-impl Options {
-    /// One address, or several with commas between, which are tried in turn until one answers: `host:port`.
-    #[must_use]
-    pub fn new(servers: &str) -> Self {
-        let servers = servers.split(',').map(|server| server.trim().to_owned()).filter(|server| !server.is_empty());
-        Options { servers: servers.collect(), token: None, token_file: None, timeout: TIMEOUT }
-    }
-
-    /// Shows this token on every connection.
-    #[must_use]
-    pub fn token(mut self, token: impl Into<String>) -> Self {
-        self.token = Some(token.into());
-        self
-    }
-
-    /// Shows the first token in this file on every connection. It is read now, and again for each
-    /// connection, so that it may change while a program runs.
-    ///
-    /// # Errors
-    /// [`Error::TokenFile`]
-    pub fn token_file(mut self, path: impl Into<PathBuf>) -> Result<Self, Error> {
-        let path = path.into();
-        self.token = Some(read_token(&path)?);
-        self.token_file = Some(path);
-        Ok(self)
-    }
-
-    /// The token to show on a connection that is made now.
-    fn present_token(&self) -> Option<String> {
-        // A pipe can be read once only, and a file that is just being written holds nothing.
-        let again = self.token_file.as_deref().and_then(|path| read_token(path).ok());
-        again.or_else(|| self.token.clone())
-    }
-
-    /// How long an answer may take, with connecting and whatever else is needed for it; a year at most.
-    #[must_use]
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    /// The addresses, as they were given.
-    #[must_use]
-    pub fn servers(&self) -> String {
-        self.servers.join(",")
-    }
-
-    /// When what is asked now must have been answered.
-    fn deadline(&self) -> Instant {
-        after(self.timeout)
-    }
-}
 
 /// A service: its type and where it can be reached.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -156,6 +79,7 @@ pub struct Register {
 /// #     discovery_service::server::run(&config, &mut |address| sender.send(address).expect("a listener"))
 /// # });
 /// # let server = receiver.recv().expect("it listens").to_string();
+/// // `server` is "host:port", such as "127.0.0.1:65432".
 /// let mut client = Client::new(&Options::new(&server));
 /// let uuid = client.register("hive", "10.0.0.7", 80, Register { ttl: Some(60), replace: true })?;
 /// assert!(client.heartbeat(&uuid)?);
@@ -205,7 +129,8 @@ impl Client {
         self.found(&answer)
     }
 
-    /// Removes a registration; `false` when it is not known.
+    /// Removes a registration; `false` when it is not known, which it is not any more where the connection
+    /// broke after it was removed, and it was asked for again.
     ///
     /// # Errors
     /// As [`register`](Self::register).
@@ -267,16 +192,18 @@ impl Client {
     }
 
     /// Sends commands together and returns their answers in the same order: one round trip for all.
-    /// Each command is a line without its end. Answers beginning with `ERROR` are returned as they
-    /// are. The time limit holds for every 64 of them.
+    /// Each command is a line without its end, and not `watch`, which has no end. Answers beginning with
+    /// `ERROR` are returned as they are. The time limit holds for every 64 of them. None is sent twice: after
+    /// an error, how many were done is not known.
     ///
     /// # Errors
     /// As [`register`](Self::register).
     pub fn pipeline<T: AsRef<str>>(&mut self, commands: &[T]) -> Result<Vec<String>, Error> {
         /// Commands sent before their answers are read: far less than what a connection's buffers hold.
         const BATCH: usize = 64;
-        // A blank line has no answer, and two lines have two.
-        let is_one = |command: &str| !command.trim().is_empty() && !command.contains('\n');
+        // A blank line has no answer, two lines have two, and a control character may begin a frame.
+        let is_one =
+            |command: &str| !command.trim().is_empty() && !command.contains(|c: char| c.is_control() && c != '\t');
         if let Some(wrong) = commands.iter().map(AsRef::as_ref).find(|command| !is_one(command)) {
             return Err(Error::Word(format!("{wrong:?}")));
         }
@@ -345,15 +272,6 @@ impl Client {
         let servers = self.options.servers();
         Error::nonsense(connection.as_ref().map_or(&servers, Connection::server), answer)
     }
-}
-
-/// The first token in a file.
-fn read_token(path: &Path) -> Result<String, Error> {
-    let wrong = |reason: &dyn fmt::Display| Error::TokenFile { path: path.to_owned(), reason: reason.to_string() };
-    let mut text = String::new();
-    let read = File::open(path).and_then(|file| file.take(TOKEN_FILE_LEN_MAX).read_to_string(&mut text));
-    read.map_err(|error| wrong(&Plain(&error)))?;
-    tokens::first(&text).map(str::to_owned).map_err(|error| wrong(&error))
 }
 
 /// A word of a command: what has a blank or a line end in it would be more than one.

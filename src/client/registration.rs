@@ -29,6 +29,7 @@ const STOP_MAX: Duration = Duration::from_secs(2);
 /// #     discovery_service::server::run(&config, &mut |address| sender.send(address).expect("a listener"))
 /// # });
 /// # let server = receiver.recv().expect("it listens").to_string();
+/// // `server` is "host:port", such as "127.0.0.1:65432".
 /// let options = Options::new(&server);
 /// let (sender, notices) = std::sync::mpsc::channel();
 /// // In the background: a program need not wait for the registry, nor fail because it is away.
@@ -117,7 +118,7 @@ impl Registration {
     }
 
     /// Registers a service in the background, however long it takes, and tells `observe`, on another
-    /// thread, what becomes of it.
+    /// thread, what becomes of it. The observer must neither panic, which ends the registration, nor drop it.
     ///
     /// # Errors
     /// [`Error::Word`] and [`Error::Thread`] only.
@@ -190,6 +191,15 @@ struct Keeper<F> {
     observe: F,
 }
 
+/// However it ends, by a panic of the observer too.
+impl<F> Drop for Keeper<F> {
+    fn drop(&mut self) {
+        let mut state = self.shared.state();
+        (state.ended, state.uuid, state.stream) = (true, None, None);
+        self.shared.changed.notify_all();
+    }
+}
+
 impl<F: FnMut(Notice)> Keeper<F> {
     fn run(mut self, mut held: Option<(Connection, String)>) {
         let mut backoff = Backoff::default();
@@ -217,9 +227,6 @@ impl<F: FnMut(Notice)> Keeper<F> {
                 break;
             }
         }
-        let mut state = self.shared.state();
-        state.ended = true;
-        self.shared.changed.notify_all();
     }
 
     /// Stays with the connection until it breaks or is shut.
@@ -227,7 +234,9 @@ impl<F: FnMut(Notice)> Keeper<F> {
         if let Err(error) = self.shared.enter(&connection, &uuid) {
             return error;
         }
-        (self.observe)(Notice::Registered { uuid, server: connection.server().to_owned() });
+        if !self.shared.state().stopping {
+            (self.observe)(Notice::Registered { uuid, server: connection.server().to_owned() });
+        }
         let error = loop {
             let heard = match connection.line(after(PING_INTERVAL)) {
                 Err(Error::Timeout { .. }) => connection.ask("ping", self.options.deadline()),

@@ -42,13 +42,21 @@ pub struct Update {
 /// #     discovery_service::server::run(&config, &mut |address| sender.send(address).expect("a listener"))
 /// # });
 /// # let server = receiver.recv().expect("it listens").to_string();
+/// // `server` is "host:port", such as "127.0.0.1:65432".
 /// let options = Options::new(&server);
 /// let mut client = Client::new(&options);
-/// for update in Watcher::new(&options, Some("hive")).take(2) {
-///     let update = update?;
-///     match &update.up[..] {
-///         [] => drop(client.register("hive", "10.0.0.7", 80, Register::default())?),
-///         up => assert_eq!(up[0].address.to_string(), "10.0.0.7:80"),
+/// for update in Watcher::new(&options, Some("hive")) {
+///     match update {
+///         Ok(update) if update.services.is_empty() => {
+///             client.register("hive", "10.0.0.7", 80, Register::default())?;
+///         }
+///         Ok(update) => {
+///             assert_eq!(update.up[0].address.to_string(), "10.0.0.7:80");
+///             break;
+///         }
+///         // It is away: the next turn waits for it.
+///         Err(error) if error.is_transient() => eprintln!("{error}"),
+///         Err(error) => return Err(error),
 ///     }
 /// }
 /// # Ok(())
@@ -145,7 +153,8 @@ impl Watcher {
     /// Hears until there is something to tell, or the deadline is over.
     fn hear_change(&mut self, deadline: Instant) -> Result<(), Error> {
         let deadline = self.deadline.map_or(deadline, |end| end.min(deadline));
-        while self.picture == self.told && self.hear(deadline)? {}
+        // A service that says much which changes nothing is not heard for longer.
+        while self.picture == self.told && self.hear(deadline)? && Instant::now() < deadline {}
         Ok(())
     }
 
@@ -193,7 +202,11 @@ impl Watcher {
         if let Err(error) = &heard {
             self.retry_at = after(self.backoff.next(self.heard_at - self.connected_at));
             self.connected_at = self.heard_at;
-            self.ended = !error.is_transient();
+            if !error.is_transient() {
+                self.ended = true;
+                // A line that is nonsense may have been taken in by half.
+                self.picture.clone_from(&self.told);
+            }
         }
         heard
     }

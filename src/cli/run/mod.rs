@@ -134,7 +134,9 @@ fn say(message: &str) {
     let mut ready = [PollFd::new(&stderr, PollFlags::OUT)];
     let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
     if poll(&mut ready, Some(&at_once)).is_ok() && ready[0].revents().contains(PollFlags::OUT) {
-        print::complain(message);
+        // What is ready takes so much at least (PIPE_BUF in poll(2) and pipe(7)).
+        const CHARS_MAX: usize = 1000;
+        print::complain(&message.chars().take(CHARS_MAX).collect::<String>());
     }
 }
 

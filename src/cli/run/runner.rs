@@ -19,6 +19,8 @@ use crate::cli::explain;
 
 /// How many events are taken at a time.
 const EVENTS_MAX: usize = 4;
+/// How often the command is looked at where its end is not announced.
+const CHILD_INTERVAL: Duration = Duration::from_secs(1);
 /// How long after a failure of this host registering is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 const SIGNALS: Token = Token(0);
@@ -94,7 +96,8 @@ impl Runner {
     fn time_left(&self, now: Instant) -> Option<Duration> {
         let probe = self.probe.as_ref().map(Probe::deadline);
         let drained = self.stopping.as_ref().filter(|stopping| stopping.signal.is_some()).map(|stopping| stopping.at);
-        let next = probe.into_iter().chain(drained).min()?;
+        let child = (!self.signals.tell_of_children()).then(|| now + CHILD_INTERVAL);
+        let next = probe.into_iter().chain(drained).chain(child).min()?;
         Some(next.saturating_duration_since(now))
     }
 

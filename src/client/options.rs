@@ -1,0 +1,95 @@
+//! Where the service is, and how clients talk to it.
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::limits::TOKEN_FILE_LEN_MAX;
+use crate::plain::Plain;
+use crate::tokens;
+
+use super::{Error, after};
+
+/// How long an answer may take unless [`Options::timeout`] says otherwise.
+pub const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where the service is, and how to talk to it.
+#[derive(Clone)]
+pub struct Options {
+    pub(super) servers: Vec<String>,
+    token: Option<String>,
+    /// Where the token is read again.
+    token_file: Option<PathBuf>,
+    pub(super) timeout: Duration,
+}
+
+impl fmt::Debug for Options {
+    /// Without the token, which is a capability.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Options({}, {:?})", self.servers(), self.timeout)
+    }
+}
+
+impl Options {
+    /// One address, or several with commas between, which are tried in turn until one answers: `host:port`.
+    #[must_use]
+    pub fn new(servers: &str) -> Self {
+        let servers = servers.split(',').map(|server| server.trim().to_owned()).filter(|server| !server.is_empty());
+        Options { servers: servers.collect(), token: None, token_file: None, timeout: TIMEOUT }
+    }
+
+    /// Shows this token on every connection.
+    #[must_use]
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.token = Some(token.into());
+        self
+    }
+
+    /// Shows the first token in this file on every connection. It is read now, and again for each
+    /// connection, so that it may change while a program runs.
+    ///
+    /// # Errors
+    /// [`Error::TokenFile`]
+    pub fn token_file(mut self, path: impl Into<PathBuf>) -> Result<Self, Error> {
+        let path = path.into();
+        self.token = Some(read_token(&path)?);
+        self.token_file = Some(path);
+        Ok(self)
+    }
+
+    /// The token to show on a connection that is made now.
+    pub(super) fn present_token(&self) -> Option<String> {
+        // A pipe can be read once only, and a file that is just being written holds nothing.
+        let again = self.token_file.as_deref().filter(|path| path.is_file()).and_then(|path| read_token(path).ok());
+        again.or_else(|| self.token.clone())
+    }
+
+    /// How long an answer may take, with connecting and whatever else is needed for it; a year at most.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// The addresses, as they were given.
+    #[must_use]
+    pub fn servers(&self) -> String {
+        self.servers.join(",")
+    }
+
+    /// When what is asked now must have been answered.
+    pub(super) fn deadline(&self) -> Instant {
+        after(self.timeout)
+    }
+}
+
+/// The first token in a file.
+fn read_token(path: &Path) -> Result<String, Error> {
+    let wrong = |reason: &dyn fmt::Display| Error::TokenFile { path: path.to_owned(), reason: reason.to_string() };
+    let mut text = String::new();
+    let read = File::open(path).and_then(|file| file.take(TOKEN_FILE_LEN_MAX).read_to_string(&mut text));
+    read.map_err(|error| wrong(&Plain(&error)))?;
+    tokens::first(&text).map(str::to_owned).map_err(|error| wrong(&error))
+}

@@ -13,7 +13,8 @@ use std::process::{Command, Stdio};
 /// words of the GNU linker, which others speak too.
 const STATIC_UNWINDER: &str = "GROUP ( -lgcc_eh -lgcc )\n";
 
-/// The code of command lines and of backtraces goes to the end, and what only clients run before that.
+/// Behind what the service runs comes the code of command lines and of backtraces, and then, beside what every
+/// process runs when it begins, what clients run.
 const ORDER: &str = "
 SECTIONS
 {

@@ -34,10 +34,8 @@ fn main() {
         return;
     }
     let folder = PathBuf::from(env::var("OUT_DIR").expect("cargo sets it"));
-    let write = |name: &str, text| {
-        fs::create_dir_all(folder.join("unwinder")).expect("the folder is there to be written to");
-        fs::write(folder.join(name), text).expect("the folder is there to be written to");
-    };
+    fs::create_dir_all(folder.join("unwinder")).expect("the folder is there to be written to");
+    let write = |name: &str, text| fs::write(folder.join(name), text).expect("the folder is there to be written to");
     write("unwinder/libgcc_s.so", STATIC_UNWINDER);
     write("order.ld", ORDER);
     write("probe.rs", "fn main() {}\n");

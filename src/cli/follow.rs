@@ -168,22 +168,19 @@ pub(super) fn wait(
     json: bool,
 ) -> Result<(), Failure> {
     let mut watcher = Watcher::new(options, Some(service_type));
-    let deadline = timeout.map(|timeout| Instant::now() + timeout);
-    if let Some(deadline) = deadline {
-        watcher = watcher.until(deadline);
+    if let Some(timeout) = timeout {
+        watcher = watcher.until(Instant::now() + timeout);
     }
     let mut live = None;
     let mut trouble = Trouble::default();
     loop {
-        let next = watcher.latest_within(INTERVAL);
-        let is_over = deadline.is_some_and(|deadline| deadline <= Instant::now());
-        match next {
+        match watcher.latest_within(INTERVAL) {
             Some(Ok(update)) if update.services.len() >= count => {
                 let addresses: Vec<_> = update.services.iter().map(|service| service.address).collect();
                 return ask::print_addresses(&addresses, json);
             }
             Some(Ok(update)) => live = Some(update.services.len()),
-            Some(Err(error)) if is_over || !error.is_transient() || (live.is_none() && timeout.is_none()) => {
+            Some(Err(error)) if watcher.is_over() || !error.is_transient() || (live.is_none() && timeout.is_none()) => {
                 return Err(error.into());
             }
             Some(Err(error)) => {
@@ -191,7 +188,7 @@ pub(super) fn wait(
                     print::complain(&message);
                 }
             }
-            None if is_over => {
+            None if watcher.is_over() => {
                 let live = match live {
                     Some(live) if watcher.is_connected() => format!("{live} of {count} are live"),
                     _ => "the registry was away".to_owned(),

@@ -2,6 +2,7 @@
 
 mod args;
 mod ask;
+mod checks;
 mod follow;
 mod print;
 #[cfg(unix)]
@@ -104,7 +105,7 @@ fn number<T: FromStr>(arguments: &ArgMatches, id: &str) -> Option<T> {
 
 /// The value of an argument that was checked to be a time.
 fn time(arguments: &ArgMatches, id: &str) -> Option<Duration> {
-    args::parse_time(arguments.get_one::<String>(id)?)
+    checks::parse_time(arguments.get_one::<String>(id)?)
 }
 
 /// Why a verb has not succeeded.

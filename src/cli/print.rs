@@ -1,7 +1,11 @@
 //! Output for people and for programs: data on standard output, messages on standard error.
 
 use std::io::{IsTerminal, Write};
+#[cfg(unix)]
+use std::os::fd::AsFd;
 
+#[cfg(unix)]
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::Value;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -38,11 +42,15 @@ pub(super) fn terminal_size() -> Size {
 /// Whether nobody reads standard output any more, and never will.
 #[cfg(unix)]
 pub(super) fn has_gone() -> bool {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    let stdout = std::io::stdout();
-    let mut reader = [PollFd::new(&stdout, PollFlags::empty())];
+    state(&std::io::stdout(), PollFlags::empty()).intersects(PollFlags::ERR | PollFlags::NVAL)
+}
+
+/// Which of the wanted events have happened on a stream by now, and whether it is broken (poll(2)).
+#[cfg(unix)]
+pub(super) fn state(stream: &impl AsFd, wanted: PollFlags) -> PollFlags {
+    let mut streams = [PollFd::new(stream, wanted)];
     let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-    poll(&mut reader, Some(&at_once)).is_ok() && reader[0].revents().intersects(PollFlags::ERR | PollFlags::NVAL)
+    poll(&mut streams, Some(&at_once)).map_or(PollFlags::empty(), |_| streams[0].revents())
 }
 
 #[cfg(not(unix))]

@@ -14,6 +14,7 @@ use super::{Failure, print};
 const CHANGES_MAX: usize = 5;
 
 /// A table that is drawn anew at each change, no larger than the terminal.
+#[derive(Default)]
 pub(super) struct Screen {
     title: String,
     live: Vec<Service>,
@@ -30,8 +31,7 @@ pub(super) struct Screen {
 impl Screen {
     /// Of what is live of `what` at these addresses.
     pub(super) fn new(what: &str, servers: &str) -> Self {
-        let (live, since, changes) = Default::default();
-        Screen { title: format!("{} at {servers}", printable(what)), live, since, changes, trouble: None, drawn: None }
+        Screen { title: format!("{} at {servers}", printable(what)), ..Screen::default() }
     }
 
     /// Draws a change; what is live at the start is none.

@@ -39,16 +39,15 @@ impl Connection {
                 result => return result,
             }
         }
-        match failures.pop() {
+        let reasons: Vec<String> = failures.iter().map(Error::to_string).collect();
+        let may_come_back = failures.iter().any(Error::is_transient);
+        let reason = match failures.pop() {
             // Where no other try can help, the last says why.
-            Some(last) if !failures.iter().chain([&last]).any(Error::is_transient) => Err(last),
-            last => {
-                failures.extend(last);
-                let reasons: Vec<String> = failures.iter().map(Error::to_string).collect();
-                let reason = if reasons.is_empty() { "no address is given".to_owned() } else { reasons.join("; ") };
-                Err(Error::Unreachable { servers: options.servers(), error: io::Error::other(reason) })
-            }
-        }
+            Some(last) if !may_come_back => return Err(last),
+            Some(_) => reasons.join("; "),
+            None => "no address is given".to_owned(),
+        };
+        Err(Error::Unreachable { servers: options.servers(), error: io::Error::other(reason) })
     }
 
     fn open_one(server: &str, options: &Options, deadline: Instant) -> Result<Self, Error> {

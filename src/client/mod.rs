@@ -125,8 +125,7 @@ impl Client {
     /// # Errors
     /// As [`register`](Self::register).
     pub fn heartbeat(&mut self, uuid: &str) -> Result<bool, Error> {
-        let answer = self.ask(&format!("heartbeat {}", word(uuid)?))?;
-        self.found(&answer)
+        self.read(&format!("heartbeat {}", word(uuid)?), found)
     }
 
     /// Removes a registration; `false` when it is not known, which it is not any more where the connection
@@ -135,8 +134,7 @@ impl Client {
     /// # Errors
     /// As [`register`](Self::register).
     pub fn deregister(&mut self, uuid: &str) -> Result<bool, Error> {
-        let answer = self.ask(&format!("deregister {}", word(uuid)?))?;
-        self.found(&answer)
+        self.read(&format!("deregister {}", word(uuid)?), found)
     }
 
     /// The addresses of all live services of a type, oldest registration first.
@@ -144,9 +142,8 @@ impl Client {
     /// # Errors
     /// As [`register`](Self::register).
     pub fn query(&mut self, service_type: &str) -> Result<Vec<SocketAddr>, Error> {
-        let answer = self.ask(&format!("query {}", word(service_type)?))?;
-        let addresses = parse_array(&answer).and_then(|array| array.iter().map(address).collect());
-        addresses.ok_or_else(|| self.nonsense(&answer))
+        let addresses = |answer: &str| parse_array(answer)?.iter().map(address).collect();
+        self.read(&format!("query {}", word(service_type)?), addresses)
     }
 
     /// The types with the number of their registrations: `{"type":"hive","count":2}` each.
@@ -154,8 +151,7 @@ impl Client {
     /// # Errors
     /// As [`register`](Self::register).
     pub fn types(&mut self) -> Result<Vec<Value>, Error> {
-        let answer = self.ask("types")?;
-        parse_array(&answer).ok_or_else(|| self.nonsense(&answer))
+        self.read("types", parse_array)
     }
 
     /// All that may be told of the registrations of a type, or of all: an object each.
@@ -163,11 +159,7 @@ impl Client {
     /// # Errors
     /// As [`register`](Self::register).
     pub fn list(&mut self, service_type: Option<&str>) -> Result<Vec<Value>, Error> {
-        let answer = match service_type {
-            Some(service_type) => self.ask(&format!("list {}", word(service_type)?))?,
-            None => self.ask("list")?,
-        };
-        parse_array(&answer).ok_or_else(|| self.nonsense(&answer))
+        self.read(&of_type_or_all("list", service_type)?, parse_array)
     }
 
     /// Whether a registration is live, or why it went; `None` when nobody knows.
@@ -175,11 +167,8 @@ impl Client {
     /// # Errors
     /// As [`register`](Self::register).
     pub fn why(&mut self, uuid: &str) -> Result<Option<Map<String, Value>>, Error> {
-        let answer = self.ask(&format!("why {}", word(uuid)?))?;
-        if answer == "NOT FOUND" {
-            return Ok(None);
-        }
-        parse_object(&answer).map(Some).ok_or_else(|| self.nonsense(&answer))
+        let why = |answer: &str| if answer == "NOT FOUND" { Some(None) } else { parse_object(answer).map(Some) };
+        self.read(&format!("why {}", word(uuid)?), why)
     }
 
     /// What the service has done so far.
@@ -187,8 +176,7 @@ impl Client {
     /// # Errors
     /// As [`register`](Self::register).
     pub fn stats(&mut self) -> Result<Map<String, Value>, Error> {
-        let answer = self.ask("stats")?;
-        parse_object(&answer).ok_or_else(|| self.nonsense(&answer))
+        self.read("stats", parse_object)
     }
 
     /// Sends commands together and returns their answers in the same order: one round trip for all.
@@ -221,8 +209,13 @@ impl Client {
     /// # Errors
     /// As [`register`](Self::register).
     pub fn ping(&mut self) -> Result<(), Error> {
-        let answer = self.ask("ping")?;
-        if answer == "PONG" { Ok(()) } else { Err(self.nonsense(&answer)) }
+        self.read("ping", |answer| (answer == "PONG").then_some(()))
+    }
+
+    /// Sends a command and returns what its answer means; `None` for nonsense.
+    fn read<T>(&mut self, command: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, Error> {
+        let answer = self.ask(command)?;
+        parse(&answer).ok_or_else(|| self.nonsense(&answer))
     }
 
     /// Sends a command that may be sent again when a connection that has been there before turns
@@ -259,14 +252,6 @@ impl Client {
         result
     }
 
-    fn found(&mut self, answer: &str) -> Result<bool, Error> {
-        match answer {
-            "OK" => Ok(true),
-            "NOT FOUND" => Ok(false),
-            other => Err(self.nonsense(other)),
-        }
-    }
-
     fn nonsense(&mut self, answer: &str) -> Error {
         let connection = self.connection.take();
         let servers = self.options.servers();
@@ -282,10 +267,26 @@ fn word(text: &str) -> Result<&str, Error> {
     Ok(text)
 }
 
+/// A command about one type or all.
+fn of_type_or_all(verb: &str, service_type: Option<&str>) -> Result<String, Error> {
+    match service_type {
+        Some(service_type) => Ok(format!("{verb} {}", word(service_type)?)),
+        None => Ok(verb.to_owned()),
+    }
+}
+
 /// This time from now, a year at most, so that it can be told.
 fn after(time: Duration) -> Instant {
     const YEAR: Duration = Duration::from_secs(365 * 86_400);
     Instant::now() + time.min(YEAR)
+}
+
+fn found(answer: &str) -> Option<bool> {
+    match answer {
+        "OK" => Some(true),
+        "NOT FOUND" => Some(false),
+        _ => None,
+    }
 }
 
 fn parse_array(answer: &str) -> Option<Vec<Value>> {

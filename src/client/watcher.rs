@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::backoff::Backoff;
 use super::connection::Connection;
-use super::{Error, Options, Service, after, service, word};
+use super::{Error, Options, Service, after, of_type_or_all, service};
 
 /// Silence after which a connection is taken for dead: the service speaks every 15 s.
 const SILENCE_MAX: Duration = Duration::from_secs(25);
@@ -146,13 +146,19 @@ impl Watcher {
     }
 
     /// Whether it has come to its end.
-    fn is_over(&self) -> bool {
+    #[must_use]
+    pub fn is_over(&self) -> bool {
         (self.ended && self.failure.is_none()) || self.deadline.is_some_and(|deadline| deadline <= Instant::now())
+    }
+
+    /// This time, unless it is to give up before.
+    fn no_later(&self, deadline: Instant) -> Instant {
+        self.deadline.map_or(deadline, |end| end.min(deadline))
     }
 
     /// Hears until there is something to tell, or the deadline is over.
     fn hear_change(&mut self, deadline: Instant) -> Result<(), Error> {
-        let deadline = self.deadline.map_or(deadline, |end| end.min(deadline));
+        let deadline = self.no_later(deadline);
         // A service that says much which changes nothing is not heard for longer.
         while self.picture == self.told && self.hear(deadline)? && Instant::now() < deadline {}
         Ok(())
@@ -229,11 +235,8 @@ impl Watcher {
         if Instant::now() < self.retry_at {
             return Ok(false);
         }
-        let command = match &self.service_type {
-            Some(service_type) => format!("watch {}", word(service_type)?),
-            None => "watch".to_owned(),
-        };
-        let deadline = self.deadline.map_or(self.options.deadline(), |end| end.min(self.options.deadline()));
+        let command = of_type_or_all("watch", self.service_type.as_deref())?;
+        let deadline = self.no_later(self.options.deadline());
         let mut connection = Connection::open(&self.options, deadline)?.with_documents();
         let line = connection.ask(&command, deadline)?;
         self.take_in(&line, connection.server())?;

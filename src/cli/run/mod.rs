@@ -17,11 +17,11 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use clap::ArgMatches;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::PollFlags;
 
 use discovery_service::client::Options;
 
-use super::{Failure, USAGE, args, options, print, text};
+use super::{Failure, USAGE, args, checks, options, print, text};
 use runner::Runner;
 
 /// The process that stays: holds the registration and sees to the command.
@@ -130,10 +130,7 @@ fn hold(words: &[OsString]) -> ExitCode {
 /// Says something on standard error, which is the command's: where it would have to wait until that is
 /// read, it keeps silent.
 fn say(message: &str) {
-    let stderr = io::stderr();
-    let mut ready = [PollFd::new(&stderr, PollFlags::OUT)];
-    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-    if poll(&mut ready, Some(&at_once)).is_ok() && ready[0].revents().contains(PollFlags::OUT) {
+    if print::state(&io::stderr(), PollFlags::OUT).contains(PollFlags::OUT) {
         // What is ready takes so much at least (PIPE_BUF in poll(2) and pipe(7)).
         const CHARS_MAX: usize = 1000;
         print::complain(&message.chars().take(CHARS_MAX).collect::<String>());
@@ -148,7 +145,7 @@ impl Run {
         let words: Vec<&str> = words.iter().map_while(|word| word.to_str()).collect();
         let [service_type, port, ip, wait_port_timeout, drain, timeout, server, token_file] =
             words[..].try_into().map_err(|_| not_ours())?;
-        let time = |word| args::parse_time(word).ok_or_else(not_ours);
+        let time = |word| checks::parse_time(word).ok_or_else(not_ours);
         let token_file = Some(token_file).filter(|path| !path.is_empty());
         Ok(Run {
             service_type: str::to_owned(service_type),

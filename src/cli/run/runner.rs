@@ -96,7 +96,7 @@ impl Runner {
     fn time_left(&self, now: Instant) -> Option<Duration> {
         let probe = self.probe.as_ref().map(Probe::deadline);
         let drained = self.stopping.as_ref().filter(|stopping| stopping.signal.is_some()).map(|stopping| stopping.at);
-        let child = (!self.signals.tell_of_children()).then(|| now + CHILD_INTERVAL);
+        let child = (!self.signals.tell_of_children).then(|| now + CHILD_INTERVAL);
         let next = probe.into_iter().chain(drained).chain(child).min()?;
         Some(next.saturating_duration_since(now))
     }

@@ -16,7 +16,8 @@ const PASSED_ON: [i32; 7] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2,
 /// A source of events: the signals that are received.
 pub(super) struct Signals {
     origins: SignalDelivery<UnixStream, WithOrigin>,
-    is_child_blocked: bool,
+    /// Whether the end of the command is announced; who has started this process may have blocked that.
+    pub(super) tell_of_children: bool,
 }
 
 /// A signal that was received.
@@ -39,7 +40,7 @@ impl Signals {
         registry.register(&mut read, token, Interest::READABLE)?;
         let write = OwnedFd::from(write);
         let origins = SignalDelivery::with_pipe(read, write, WithOrigin::default(), received.chain([SIGCHLD]))?;
-        Ok(Signals { origins, is_child_blocked: mask(&status, "SigBlk") & bit(SIGCHLD) != 0 })
+        Ok(Signals { origins, tell_of_children: mask(&status, "SigBlk") & bit(SIGCHLD) == 0 })
     }
 
     /// What was received since it was asked last.
@@ -49,11 +50,6 @@ impl Signals {
             Received { signal, by_terminal }
         };
         self.origins.pending().map(received).collect()
-    }
-
-    /// Whether the end of the command is announced; who has started this process may have blocked that.
-    pub(super) fn tell_of_children(&self) -> bool {
-        !self.is_child_blocked
     }
 }
 

@@ -23,7 +23,11 @@ struct Names(Vec<String>);
 
 impl Names {
     fn new(len: usize) -> Self {
-        Names((0..len.div_ceil(TYPE_LEN)).map(|number| format!("type-{number}")).collect())
+        Names(
+            (0..len.div_ceil(TYPE_LEN))
+                .map(|number| format!("type-{number}"))
+                .collect(),
+        )
     }
 
     fn of(&self, number: usize) -> &str {
@@ -45,9 +49,17 @@ fn uuid(number: usize) -> Uuid {
 
 fn register(registry: &mut Registry, names: &Names, number: usize, ttl_ms: u64) {
     let port = NonZeroU16::MIN.saturating_add(number as u16);
-    let address = ServiceAddress { ip: [10, 0, 0, number as u8].into(), port };
+    let address = ServiceAddress {
+        ip: [10, 0, 0, number as u8].into(),
+        port,
+    };
     let (uuid, service_type) = (uuid(number), names.of(number));
-    let new = Registration { uuid, service_type, address, ttl: Duration::from_millis(ttl_ms) };
+    let new = Registration {
+        uuid,
+        service_type,
+        address,
+        ttl: Duration::from_millis(ttl_ms),
+    };
     registry.register(NOW, new).expect("there is room");
     registry.drain_events().for_each(drop);
 }
@@ -63,7 +75,11 @@ fn filled(len: usize, names: &Names) -> Registry {
 /// Resident bytes of this process.
 fn resident() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).map_or(0, |pages: usize| pages * 4096)
+    statm
+        .split(' ')
+        .nth(1)
+        .and_then(|pages| pages.parse().ok())
+        .map_or(0, |pages: usize| pages * 4096)
 }
 
 /// Prints what criterion does not measure: memory, and the longest that one call took.
@@ -99,7 +115,12 @@ fn memory_and_worst_case() {
     }
     latencies.sort_unstable();
     let per_mille = |share: usize| latencies[(SIZES[1] - 1) / 1000 * share];
-    println!("register p50 {:?} p99 {:?} p99.9 {:?}", per_mille(500), per_mille(990), per_mille(999));
+    println!(
+        "register p50 {:?} p99 {:?} p99.9 {:?}",
+        per_mille(500),
+        per_mille(990),
+        per_mille(999)
+    );
     println!("register worst {:?}", &latencies[SIZES[1] - 5..]);
 }
 
@@ -117,7 +138,9 @@ fn steady(c: &mut Criterion, len: usize) {
     });
     c.bench_function(&format!("list of {TYPE_LEN}/{len}"), |b| {
         b.iter(|| {
-            let view = registry.service_type(names.of(any())).expect("every type is there");
+            let view = registry
+                .service_type(names.of(any()))
+                .expect("every type is there");
             assert_eq!(view.addresses().map(black_box).count(), TYPE_LEN);
         });
     });
@@ -148,8 +171,12 @@ fn coming_and_going(c: &mut Criterion, len: usize) {
         }
         (coming, going)
     };
-    c.bench_function(&format!("register {BATCH}/{len}"), |b| b.iter_custom(|iterations| turns(iterations).0));
-    c.bench_function(&format!("sweep of {BATCH} expired/{len}"), |b| b.iter_custom(|iterations| turns(iterations).1));
+    c.bench_function(&format!("register {BATCH}/{len}"), |b| {
+        b.iter_custom(|iterations| turns(iterations).0)
+    });
+    c.bench_function(&format!("sweep of {BATCH} expired/{len}"), |b| {
+        b.iter_custom(|iterations| turns(iterations).1)
+    });
 }
 
 fn verbs(c: &mut Criterion) {

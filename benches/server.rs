@@ -23,8 +23,14 @@ impl Service {
             .expect("the service starts");
         let mut line = String::new();
         let stdout = child.stdout.take().expect("stdout is piped");
-        BufReader::new(stdout).read_line(&mut line).expect("the service announces its address");
-        let address = line.trim_end().strip_prefix("listening on ").expect("an address").to_owned();
+        BufReader::new(stdout)
+            .read_line(&mut line)
+            .expect("the service announces its address");
+        let address = line
+            .trim_end()
+            .strip_prefix("listening on ")
+            .expect("an address")
+            .to_owned();
         Service { child, address }
     }
 
@@ -65,22 +71,35 @@ fn bench(c: &mut Criterion) {
         register += &format!("register hive 127.0.0.1 {port}\n");
     }
     exchange(&mut stream, register.as_bytes(), 10, &mut answers);
-    let uuids: Vec<String> = String::from_utf8_lossy(&answers).lines().map(str::to_owned).collect();
+    let uuids: Vec<String> = String::from_utf8_lossy(&answers)
+        .lines()
+        .map(str::to_owned)
+        .collect();
 
     let mut group = c.benchmark_group("server");
     for in_flight in [1, 16] {
         group.throughput(Throughput::Elements(in_flight as u64));
-        let heartbeats: String =
-            uuids.iter().cycle().take(in_flight).map(|uuid| format!("heartbeat {uuid}\n")).collect();
+        let heartbeats: String = uuids
+            .iter()
+            .cycle()
+            .take(in_flight)
+            .map(|uuid| format!("heartbeat {uuid}\n"))
+            .collect();
         group.bench_function(BenchmarkId::new("heartbeat", in_flight), |b| {
             b.iter(|| exchange(&mut stream, heartbeats.as_bytes(), in_flight, &mut answers));
         });
-        assert!(answers.starts_with(b"OK\n"), "heartbeats were measured, not errors");
+        assert!(
+            answers.starts_with(b"OK\n"),
+            "heartbeats were measured, not errors"
+        );
         let queries = "query hive\n".repeat(in_flight);
         group.bench_function(BenchmarkId::new("query of 10", in_flight), |b| {
             b.iter(|| exchange(&mut stream, queries.as_bytes(), in_flight, &mut answers));
         });
-        assert!(answers.starts_with(b"[{\"ip\""), "services were measured, not an empty list");
+        assert!(
+            answers.starts_with(b"[{\"ip\""),
+            "services were measured, not an empty list"
+        );
     }
     group.finish();
 }

@@ -32,7 +32,12 @@ fn frame(content: &str) -> Vec<u8> {
         r#"{{"byteorder": "little", "content-type": "text/json", "content-encoding": "utf-8", "content-length": {}}}"#,
         content.len()
     );
-    [&(header.len() as u16).to_be_bytes()[..], header.as_bytes(), content.as_bytes()].concat()
+    [
+        &(header.len() as u16).to_be_bytes()[..],
+        header.as_bytes(),
+        content.as_bytes(),
+    ]
+    .concat()
 }
 
 fn lines(c: &mut Criterion) {
@@ -46,7 +51,9 @@ fn lines(c: &mut Criterion) {
     for (name, command) in commands {
         let input = command.repeat(PIPELINED).into_bytes();
         let mut codec = Codec::default();
-        group.bench_function(name, |b| b.iter(|| assert_eq!(decode(&mut codec, &input), PIPELINED)));
+        group.bench_function(name, |b| {
+            b.iter(|| assert_eq!(decode(&mut codec, &input), PIPELINED))
+        });
     }
     group.finish();
 }
@@ -54,23 +61,36 @@ fn lines(c: &mut Criterion) {
 fn frames(c: &mut Criterion) {
     let mut group = c.benchmark_group("decode a frame");
     let contents = [
-        ("heartbeat", format!(r#"{{"action": "heartbeat", "uuid": "{UUID}"}}"#)),
+        (
+            "heartbeat",
+            format!(r#"{{"action": "heartbeat", "uuid": "{UUID}"}}"#),
+        ),
         ("query", r#"{"action": "query", "type": "hive"}"#.to_owned()),
-        ("register", r#"{"action": "register", "type": "hive", "ip": "127.0.0.1", "port": 65433}"#.to_owned()),
+        (
+            "register",
+            r#"{"action": "register", "type": "hive", "ip": "127.0.0.1", "port": 65433}"#
+                .to_owned(),
+        ),
     ];
     for (name, content) in contents {
         let input = frame(&content);
-        group.bench_function(name, |b| b.iter(|| assert_eq!(decode(&mut Codec::default(), &input), 1)));
+        group.bench_function(name, |b| {
+            b.iter(|| assert_eq!(decode(&mut Codec::default(), &input), 1))
+        });
     }
     group.finish();
 }
 
 fn answers(c: &mut Criterion) {
-    let addresses = (1..=10).map(|port| ServiceAddress::new("127.0.0.1", port).expect("an address"));
+    let addresses =
+        (1..=10).map(|port| ServiceAddress::new("127.0.0.1", port).expect("an address"));
     let services = Rc::new(Services::new(addresses));
     let replies = [
         ("OK", Reply::Ok),
-        ("a UUID", Reply::Registered(Uuid::try_parse(UUID).expect("a UUID"))),
+        (
+            "a UUID",
+            Reply::Registered(Uuid::try_parse(UUID).expect("a UUID")),
+        ),
         ("10 services", Reply::Services(services)),
     ];
     for (format, first_byte) in [("line", b"x"), ("frame", b"\0")] {

@@ -35,11 +35,16 @@ fn main() {
     }
     let folder = PathBuf::from(env::var("OUT_DIR").expect("cargo sets it"));
     fs::create_dir_all(folder.join("unwinder")).expect("the folder is there to be written to");
-    let write = |name: &str, text| fs::write(folder.join(name), text).expect("the folder is there to be written to");
+    let write = |name: &str, text| {
+        fs::write(folder.join(name), text).expect("the folder is there to be written to")
+    };
     write("unwinder/libgcc_s.so", STATIC_UNWINDER);
     write("order.ld", ORDER);
     write("probe.rs", "fn main() {}\n");
-    for argument in [format!("-L{}/unwinder", folder.display()), format!("-Wl,-T,{}/order.ld", folder.display())] {
+    for argument in [
+        format!("-L{}/unwinder", folder.display()),
+        format!("-Wl,-T,{}/order.ld", folder.display()),
+    ] {
         if links(&folder, &argument) {
             println!("cargo:rustc-link-arg-bins={argument}");
         }
@@ -50,11 +55,23 @@ fn main() {
 fn links(folder: &Path, argument: &str) -> bool {
     let var = |name: &str| env::var(name).unwrap_or_default();
     let mut rustc = Command::new(var("RUSTC"));
-    rustc.args(var("CARGO_ENCODED_RUSTFLAGS").split('\x1f').filter(|flag| !flag.is_empty()));
+    rustc.args(
+        var("CARGO_ENCODED_RUSTFLAGS")
+            .split('\x1f')
+            .filter(|flag| !flag.is_empty()),
+    );
     if let Ok(linker) = env::var("RUSTC_LINKER") {
         rustc.arg(format!("-Clinker={linker}"));
     }
-    rustc.args(["--target", &var("TARGET"), &format!("-Clink-arg={argument}"), "-o"]);
-    rustc.args([folder.join("probe"), folder.join("probe.rs")]).stdout(Stdio::null()).stderr(Stdio::null());
+    rustc.args([
+        "--target",
+        &var("TARGET"),
+        &format!("-Clink-arg={argument}"),
+        "-o",
+    ]);
+    rustc
+        .args([folder.join("probe"), folder.join("probe.rs")])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     rustc.status().is_ok_and(|status| status.success())
 }

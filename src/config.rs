@@ -52,7 +52,12 @@ Exit status: 0 stopped by a signal, 1 could not run, 2 wrong usage.";
 struct Arguments {
     /// Address to accept on, IPv6 as [::1]:65432; port 0 takes a free one; may be given several times
     /// (in the variable: with commas)
-    #[arg(long, env = "DISCOVERY_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:65432")]
+    #[arg(
+        long,
+        env = "DISCOVERY_LISTEN",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:65432"
+    )]
     #[arg(value_delimiter = ',', value_parser = parse_address)]
     listen: Vec<SocketAddr>,
 
@@ -115,11 +120,17 @@ impl Config {
     /// # Errors
     /// Wrong usage, or a request for `--help` or `--version`: `clap::Error::exit` says it and ends
     /// the process with the right status.
-    pub fn from_matches(matches: &ArgMatches, command: &mut Command) -> Result<Config, clap::Error> {
+    pub fn from_matches(
+        matches: &ArgMatches,
+        command: &mut Command,
+    ) -> Result<Config, clap::Error> {
         let arguments = Arguments::from_arg_matches(matches)?;
         let guarded = arguments.insecure || arguments.token_file.is_some();
         // A socket address of IPv4 mapped into IPv6 is as public as the IPv4 address in it.
-        let public = arguments.listen.iter().find(|address| !address.ip().to_canonical().is_loopback());
+        let public = arguments
+            .listen
+            .iter()
+            .find(|address| !address.ip().to_canonical().is_loopback());
         if let (Some(address), false) = (public, guarded) {
             let message = format!(
                 "{address} is not a loopback address: whoever can reach it could change the registry.\n\
@@ -133,21 +144,30 @@ impl Config {
             tick: Duration::from_millis(arguments.tick.into()),
             services_max: arguments.max_services,
             connections_max: arguments.max_connections,
-            idle_timeout: (arguments.idle_timeout > 0).then(|| Duration::from_secs(arguments.idle_timeout.into())),
+            idle_timeout: (arguments.idle_timeout > 0)
+                .then(|| Duration::from_secs(arguments.idle_timeout.into())),
             token_file: arguments.token_file,
         })
     }
 }
 
 fn parse_address(text: &str) -> Result<SocketAddr, String> {
-    text.trim().parse().map_err(|_| "an address is an IP and a port: 127.0.0.1:65432 or [::1]:65432".to_owned())
+    text.trim()
+        .parse()
+        .map_err(|_| "an address is an IP and a port: 127.0.0.1:65432 or [::1]:65432".to_owned())
 }
 
 /// A parser of whole numbers in `range`, whose refusal says what is taken.
-fn whole_number(range: RangeInclusive<u32>) -> impl Fn(&str) -> Result<u32, String> + Clone + Send + Sync + 'static {
+fn whole_number(
+    range: RangeInclusive<u32>,
+) -> impl Fn(&str) -> Result<u32, String> + Clone + Send + Sync + 'static {
     move |text| match text.parse() {
         Ok(number) if range.contains(&number) => Ok(number),
-        _ => Err(format!("not a whole number from {} to {}", range.start(), range.end())),
+        _ => Err(format!(
+            "not a whole number from {} to {}",
+            range.start(),
+            range.end()
+        )),
     }
 }
 
@@ -201,7 +221,12 @@ mod tests {
     #[test]
     fn the_help_names_every_range_that_is_enforced() {
         let help = config(&["--help"]).unwrap_err();
-        for range in [limits::TTL_SECONDS, limits::TICK_MS, limits::SERVICES, limits::CONNECTIONS] {
+        for range in [
+            limits::TTL_SECONDS,
+            limits::TICK_MS,
+            limits::SERVICES,
+            limits::CONNECTIONS,
+        ] {
             let said = format!("{} to {}", range.start(), range.end());
             assert!(help.contains(&said), "{said} is not in the help");
         }
@@ -214,7 +239,10 @@ mod tests {
         for (args, taken) in [
             (["--ttl", "soon"], "from 1 to 86400"),
             (["--tick", "9"], "from 10 to 60000"),
-            (["--listen", "localhost:65432"], "127.0.0.1:65432 or [::1]:65432"),
+            (
+                ["--listen", "localhost:65432"],
+                "127.0.0.1:65432 or [::1]:65432",
+            ),
         ] {
             let message = config(&args).unwrap_err();
             assert!(message.contains(taken), "{message}");
@@ -244,15 +272,27 @@ mod tests {
 
     #[test]
     fn several_addresses_are_taken_in_their_order() {
-        for args in [&["--listen", "127.0.0.1:1", "--listen", "[::1]:2"][..], &["--listen", "127.0.0.1:1, [::1]:2"]] {
+        for args in [
+            &["--listen", "127.0.0.1:1", "--listen", "[::1]:2"][..],
+            &["--listen", "127.0.0.1:1, [::1]:2"],
+        ] {
             let listen = config(args).unwrap().listen;
-            assert_eq!(listen, ["127.0.0.1:1".parse().unwrap(), "[::1]:2".parse().unwrap()]);
+            assert_eq!(
+                listen,
+                ["127.0.0.1:1".parse().unwrap(), "[::1]:2".parse().unwrap()]
+            );
         }
     }
 
     #[test]
     fn a_public_address_needs_a_token_file_or_a_word() {
-        for address in ["0.0.0.0:1", "192.0.2.1:1", "[::]:1", "[2001:db8::1]:1", "[::ffff:192.0.2.1]:1"] {
+        for address in [
+            "0.0.0.0:1",
+            "192.0.2.1:1",
+            "[::]:1",
+            "[2001:db8::1]:1",
+            "[::ffff:192.0.2.1]:1",
+        ] {
             let message = config(&["--listen", "127.0.0.1:1", "--listen", address]).unwrap_err();
             for part in [address, "--token-file", "--insecure"] {
                 assert!(message.contains(part), "{message}");

@@ -24,7 +24,13 @@ pub struct Feed {
 impl Default for Feed {
     /// Of a new watcher.
     fn default() -> Self {
-        Feed { state: None, changes: VecDeque::new(), changes_len: 0, needs_state: true, sending_state: false }
+        Feed {
+            state: None,
+            changes: VecDeque::new(),
+            changes_len: 0,
+            needs_state: true,
+            sending_state: false,
+        }
     }
 }
 
@@ -62,7 +68,10 @@ impl Feed {
 
     /// The watcher is too slow: what waits is dropped, and it is to get the whole state.
     pub fn fall_behind(&mut self) {
-        *self = Feed { sending_state: self.sending_state, ..Feed::default() };
+        *self = Feed {
+            sending_state: self.sending_state,
+            ..Feed::default()
+        };
     }
 
     /// Keeps the whole state.
@@ -83,7 +92,11 @@ impl Feed {
         while let Some(change) = self.changes.pop_front() {
             self.changes_len -= change.len();
             output.push_shared(&change);
-            if self.changes.front().is_none_or(|next| output.len() + next.len() > FEED_BATCH_LEN_MAX) {
+            if self
+                .changes
+                .front()
+                .is_none_or(|next| output.len() + next.len() > FEED_BATCH_LEN_MAX)
+            {
                 break;
             }
         }

@@ -128,12 +128,33 @@ pub const ACCEPT_RETRY_MS: u64 = 50;
 pub const SHUTDOWN_MS_MAX: u64 = 2_000;
 
 const _: () = {
-    assert!(FRAME_HEADER_LEN_MAX >> 8 == 0x07, "the first byte decides between frame and text");
-    assert!(READ_LEN_MAX >= FRAME_LEN_MAX, "a whole frame fits into one buffer");
-    assert!(READ_LEN_MAX >= LINE_LEN_MAX + 2, "a whole line with CRLF fits into one buffer");
-    assert!(OUTPUT_RUN_LEN_MAX > OUTPUT_WAITING_LEN_MAX / 2, "a pipelining client gets large writes");
+    assert!(
+        FRAME_HEADER_LEN_MAX >> 8 == 0x07,
+        "the first byte decides between frame and text"
+    );
+    assert!(
+        READ_LEN_MAX >= FRAME_LEN_MAX,
+        "a whole frame fits into one buffer"
+    );
+    assert!(
+        READ_LEN_MAX >= LINE_LEN_MAX + 2,
+        "a whole line with CRLF fits into one buffer"
+    );
+    assert!(
+        OUTPUT_RUN_LEN_MAX > OUTPUT_WAITING_LEN_MAX / 2,
+        "a pipelining client gets large writes"
+    );
     assert!(TURN_READ_LEN_MAX >= READ_LEN_MAX);
-    assert!(HOLDS_MAX <= TURN_REMOVALS_MAX, "a holder that dies takes all with it in the same turn");
-    assert!(ACCEPT_RETRY_MS <= 100, "accepting again within 100 ms of a free descriptor");
-    assert!(*SERVICES.end() < u32::MAX, "the last slot number means none");
+    assert!(
+        HOLDS_MAX <= TURN_REMOVALS_MAX,
+        "a holder that dies takes all with it in the same turn"
+    );
+    assert!(
+        ACCEPT_RETRY_MS <= 100,
+        "accepting again within 100 ms of a free descriptor"
+    );
+    assert!(
+        *SERVICES.end() < u32::MAX,
+        "the last slot number means none"
+    );
 };

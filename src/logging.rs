@@ -15,8 +15,15 @@ pub(crate) fn init() {
     // Checked before env_logger sees it, which would complain with `eprintln!`: that panics where
     // standard error cannot be written.
     let wrong = env_filter::Builder::new().try_parse(&asked).err();
-    let filter = if asked.trim().is_empty() || wrong.is_some() { DEFAULT_FILTER } else { &asked };
-    Builder::new().parse_filters(filter).format(write_line).init();
+    let filter = if asked.trim().is_empty() || wrong.is_some() {
+        DEFAULT_FILTER
+    } else {
+        &asked
+    };
+    Builder::new()
+        .parse_filters(filter)
+        .format(write_line)
+        .init();
     if let Some(error) = wrong {
         warn!("RUST_LOG is ignored: {error}");
     }
@@ -67,13 +74,19 @@ mod tests {
         assert_eq!(rest, "WARN  listening\n");
         assert_eq!(time.len(), "2026-11-23T16:20:15.123Z".len(), "{time}");
         let parsed = chrono::DateTime::parse_from_rfc3339(time).unwrap();
-        assert!(time.ends_with('Z') && (Utc::now() - parsed.to_utc()).num_minutes() == 0, "{time}");
+        assert!(
+            time.ends_with('Z') && (Utc::now() - parsed.to_utc()).num_minutes() == 0,
+            "{time}"
+        );
     }
 
     #[test]
     fn row_07_a_record_is_one_line_whatever_is_in_it() {
         let line = line("a\nb\r\u{1b}[31m\0\u{7f}\u{85}\u{2028}é");
         let (_, message) = line.split_once("WARN  ").unwrap();
-        assert_eq!(message, "a\\nb\\r\\u{1b}[31m\\u{0}\\u{7f}\\u{85}\\u{2028}é\n");
+        assert_eq!(
+            message,
+            "a\\nb\\r\\u{1b}[31m\\u{0}\\u{7f}\\u{85}\\u{2028}é\n"
+        );
     }
 }

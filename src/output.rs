@@ -36,7 +36,11 @@ impl Output {
         if answer.len() <= ANSWER_COPY_LEN_MAX {
             self.push(answer);
         } else {
-            self.shared.push_back(Shared { at: self.bytes.len(), answer: Rc::clone(answer), sent: 0 });
+            self.shared.push_back(Shared {
+                at: self.bytes.len(),
+                answer: Rc::clone(answer),
+                sent: 0,
+            });
         }
     }
 
@@ -52,7 +56,11 @@ impl Output {
 
     /// Gives the large buffer back as `spare` and keeps what waits in memory of exactly its size.
     pub fn pack(&mut self, spare: &mut Vec<u8>) {
-        let waiting = if self.sent == self.bytes.len() { Vec::new() } else { self.bytes[self.sent..].to_vec() };
+        let waiting = if self.sent == self.bytes.len() {
+            Vec::new()
+        } else {
+            self.bytes[self.sent..].to_vec()
+        };
         *spare = std::mem::replace(&mut self.bytes, waiting);
         self.drop_sent();
         if self.shared.is_empty() {
@@ -125,7 +133,11 @@ impl Output {
     /// # Errors
     /// What `write` returned, `WouldBlock` among it. The bytes that left before are gone from the
     /// output all the same.
-    pub fn write_to(&mut self, len_max: usize, mut write: impl FnMut(&[u8]) -> io::Result<usize>) -> io::Result<usize> {
+    pub fn write_to(
+        &mut self,
+        len_max: usize,
+        mut write: impl FnMut(&[u8]) -> io::Result<usize>,
+    ) -> io::Result<usize> {
         let mut written = 0;
         while !self.is_empty() && written < len_max {
             match write(self.front()) {

@@ -9,7 +9,9 @@ pub struct Plain<'a>(pub &'a io::Error);
 impl fmt::Display for Plain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = self.0.to_string();
-        let plain = text.split_once(" (os error").map_or(text.as_str(), |(plain, _)| plain);
+        let plain = text
+            .split_once(" (os error")
+            .map_or(text.as_str(), |(plain, _)| plain);
         f.write_str(plain)
     }
 }
@@ -41,7 +43,10 @@ mod tests {
             (r#"it's "a\b""#, r#"it's "a\b""#),
             ("\x1b[31m\r\n\t\0", "\\u{1b}[31m\\r\\n\\t\\0"),
             ("\u{9b}2J\u{7f}", "\\u{9b}2J\\u{7f}"),
-            ("a\u{202e}b\u{200b}\u{feff}\u{2028}", "a\\u{202e}b\\u{200b}\\u{feff}\\u{2028}"),
+            (
+                "a\u{202e}b\u{200b}\u{feff}\u{2028}",
+                "a\\u{202e}b\\u{200b}\\u{feff}\\u{2028}",
+            ),
         ] {
             assert_eq!(printable(text), shown);
         }

@@ -33,8 +33,12 @@ impl fmt::Display for TokensError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             TokensError::Empty => f.write_str("it holds no token"),
-            TokensError::Character(line) => write!(f, "line {line} holds white space or a control character"),
-            TokensError::TooLong(line) => write!(f, "line {line} is longer than {TOKEN_LEN_MAX} bytes"),
+            TokensError::Character(line) => {
+                write!(f, "line {line} holds white space or a control character")
+            }
+            TokensError::TooLong(line) => {
+                write!(f, "line {line} is longer than {TOKEN_LEN_MAX} bytes")
+            }
         }
     }
 }
@@ -52,7 +56,11 @@ impl Tokens {
             let (line, token) = token?;
             tokens.push(Padded::new(token).ok_or(TokensError::TooLong(line))?);
         }
-        if tokens.is_empty() { Err(TokensError::Empty) } else { Ok(Tokens(tokens)) }
+        if tokens.is_empty() {
+            Err(TokensError::Empty)
+        } else {
+            Ok(Tokens(tokens))
+        }
     }
 
     /// Whether `token` is one of them, in a time that depends on their number only.
@@ -60,8 +68,13 @@ impl Tokens {
     pub fn accept(&self, token: &str) -> bool {
         let presented = Padded::new(token);
         let fits = Choice::from(u8::from(presented.is_some()));
-        let presented = presented.unwrap_or(Padded { bytes: [0; TOKEN_LEN_MAX], len: 0 });
-        let found = self.0.iter().fold(Choice::from(0), |found, token| found | token.ct_eq(&presented));
+        let presented = presented.unwrap_or(Padded {
+            bytes: [0; TOKEN_LEN_MAX],
+            len: 0,
+        });
+        let found = self.0.iter().fold(Choice::from(0), |found, token| {
+            found | token.ct_eq(&presented)
+        });
         (found & fits).into()
     }
 }
@@ -71,15 +84,26 @@ impl Tokens {
 /// # Errors
 /// When there is none, or the first line that is not empty holds none.
 pub fn first(text: &str) -> Result<&str, TokensError> {
-    lines(text).next().unwrap_or(Err(TokensError::Empty)).map(|(_, token)| token)
+    lines(text)
+        .next()
+        .unwrap_or(Err(TokensError::Empty))
+        .map(|(_, token)| token)
 }
 
 /// The tokens in the text of a token file, each with the number of its line.
 fn lines(text: &str) -> impl Iterator<Item = Result<(usize, &str), TokensError>> {
-    let tokens = text.lines().map(str::trim_ascii_end).zip(1..).filter(|(token, _)| !token.is_empty());
+    let tokens = text
+        .lines()
+        .map(str::trim_ascii_end)
+        .zip(1..)
+        .filter(|(token, _)| !token.is_empty());
     tokens.map(|(token, line)| {
         let wrong = token.chars().any(|c| c.is_whitespace() || c.is_control());
-        if wrong { Err(TokensError::Character(line)) } else { Ok((line, token)) }
+        if wrong {
+            Err(TokensError::Character(line))
+        } else {
+            Ok((line, token))
+        }
     })
 }
 
@@ -92,8 +116,13 @@ impl fmt::Debug for Tokens {
 impl Padded {
     fn new(token: &str) -> Option<Self> {
         let mut bytes = [0; TOKEN_LEN_MAX];
-        bytes.get_mut(..token.len())?.copy_from_slice(token.as_bytes());
-        Some(Padded { bytes, len: token.len() as u64 })
+        bytes
+            .get_mut(..token.len())?
+            .copy_from_slice(token.as_bytes());
+        Some(Padded {
+            bytes,
+            len: token.len() as u64,
+        })
     }
 
     fn ct_eq(&self, other: &Self) -> Choice {
@@ -111,7 +140,16 @@ mod tests {
         for token in ["first", "second-token"] {
             assert!(tokens.accept(token), "{token}");
         }
-        for token in ["", "firs", "firstt", "First", "second", "first\0", "first\nsecond-token", &"x".repeat(2000)] {
+        for token in [
+            "",
+            "firs",
+            "firstt",
+            "First",
+            "second",
+            "first\0",
+            "first\nsecond-token",
+            &"x".repeat(2000),
+        ] {
             assert!(!tokens.accept(token), "{token}");
         }
     }
@@ -120,8 +158,14 @@ mod tests {
     fn row_45_a_file_without_a_usable_token_is_refused_by_line() {
         assert_eq!(Tokens::parse("").unwrap_err(), TokensError::Empty);
         assert_eq!(Tokens::parse("\n  \n\r\n").unwrap_err(), TokensError::Empty);
-        assert_eq!(Tokens::parse("good\ntwo words\n").unwrap_err(), TokensError::Character(2));
-        assert_eq!(Tokens::parse("esc\u{1b}\n").unwrap_err(), TokensError::Character(1));
+        assert_eq!(
+            Tokens::parse("good\ntwo words\n").unwrap_err(),
+            TokensError::Character(2)
+        );
+        assert_eq!(
+            Tokens::parse("esc\u{1b}\n").unwrap_err(),
+            TokensError::Character(1)
+        );
         let long = "x".repeat(TOKEN_LEN_MAX + 1);
         assert_eq!(Tokens::parse(&long).unwrap_err(), TokensError::TooLong(1));
         assert!(Tokens::parse(&long[1..]).unwrap().accept(&long[1..]));

@@ -28,7 +28,11 @@ pub struct WheelLink {
 impl Default for WheelLink {
     /// Not in the wheel.
     fn default() -> Self {
-        WheelLink { previous: NONE, next: NONE, slot: UNLINKED }
+        WheelLink {
+            previous: NONE,
+            next: NONE,
+            slot: UNLINKED,
+        }
     }
 }
 
@@ -66,7 +70,11 @@ impl Wheel {
     /// An empty wheel at the start of time.
     #[must_use]
     pub fn new() -> Self {
-        Wheel { elapsed: 0, occupied: [0; LEVELS], heads: [[NONE; SLOTS]; LEVELS] }
+        Wheel {
+            elapsed: 0,
+            occupied: [0; LEVELS],
+            heads: [[NONE; SLOTS]; LEVELS],
+        }
     }
 
     /// Puts in `key`, which must not be in: it is polled at `deadline`, or before, or at once when
@@ -76,7 +84,11 @@ impl Wheel {
         let head = std::mem::replace(&mut self.heads[level][slot], key);
         let link = links.wheel_link(key);
         debug_assert!(!link.is_linked(), "a key is in the wheel once");
-        *link = WheelLink { previous: NONE, next: head, slot: (level * SLOTS + slot) as u16 };
+        *link = WheelLink {
+            previous: NONE,
+            next: head,
+            slot: (level * SLOTS + slot) as u16,
+        };
         if head != NONE {
             links.wheel_link(head).previous = key;
         }
@@ -85,7 +97,11 @@ impl Wheel {
 
     /// Takes out `key`, if it is in.
     pub fn remove(&mut self, links: &mut impl WheelLinks, key: u32) {
-        let WheelLink { previous, next, slot } = std::mem::take(links.wheel_link(key));
+        let WheelLink {
+            previous,
+            next,
+            slot,
+        } = std::mem::take(links.wheel_link(key));
         if slot == UNLINKED {
             return;
         }
@@ -106,7 +122,8 @@ impl Wheel {
     /// When [`poll`](Self::poll) has something to do next, if ever.
     #[must_use]
     pub fn next_due(&self) -> Option<Moment> {
-        self.next_slot().map(|(start, _, _)| Moment::from_millis(start))
+        self.next_slot()
+            .map(|(start, _, _)| Moment::from_millis(start))
     }
 
     /// Takes out one key whose slot has come by `now`. The owner looks at the key's true deadline:
@@ -189,15 +206,35 @@ mod tests {
 
     #[test]
     fn a_key_comes_exactly_at_its_deadline() {
-        for deadline in [0, 1, 63, 64, 65, 4_095, 4_096, 30_000, 86_400_000, 31_536_000_000, 200_000_000_000] {
+        for deadline in [
+            0,
+            1,
+            63,
+            64,
+            65,
+            4_095,
+            4_096,
+            30_000,
+            86_400_000,
+            31_536_000_000,
+            200_000_000_000,
+        ] {
             let mut wheel = Wheel::new();
             let mut links = vec![WheelLink::default()];
             wheel.insert(&mut links, 0, at(deadline));
             if deadline > 0 {
-                assert_eq!(due(&mut wheel, &mut links, &[deadline], deadline - 1), [0; 0], "{deadline}");
+                assert_eq!(
+                    due(&mut wheel, &mut links, &[deadline], deadline - 1),
+                    [0; 0],
+                    "{deadline}"
+                );
                 assert!(wheel.next_due().unwrap() <= at(deadline));
             }
-            assert_eq!(due(&mut wheel, &mut links, &[deadline], deadline), [0], "{deadline}");
+            assert_eq!(
+                due(&mut wheel, &mut links, &[deadline], deadline),
+                [0],
+                "{deadline}"
+            );
             assert_eq!(wheel.next_due(), None);
         }
     }
@@ -219,7 +256,10 @@ mod tests {
         let mut now = 0;
         for _ in 0..2_000 {
             wheel.insert(&mut links, 0, at(now + day));
-            assert_eq!(due(&mut wheel, &mut links, &[now + day], now + day - 1), [0; 0]);
+            assert_eq!(
+                due(&mut wheel, &mut links, &[now + day], now + day - 1),
+                [0; 0]
+            );
             assert_eq!(due(&mut wheel, &mut links, &[now + day], now + day), [0]);
             now += day;
         }

@@ -8,7 +8,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use common::{Service, finish, free_port, is_uuid, signal, wait_until};
-use discovery_service::client::{self, Client, Error, Notice, Options, Register, Registration, Watcher};
+use discovery_service::client::{
+    self, Client, Error, Notice, Options, Register, Registration, Watcher,
+};
 
 fn options(service: &Service) -> Options {
     Options::new(&service.address().to_string())
@@ -18,20 +20,40 @@ fn options(service: &Service) -> Options {
 fn a_client_asks_and_is_answered_and_pipelines() {
     let service = Service::start(&[]);
     let mut client = Client::new(&options(&service));
-    let uuid = client.register("hive", "10.0.0.1", 80, Register::default()).expect("it answers");
+    let uuid = client
+        .register("hive", "10.0.0.1", 80, Register::default())
+        .expect("it answers");
     assert!(is_uuid(&uuid));
     assert!(client.heartbeat(&uuid).expect("it answers"));
-    assert_eq!(client.query("hive").expect("it answers"), ["10.0.0.1:80".parse().expect("an address")]);
-    let commands: Vec<String> = (0..1_000).map(|i| format!("register many 10.0.0.1 {}", i + 1)).collect();
+    assert_eq!(
+        client.query("hive").expect("it answers"),
+        ["10.0.0.1:80".parse().expect("an address")]
+    );
+    let commands: Vec<String> = (0..1_000)
+        .map(|i| format!("register many 10.0.0.1 {}", i + 1))
+        .collect();
     let answers = client.pipeline(&commands).expect("it answers");
     assert!(answers.len() == 1_000 && answers.iter().all(|answer| is_uuid(answer)));
-    assert_eq!(client.pipeline(&["ping", "bogus", "ping"]).expect("it answers")[2], "PONG");
-    assert!(client.deregister(&uuid).expect("it answers") && !client.deregister(&uuid).expect("it answers"));
+    assert_eq!(
+        client
+            .pipeline(&["ping", "bogus", "ping"])
+            .expect("it answers")[2],
+        "PONG"
+    );
+    assert!(
+        client.deregister(&uuid).expect("it answers")
+            && !client.deregister(&uuid).expect("it answers")
+    );
     let refused = client.register("hive", "0.0.0.0", 80, Register::default());
     assert!(matches!(refused, Err(Error::Refused { .. })), "{refused:?}");
-    client.ping().expect("the connection goes on after a refusal");
+    client
+        .ping()
+        .expect("the connection goes on after a refusal");
     for wrong in ["", "a b", "a\nregister x 10.0.0.1 80"] {
-        assert!(matches!(client.query(wrong), Err(Error::Word(_))), "{wrong:?}");
+        assert!(
+            matches!(client.query(wrong), Err(Error::Word(_))),
+            "{wrong:?}"
+        );
     }
     assert_eq!(client.types().expect("it answers")[0]["type"], "many");
 }
@@ -51,7 +73,9 @@ fn a_client_connects_again_where_the_registry_was_started_again() {
     service.wait();
     let _service = Service::start(&["--listen", &listen]);
     // What must not be sent twice is not sent into a connection that has ended.
-    client.register("hive", "10.0.0.1", 80, Register::default()).expect("it answers");
+    client
+        .register("hive", "10.0.0.1", 80, Register::default())
+        .expect("it answers");
 }
 
 #[test]
@@ -61,39 +85,64 @@ fn a_registration_lives_as_long_as_its_value_and_comes_back_by_itself() {
     let options = options(&service);
     let registration = Registration::hold(&options, "hive", "-", 80).expect("it is registered");
     let mut client = Client::new(&options);
-    assert_eq!(client.query("hive").expect("it answers").len(), 1, "when hold returns");
+    assert_eq!(
+        client.query("hive").expect("it answers").len(),
+        1,
+        "when hold returns"
+    );
     let first = registration.uuid().expect("it is held");
     service.signal("TERM");
     service.wait();
     let service = Service::start(&["--listen", &listen]);
-    wait_until("it is registered again", || (!client.query("hive").expect("it answers").is_empty()).then_some(()));
-    let second = wait_until("it knows", || registration.uuid().filter(|uuid| *uuid != first));
+    wait_until("it is registered again", || {
+        (!client.query("hive").expect("it answers").is_empty()).then_some(())
+    });
+    let second = wait_until("it knows", || {
+        registration.uuid().filter(|uuid| *uuid != first)
+    });
     assert!(client.heartbeat(&second).expect("it answers"));
     drop(registration);
-    assert_eq!(client.query("hive").expect("it answers").len(), 0, "when it is dropped");
+    assert_eq!(
+        client.query("hive").expect("it answers").len(),
+        0,
+        "when it is dropped"
+    );
     drop(service);
-    assert!(Registration::hold(&options, "hive", "-", 80).is_err(), "the first try may fail");
+    assert!(
+        Registration::hold(&options, "hive", "-", 80).is_err(),
+        "the first try may fail"
+    );
 }
 
 #[test]
 fn a_registration_in_the_background_tells_what_becomes_of_it() {
     let listen = format!("127.0.0.1:{}", free_port());
     let (sender, notices) = std::sync::mpsc::channel();
-    let observe =
-        move |notice: Notice| sender.send(matches!(notice, Notice::Registered { .. })).expect("the test listens");
+    let observe = move |notice: Notice| {
+        sender
+            .send(matches!(notice, Notice::Registered { .. }))
+            .expect("the test listens")
+    };
     let options = Options::new(&listen).timeout(Duration::from_secs(1));
-    let registration = Registration::keep(&options, "hive", "10.0.0.1", 80, observe).expect("words");
+    let registration =
+        Registration::keep(&options, "hive", "10.0.0.1", 80, observe).expect("words");
     assert!(!notices.recv().expect("a notice"), "there is nobody yet");
     let service = Service::start(&["--listen", &listen]);
-    wait_until("it is registered", || notices.recv().expect("a notice").then_some(()));
+    wait_until("it is registered", || {
+        notices.recv().expect("a notice").then_some(())
+    });
     let begun = Instant::now();
     registration.deregister();
     assert!(begun.elapsed() < Duration::from_secs(1));
     assert_eq!(service.connect().ask("query hive"), "[]");
-    let away = Registration::keep(&Options::new("127.0.0.1:1"), "hive", "10.0.0.1", 80, |_| {}).expect("words");
+    let away = Registration::keep(&Options::new("127.0.0.1:1"), "hive", "10.0.0.1", 80, |_| {})
+        .expect("words");
     let begun = Instant::now();
     drop(away);
-    assert!(begun.elapsed() < Duration::from_secs(1), "a registry that is away does not hold it up");
+    assert!(
+        begun.elapsed() < Duration::from_secs(1),
+        "a registry that is away does not hold it up"
+    );
 }
 
 #[test]
@@ -105,15 +154,30 @@ fn a_watcher_yields_the_truth_across_restarts() {
     client.register("hive", "10.0.0.1", 80);
     let mut watcher = Watcher::new(&options, Some("hive"));
     let first = watcher.next().expect("it is endless").expect("a state");
-    assert_eq!((first.services.len(), first.up.len(), first.down.len()), (1, 1, 0));
+    assert_eq!(
+        (first.services.len(), first.up.len(), first.down.len()),
+        (1, 1, 0)
+    );
     client.register("hive", "10.0.0.1", 80);
     let twice = watcher.next().expect("it is endless").expect("a change");
-    assert_eq!((twice.services.len(), twice.up.len()), (2, 1), "registered twice, known twice");
+    assert_eq!(
+        (twice.services.len(), twice.up.len()),
+        (2, 1),
+        "registered twice, known twice"
+    );
     client.register("other", "10.0.0.1", 80);
-    assert!(watcher.next_within(Duration::from_millis(100)).is_none(), "nothing of its type");
+    assert!(
+        watcher.next_within(Duration::from_millis(100)).is_none(),
+        "nothing of its type"
+    );
     service.signal("TERM");
     service.wait();
-    assert!(watcher.next().expect("it is endless").is_err_and(|error| error.is_transient()));
+    assert!(
+        watcher
+            .next()
+            .expect("it is endless")
+            .is_err_and(|error| error.is_transient())
+    );
     let service = Service::start(&["--listen", &listen]);
     service.connect().register("hive", "10.0.0.2", 81);
     let update = wait_until("it is told", || watcher.next().expect("it is endless").ok());
@@ -133,7 +197,9 @@ fn scripted(lines: &'static str) -> String {
     std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().expect("a connection");
         let mut command = String::new();
-        BufReader::new(&stream).read_line(&mut command).expect("a command");
+        BufReader::new(&stream)
+            .read_line(&mut command)
+            .expect("a command");
         stream.write_all(lines.as_bytes()).expect("it reads");
         // Until the client leaves.
         let _ = stream.read(&mut [0]);
@@ -150,7 +216,14 @@ fn a_watcher_that_hears_nonsense_ends_with_the_truth_it_knew() {
         "\n"
     );
     let mut watcher = Watcher::new(&Options::new(&scripted(lines)), None);
-    assert!(watcher.next().expect("a state").expect("no error").services.is_empty());
+    assert!(
+        watcher
+            .next()
+            .expect("a state")
+            .expect("no error")
+            .services
+            .is_empty()
+    );
     assert!(matches!(watcher.next(), Some(Err(Error::Nonsense { .. }))));
     assert!(watcher.next().is_none(), "not what was taken in by half");
 }
@@ -162,14 +235,32 @@ fn a_watcher_keeps_to_its_time_while_it_is_told_much_that_changes_nothing() {
     watcher.next().expect("it is endless").expect("a state");
     let mut client = service.connect();
     let uuid = client.register("hive", "10.0.0.1", 80);
-    assert_eq!(watcher.next().expect("it is endless").expect("a change").up.len(), 1);
+    assert_eq!(
+        watcher
+            .next()
+            .expect("it is endless")
+            .expect("a change")
+            .up
+            .len(),
+        1
+    );
     assert_eq!(client.ask(&format!("deregister {uuid}")), "OK");
-    assert_eq!(watcher.next().expect("it is endless").expect("a change").down.len(), 1);
+    assert_eq!(
+        watcher
+            .next()
+            .expect("it is endless")
+            .expect("a change")
+            .down
+            .len(),
+        1
+    );
     let flickering = std::thread::spawn(move || {
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_secs(3) {
             // In one turn, so that it is told that something changed, but not what.
-            client.send(format!("heartbeat {uuid} hive 10.0.0.1 80\nderegister {uuid}\n"));
+            client.send(format!(
+                "heartbeat {uuid} hive 10.0.0.1 80\nderegister {uuid}\n"
+            ));
             assert_eq!([client.line(), client.line()], ["OK", "OK"]);
         }
     });
@@ -178,18 +269,28 @@ fn a_watcher_keeps_to_its_time_while_it_is_told_much_that_changes_nothing() {
         let _ = watcher.next_within(Duration::from_millis(100));
         let _ = watcher.latest_within(Duration::from_millis(100));
     }
-    assert!(begun.elapsed() < Duration::from_millis(1500), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_millis(1500),
+        "{:?}",
+        begun.elapsed()
+    );
     flickering.join().expect("it is answered");
 }
 
 #[test]
 fn a_registration_ends_in_good_order_when_its_observer_panics() {
     let service = Service::start(&[]);
-    let observe = |notice: Notice| assert!(matches!(notice, Notice::Lost(_)), "the observer panics");
-    let registration = Registration::keep(&options(&service), "hive", "-", 80, observe).expect("words");
+    let observe =
+        |notice: Notice| assert!(matches!(notice, Notice::Lost(_)), "the observer panics");
+    let registration =
+        Registration::keep(&options(&service), "hive", "-", 80, observe).expect("words");
     let mut client = service.connect();
-    wait_until("it was held", || client.ask("stats").contains("\"hold\":1").then_some(()));
-    wait_until("it is gone again", || (client.ask("query hive") == "[]").then_some(()));
+    wait_until("it was held", || {
+        client.ask("stats").contains("\"hold\":1").then_some(())
+    });
+    wait_until("it is gone again", || {
+        (client.ask("query hive") == "[]").then_some(())
+    });
     assert_eq!(registration.uuid(), None);
     let begun = Instant::now();
     drop(registration);
@@ -210,14 +311,35 @@ fn a_watcher_that_has_lagged_behind_is_told_the_difference() {
     let mut watcher = Watcher::new(&Options::new(&scripted(LAGGED)), Some("a"));
     let mut told = || {
         let update = watcher.next().expect("it is endless").expect("a change");
-        let texts =
-            |services: &[client::Service]| services.iter().map(|s| s.address.to_string()).collect::<Vec<_>>().join(" ");
-        format!("{}: +[{}] -[{}] [{}]", update.index, texts(&update.up), texts(&update.down), texts(&update.services))
+        let texts = |services: &[client::Service]| {
+            services
+                .iter()
+                .map(|s| s.address.to_string())
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        format!(
+            "{}: +[{}] -[{}] [{}]",
+            update.index,
+            texts(&update.up),
+            texts(&update.down),
+            texts(&update.services)
+        )
     };
-    assert_eq!(told(), "7: +[10.0.0.1:1 10.0.0.1:1] -[] [10.0.0.1:1 10.0.0.1:1]");
+    assert_eq!(
+        told(),
+        "7: +[10.0.0.1:1 10.0.0.1:1] -[] [10.0.0.1:1 10.0.0.1:1]"
+    );
     assert_eq!(told(), "8: +[[::1]:2] -[10.0.0.1:1] [10.0.0.1:1 [::1]:2]");
-    assert_eq!(told(), "90: +[10.0.0.3:3] -[10.0.0.1:1] [10.0.0.3:3 [::1]:2]");
-    assert_eq!(told(), "92: +[] -[[::1]:2] [10.0.0.3:3]", "the same in another order is no change");
+    assert_eq!(
+        told(),
+        "90: +[10.0.0.3:3] -[10.0.0.1:1] [10.0.0.3:3 [::1]:2]"
+    );
+    assert_eq!(
+        told(),
+        "92: +[] -[[::1]:2] [10.0.0.3:3]",
+        "the same in another order is no change"
+    );
 }
 
 #[test]
@@ -226,9 +348,19 @@ fn the_python_client_that_has_lagged_behind_is_told_what_is_live_now() {
     let script = "import sys; sys.path.insert(0, sys.argv[1]); import discovery\n\
         pictures = discovery.watch('a')\n\
         print([f'{s.ip}:{s.port}' for s in next(pictures)])";
-    command.args(["-c", script, concat!(env!("CARGO_MANIFEST_DIR"), "/src/client")]);
-    command.env("DISCOVERY_SERVER", scripted(LAGGED)).env("PYTHONDONTWRITEBYTECODE", "1");
-    assert_eq!(finish(command).stdout, "['10.0.0.3:3']\n", "all that has arrived is one change");
+    command.args([
+        "-c",
+        script,
+        concat!(env!("CARGO_MANIFEST_DIR"), "/src/client"),
+    ]);
+    command
+        .env("DISCOVERY_SERVER", scripted(LAGGED))
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    assert_eq!(
+        finish(command).stdout,
+        "['10.0.0.3:3']\n",
+        "all that has arrived is one change"
+    );
 }
 
 const PYTHON: &str = r#"
@@ -310,9 +442,21 @@ fn the_python_client_does_what_it_says_across_a_restart() {
     let listen = format!("127.0.0.1:{}", free_port());
     let mut service = Service::start(&["--listen", &listen]);
     let mut command = Command::new("python3");
-    command.args(["-X", "dev", "-W", "error", "-c", PYTHON, concat!(env!("CARGO_MANIFEST_DIR"), "/src/client")]);
-    command.env("DISCOVERY_SERVER", &listen).env("PYTHONDONTWRITEBYTECODE", "1");
-    command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+    command.args([
+        "-X",
+        "dev",
+        "-W",
+        "error",
+        "-c",
+        PYTHON,
+        concat!(env!("CARGO_MANIFEST_DIR"), "/src/client"),
+    ]);
+    command
+        .env("DISCOVERY_SERVER", &listen)
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    command
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped());
     let mut child = command.spawn().expect("Python 3 is there");
     let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
     assert_eq!(lines.next().expect("a line").expect("text"), "stop");
@@ -326,7 +470,9 @@ fn the_python_client_does_what_it_says_across_a_restart() {
     service.signal("STOP");
     let mut stdin = child.stdin.take().expect("it is piped");
     writeln!(stdin, "stopped").expect("it reads");
-    wait_until("it waits for its answer", || waits_for().filter(|call| *call != a_line));
+    wait_until("it waits for its answer", || {
+        waits_for().filter(|call| *call != a_line)
+    });
     signal(pid, "USR1");
     assert_eq!(lines.next().expect("a line").expect("text"), "interrupted");
     service.signal("CONT");
@@ -349,6 +495,14 @@ fn the_python_client_needs_python_3_9_and_nothing_else() {
         print(sorted(names - set(sys.stdlib_module_names)) if hasattr(sys, 'stdlib_module_names') else [])\n\
         public = [n for n in ast.walk(tree) if isinstance(n, (ast.FunctionDef, ast.ClassDef)) and n.name[0] != '_']\n\
         print([n.name for n in public if not ast.get_docstring(n) and n.name != 'services'])";
-    command.args(["-c", check, concat!(env!("CARGO_MANIFEST_DIR"), "/src/client/discovery.py")]);
-    assert_eq!(finish(command).stdout, "[]\n[]\n", "modules that are no standard library; names without a docstring");
+    command.args([
+        "-c",
+        check,
+        concat!(env!("CARGO_MANIFEST_DIR"), "/src/client/discovery.py"),
+    ]);
+    assert_eq!(
+        finish(command).stdout,
+        "[]\n[]\n",
+        "modules that are no standard library; names without a docstring"
+    );
 }

@@ -15,9 +15,19 @@ fn a_registration_is_gone_after_its_ttl_whether_or_not_a_tick_has_run() {
         let begun = Instant::now();
         let uuid = client.register("hive", "10.0.0.1", 1);
         assert_eq!(client.ask("query hive"), r#"[{"ip":"10.0.0.1","port":1}]"#);
-        wait_until("it expires", || (client.ask("query hive") == "[]").then_some(()));
-        assert!(begun.elapsed() >= Duration::from_millis(999), "expired after {:?}", begun.elapsed());
-        assert_eq!(client.ask(&format!("heartbeat {uuid}")), "NOT FOUND", "tick {tick}");
+        wait_until("it expires", || {
+            (client.ask("query hive") == "[]").then_some(())
+        });
+        assert!(
+            begun.elapsed() >= Duration::from_millis(999),
+            "expired after {:?}",
+            begun.elapsed()
+        );
+        assert_eq!(
+            client.ask(&format!("heartbeat {uuid}")),
+            "NOT FOUND",
+            "tick {tick}"
+        );
     }
 }
 
@@ -53,10 +63,17 @@ fn nothing_older_than_its_ttl_is_shown_or_kept_though_neither_tick_nor_query_has
     wait_until("it expires", || {
         let asked = registered.elapsed();
         let gone = client.ask("query hive") == "[]";
-        assert!(gone || asked < Duration::from_secs(1) + LATE, "alive at the age of {asked:?}");
+        assert!(
+            gone || asked < Duration::from_secs(1) + LATE,
+            "alive at the age of {asked:?}"
+        );
         gone.then_some(())
     });
-    assert_eq!(client.ask(&format!("heartbeat {untouched}")), "NOT FOUND", "it is the older one");
+    assert_eq!(
+        client.ask(&format!("heartbeat {untouched}")),
+        "NOT FOUND",
+        "it is the older one"
+    );
 }
 
 #[test]
@@ -70,8 +87,14 @@ fn a_full_registry_has_room_as_soon_as_one_expires_though_no_tick_has_run() {
         let asked = registered.elapsed();
         let answer = client.ask("register hive 10.0.0.1 2");
         let full = answer == "ERROR registry full";
-        assert!(!full || asked < Duration::from_secs(1) + LATE, "full at the age of {asked:?}");
-        assert!(full || begun.elapsed() >= Duration::from_millis(999), "{answer} displaced what lives");
+        assert!(
+            !full || asked < Duration::from_secs(1) + LATE,
+            "full at the age of {asked:?}"
+        );
+        assert!(
+            full || begun.elapsed() >= Duration::from_millis(999),
+            "{answer} displaced what lives"
+        );
         (!full).then_some(())
     });
     assert_eq!(client.ask("query hive"), r#"[{"ip":"10.0.0.1","port":2}]"#);
@@ -81,9 +104,17 @@ fn a_full_registry_has_room_as_soon_as_one_expires_though_no_tick_has_run() {
 /// Switches of the processor that the process made of itself: each wake-up of an idle loop is one.
 #[cfg(target_os = "linux")]
 fn wake_ups(service: &Service) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", service.pid())).expect("it runs");
-    let line = status.lines().find(|line| line.starts_with("voluntary_ctxt_switches")).expect("a line");
-    line.split_ascii_whitespace().nth(1).expect("a value").parse().expect("a number")
+    let status =
+        std::fs::read_to_string(format!("/proc/{}/status", service.pid())).expect("it runs");
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("voluntary_ctxt_switches"))
+        .expect("a line");
+    line.split_ascii_whitespace()
+        .nth(1)
+        .expect("a value")
+        .parse()
+        .expect("a number")
 }
 
 #[cfg(target_os = "linux")]
@@ -111,7 +142,9 @@ fn row_30_a_stopped_process_ages_nobody_and_heartbeats_that_waited_count_first()
     // The pause is twice the TTL, as 40 s are against 30 s and more.
     let service = Service::start(&["--ttl", "2"]);
     let mut client = service.connect();
-    let uuids: Vec<String> = (1..=100).map(|port| client.register("hive", "10.0.0.1", port)).collect();
+    let uuids: Vec<String> = (1..=100)
+        .map(|port| client.register("hive", "10.0.0.1", port))
+        .collect();
     service.signal("STOP");
     std::thread::sleep(Duration::from_secs(4));
     let mut late = service.connect();
@@ -123,7 +156,9 @@ fn row_30_a_stopped_process_ages_nobody_and_heartbeats_that_waited_count_first()
         .iter()
         .map(|uuid| {
             let mut client = service.connect();
-            client.send(common::frame(&format!(r#"{{"action": "heartbeat", "uuid": "{uuid}"}}"#)));
+            client.send(common::frame(&format!(
+                r#"{{"action": "heartbeat", "uuid": "{uuid}"}}"#
+            )));
             client
         })
         .collect();
@@ -136,7 +171,9 @@ fn row_30_a_stopped_process_ages_nobody_and_heartbeats_that_waited_count_first()
     }
     let answer = client.ask("query hive");
     assert_eq!(answer.matches("port").count(), 100, "nothing live is lost");
-    wait_until("the stall is logged", || service.log().contains("stalled for").then_some(()));
+    wait_until("the stall is logged", || {
+        service.log().contains("stalled for").then_some(())
+    });
 }
 
 #[cfg(target_os = "linux")]
@@ -150,5 +187,7 @@ fn row_28_interrupted_waits_go_on() {
         service.signal("STOP");
         service.signal("CONT");
     }
-    wait_until("the ticks go on", || (client.ask("query hive") == "[]").then_some(()));
+    wait_until("the ticks go on", || {
+        (client.ask("query hive") == "[]").then_some(())
+    });
 }

@@ -9,13 +9,25 @@ use serde_json::json;
 fn register_heartbeat_and_query_answer_as_in_the_contract() {
     let service = Service::start(&[]);
     let address = service.address();
-    let registered = ask_frame(address, r#"{"action": "register", "type": "hive", "ip": "127.0.0.1", "port": 65433}"#);
+    let registered = ask_frame(
+        address,
+        r#"{"action": "register", "type": "hive", "ip": "127.0.0.1", "port": 65433}"#,
+    );
     assert_eq!(registered.header["content-type"], "text/plain");
     let uuid = registered.content;
     assert!(is_uuid(&uuid), "{uuid}");
     for key in ["uuid", "service_uuid"] {
-        let answer = ask_frame(address, &format!(r#"{{"action": "heartbeat", "{key}": "{uuid}"}}"#));
-        assert_eq!((answer.header["content-type"].as_str(), answer.content.as_str()), (Some("text/plain"), "OK"));
+        let answer = ask_frame(
+            address,
+            &format!(r#"{{"action": "heartbeat", "{key}": "{uuid}"}}"#),
+        );
+        assert_eq!(
+            (
+                answer.header["content-type"].as_str(),
+                answer.content.as_str()
+            ),
+            (Some("text/plain"), "OK")
+        );
     }
     let unknown = ask_frame(address, r#"{"action": "heartbeat", "uuid": "ERROR"}"#);
     assert_eq!(unknown.content, "NOT FOUND");
@@ -25,15 +37,20 @@ fn register_heartbeat_and_query_answer_as_in_the_contract() {
     assert_eq!(once, r#"[{"ip":"127.0.0.1","port":65433}]"#);
     let twice: serde_json::Value = serde_json::from_str(&once).expect("a JSON array");
     assert_eq!(twice, json!([{"ip": "127.0.0.1", "port": 65433}]));
-    assert_eq!(ask_frame(address, r#"{"action": "query", "type": "nobody"}"#).content, r#""[]""#);
+    assert_eq!(
+        ask_frame(address, r#"{"action": "query", "type": "nobody"}"#).content,
+        r#""[]""#
+    );
 }
 
 #[test]
 fn an_answer_is_exactly_these_bytes() {
     let service = Service::start(&[]);
-    let answer = exchange(service.address(), &frame(r#"{"action": "heartbeat", "uuid": "x"}"#));
-    let header =
-        r#"{"byteorder": "little", "content-type": "text/plain", "content-encoding": "utf-8", "content-length": 9}"#;
+    let answer = exchange(
+        service.address(),
+        &frame(r#"{"action": "heartbeat", "uuid": "x"}"#),
+    );
+    let header = r#"{"byteorder": "little", "content-type": "text/plain", "content-encoding": "utf-8", "content-length": 9}"#;
     assert_eq!(answer, raw_frame(header, b"NOT FOUND"));
 }
 
@@ -47,9 +64,15 @@ fn text_and_frames_share_one_registry() {
         r#"{"port": 2, "ip": "2001:DB8::1", "unknown": [{"deep": null}], "type": "hive", "action": "register"}"#,
     );
     assert_eq!(client.ask(&format!("heartbeat {}", by_frame.content)), "OK");
-    let answer = ask_frame(service.address(), &format!(r#"{{"action": "heartbeat", "uuid": "{by_text}"}}"#));
+    let answer = ask_frame(
+        service.address(),
+        &format!(r#"{{"action": "heartbeat", "uuid": "{by_text}"}}"#),
+    );
     assert_eq!(answer.content, "OK");
-    assert_eq!(client.ask("query hive"), r#"[{"ip":"10.0.0.1","port":1},{"ip":"2001:db8::1","port":2}]"#);
+    assert_eq!(
+        client.ask("query hive"),
+        r#"[{"ip":"10.0.0.1","port":1},{"ip":"2001:db8::1","port":2}]"#
+    );
 }
 
 #[test]
@@ -57,7 +80,10 @@ fn one_frame_is_answered_and_what_else_arrives_is_dropped() {
     let service = Service::start(&[]);
     let query = frame(r#"{"action": "query", "type": "late"}"#);
     let register = frame(r#"{"action": "register", "type": "late", "ip": "10.0.0.1", "port": 1}"#);
-    let answer = exchange(service.address(), &[query, register.clone(), register].concat());
+    let answer = exchange(
+        service.address(),
+        &[query, register.clone(), register].concat(),
+    );
     assert_eq!(Frame::parse(&answer).content, r#""[]""#);
     assert_eq!(service.connect().ask("query late"), "[]");
 }
@@ -74,7 +100,11 @@ fn row_16_the_first_byte_decides_the_format_for_good() {
     assert_eq!(client.line(), "[]");
     let answer = exchange(
         service.address(),
-        &[&frame(r#"{"action": "query", "type": "a"}"#)[..], b"register late 10.0.0.1 1\n"].concat(),
+        &[
+            &frame(r#"{"action": "query", "type": "a"}"#)[..],
+            b"register late 10.0.0.1 1\n",
+        ]
+        .concat(),
     );
     assert_eq!(Frame::parse(&answer).content, r#""[]""#);
     assert_eq!(client.ask("query late"), "[]");
@@ -108,57 +138,147 @@ fn row_11_12_13_15_every_malformed_frame_is_answered_with_its_reason_and_the_con
         (vec![0, 0], "the header is empty"),
         (raw_frame("junk", b""), "the header is not a JSON object"),
         (raw_frame("[]", b""), "the header is not a JSON object"),
-        (raw_frame("\"text\"", b""), "the header is not a JSON object"),
-        (raw_frame("{\"a\": \"\\ud800\"}", b""), "the header is not a JSON object"),
-        (raw_frame("{\"a\": NaN}", b""), "the header is not a JSON object"),
-        (raw_frame("{} {}", b""), "the header is not a JSON object"),
         (
-            raw_frame(&format!("{{\"a\": {}1{}}}", "[".repeat(900), "]".repeat(900)), b""),
+            raw_frame("\"text\"", b""),
             "the header is not a JSON object",
         ),
-        (raw_frame(r#"{"a": 1, "a": 2}"#, b""), "a key is given twice"),
-        (raw_frame(r#"{"content-length": 1, "content\u002dlength": 2}"#, b""), "a key is given twice"),
+        (
+            raw_frame("{\"a\": \"\\ud800\"}", b""),
+            "the header is not a JSON object",
+        ),
+        (
+            raw_frame("{\"a\": NaN}", b""),
+            "the header is not a JSON object",
+        ),
+        (raw_frame("{} {}", b""), "the header is not a JSON object"),
+        (
+            raw_frame(
+                &format!("{{\"a\": {}1{}}}", "[".repeat(900), "]".repeat(900)),
+                b"",
+            ),
+            "the header is not a JSON object",
+        ),
+        (
+            raw_frame(r#"{"a": 1, "a": 2}"#, b""),
+            "a key is given twice",
+        ),
+        (
+            raw_frame(r#"{"content-length": 1, "content\u002dlength": 2}"#, b""),
+            "a key is given twice",
+        ),
         (without("byteorder"), "the header has no byteorder"),
         (without("content-type"), "the header has no content-type"),
-        (without("content-encoding"), "the header has no content-encoding"),
-        (without("content-length"), "the header has no content-length"),
+        (
+            without("content-encoding"),
+            "the header has no content-encoding",
+        ),
+        (
+            without("content-length"),
+            "the header has no content-length",
+        ),
         (with("byteorder", json!(1)), "the byteorder is not a string"),
-        (with("content-type", json!("binary/custom")), "the content-type is not text/json"),
-        (with("content-type", json!(["text/json"])), "the content-type is not a string"),
-        (with("content-encoding", json!("utf-16")), "the content-encoding is not utf-8"),
-        (with("content-encoding", json!("rot13")), "the content-encoding is not utf-8"),
+        (
+            with("content-type", json!("binary/custom")),
+            "the content-type is not text/json",
+        ),
+        (
+            with("content-type", json!(["text/json"])),
+            "the content-type is not a string",
+        ),
+        (
+            with("content-encoding", json!("utf-16")),
+            "the content-encoding is not utf-8",
+        ),
+        (
+            with("content-encoding", json!("rot13")),
+            "the content-encoding is not utf-8",
+        ),
         (with("content-length", json!(-1)), length),
         (with("content-length", json!(35.0)), length),
         (with("content-length", json!("35")), length),
         (with("content-length", json!(true)), length),
         (with("content-length", json!(null)), length),
-        (with("content-length", json!(4097)), "the content is longer than 4096 bytes"),
-        (with("content-length", json!(1_u64 << 63)), "the content is longer than 4096 bytes"),
-        (with("content-length", json!(0)), "the content is not a JSON object"),
+        (
+            with("content-length", json!(4097)),
+            "the content is longer than 4096 bytes",
+        ),
+        (
+            with("content-length", json!(1_u64 << 63)),
+            "the content is longer than 4096 bytes",
+        ),
+        (
+            with("content-length", json!(0)),
+            "the content is not a JSON object",
+        ),
         (frame("[1]"), "the content is not a JSON object"),
         (frame(&"[".repeat(4096)), "the content is not a JSON object"),
-        (frame("{\"action\": \"query\", \"type\": \"\\udc00\"}"), "the content is not a JSON object"),
-        (frame(r#"{"action": "query", "type": "a", "type": "b"}"#), "a key is given twice"),
-        (frame(r#"{"action": "query", "type": "a", "x": 1, "x": 1}"#), "a key is given twice"),
+        (
+            frame("{\"action\": \"query\", \"type\": \"\\udc00\"}"),
+            "the content is not a JSON object",
+        ),
+        (
+            frame(r#"{"action": "query", "type": "a", "type": "b"}"#),
+            "a key is given twice",
+        ),
+        (
+            frame(r#"{"action": "query", "type": "a", "x": 1, "x": 1}"#),
+            "a key is given twice",
+        ),
         (frame("{}"), "the content has no action"),
         (frame(r#"{"action": 7}"#), "the action is not a string"),
-        (frame(r#"{"action": "watch"}"#), "watch needs a text connection"),
-        (frame(r#"{"action": "hold", "type": "a", "ip": "127.0.0.1", "port": 80}"#), "hold needs a text connection"),
+        (
+            frame(r#"{"action": "watch"}"#),
+            "watch needs a text connection",
+        ),
+        (
+            frame(r#"{"action": "hold", "type": "a", "ip": "127.0.0.1", "port": 80}"#),
+            "hold needs a text connection",
+        ),
         (
             frame(r#"{"action": "why"}"#),
             "unknown action: use register, heartbeat, deregister, query, types, list, stats or ping",
         ),
-        (frame(r#"{"action": "deregister"}"#), "the content has no uuid"),
-        (frame(r#"{"action": "list", "type": 1}"#), "the type is not a string"),
+        (
+            frame(r#"{"action": "deregister"}"#),
+            "the content has no uuid",
+        ),
+        (
+            frame(r#"{"action": "list", "type": 1}"#),
+            "the type is not a string",
+        ),
         (frame(r#"{"action": "query"}"#), "the content has no type"),
-        (frame(r#"{"action": "query", "type": 1}"#), "the type is not a string"),
-        (frame(r#"{"action": "query", "type": ""}"#), "the type is empty"),
-        (frame(r#"{"action": "query", "type": "a b"}"#), "the type holds white space or a control character"),
-        (frame(r#"{"action": "query", "type": "a\u0000"}"#), "the type holds white space or a control character"),
-        (frame(r#"{"action": "heartbeat"}"#), "the content has no uuid"),
-        (frame(r#"{"action": "heartbeat", "uuid": 1}"#), "the uuid is not a string"),
-        (frame(r#"{"action": "register", "type": "a", "port": 1}"#), "the content has no ip"),
-        (frame(r#"{"action": "register", "type": "a", "ip": "10.0.0.1"}"#), "the content has no port"),
+        (
+            frame(r#"{"action": "query", "type": 1}"#),
+            "the type is not a string",
+        ),
+        (
+            frame(r#"{"action": "query", "type": ""}"#),
+            "the type is empty",
+        ),
+        (
+            frame(r#"{"action": "query", "type": "a b"}"#),
+            "the type holds white space or a control character",
+        ),
+        (
+            frame(r#"{"action": "query", "type": "a\u0000"}"#),
+            "the type holds white space or a control character",
+        ),
+        (
+            frame(r#"{"action": "heartbeat"}"#),
+            "the content has no uuid",
+        ),
+        (
+            frame(r#"{"action": "heartbeat", "uuid": 1}"#),
+            "the uuid is not a string",
+        ),
+        (
+            frame(r#"{"action": "register", "type": "a", "port": 1}"#),
+            "the content has no ip",
+        ),
+        (
+            frame(r#"{"action": "register", "type": "a", "ip": "10.0.0.1"}"#),
+            "the content has no port",
+        ),
         (
             frame(r#"{"action": "register", "type": "a", "ip": "host", "port": 1}"#),
             "the ip is not an IPv4 or IPv6 address (host names are not accepted)",
@@ -166,16 +286,34 @@ fn row_11_12_13_15_every_malformed_frame_is_answered_with_its_reason_and_the_con
     ];
     for (bytes, reason) in cases {
         let answer = Frame::parse(&exchange(service.address(), &bytes));
-        assert_eq!(answer.content, "ERROR", "{:?}", String::from_utf8_lossy(&bytes));
+        assert_eq!(
+            answer.content,
+            "ERROR",
+            "{:?}",
+            String::from_utf8_lossy(&bytes)
+        );
         assert_eq!(answer.header["content-type"], "text/plain");
-        assert_eq!(answer.header["error"], reason, "{:?}", String::from_utf8_lossy(&bytes));
+        assert_eq!(
+            answer.header["error"],
+            reason,
+            "{:?}",
+            String::from_utf8_lossy(&bytes)
+        );
     }
     for port in ["0", "65536", "-1", "80.0", "8e1", "\"80\"", "true", "null"] {
-        let content = format!(r#"{{"action": "register", "type": "a", "ip": "10.0.0.1", "port": {port}}}"#);
+        let content =
+            format!(r#"{{"action": "register", "type": "a", "ip": "10.0.0.1", "port": {port}}}"#);
         let answer = ask_frame(service.address(), &content);
-        assert_eq!(answer.header["error"], "the port is not a decimal number from 1 to 65535", "{port}");
+        assert_eq!(
+            answer.header["error"], "the port is not a decimal number from 1 to 65535",
+            "{port}"
+        );
     }
-    assert_eq!(service.connect().ask("query a"), "[]", "nothing was registered");
+    assert_eq!(
+        service.connect().ask("query a"),
+        "[]",
+        "nothing was registered"
+    );
 }
 
 #[test]
@@ -196,7 +334,10 @@ fn row_13_any_byteorder_is_utf_8_json() {
         let content = br#"{"action": "query", "type": "a"}"#;
         let header = json!({"byteorder": byteorder, "content-type": "text/json", "content-encoding": "utf-8",
             "content-length": content.len(), "more": [1, {"a": "b"}]});
-        let answer = Frame::parse(&exchange(service.address(), &raw_frame(&header.to_string(), content)));
+        let answer = Frame::parse(&exchange(
+            service.address(),
+            &raw_frame(&header.to_string(), content),
+        ));
         assert_eq!(answer.content, r#""[]""#, "{byteorder}");
     }
 }
@@ -254,7 +395,8 @@ fn the_further_actions_answer_what_their_lines_answer() {
         assert_eq!(answer.header["content-type"], "text/json");
         // The age and the time are those of the moment.
         let masked = |text: &str| {
-            let mut rows: serde_json::Value = serde_json::from_str(text).expect("once-encoded JSON");
+            let mut rows: serde_json::Value =
+                serde_json::from_str(text).expect("once-encoded JSON");
             for row in rows.as_array_mut().expect("an array") {
                 for key in ["age_ms", "heartbeat"] {
                     row.as_object_mut().expect("an object").remove(key);
@@ -262,17 +404,30 @@ fn the_further_actions_answer_what_their_lines_answer() {
             }
             rows
         };
-        assert_eq!(masked(&answer.content), masked(&client.ask(action)), "{action}");
+        assert_eq!(
+            masked(&answer.content),
+            masked(&client.ask(action)),
+            "{action}"
+        );
     }
     let of_type = ask_frame(service.address(), r#"{"action": "list", "type": "hive"}"#).content;
-    assert!(of_type.contains("10.0.0.1") && !of_type.contains("::1"), "{of_type}");
+    assert!(
+        of_type.contains("10.0.0.1") && !of_type.contains("::1"),
+        "{of_type}"
+    );
     let stats = ask_frame(service.address(), r#"{"action": "stats"}"#);
     let stats: serde_json::Value = serde_json::from_str(&stats.content).expect("JSON");
     assert_eq!(stats["registrations"], 2);
     let ping = ask_frame(service.address(), r#"{"action": "ping"}"#);
-    assert_eq!((ping.content.as_str(), &ping.header["content-type"]), ("PONG", &"text/plain".into()));
+    assert_eq!(
+        (ping.content.as_str(), &ping.header["content-type"]),
+        ("PONG", &"text/plain".into())
+    );
     let deregister = format!(r#"{{"action": "deregister", "uuid": "{uuid}"}}"#);
     assert_eq!(ask_frame(service.address(), &deregister).content, "OK");
-    assert_eq!(ask_frame(service.address(), &deregister).content, "NOT FOUND");
+    assert_eq!(
+        ask_frame(service.address(), &deregister).content,
+        "NOT FOUND"
+    );
     assert_eq!(client.ask("query hive"), "[]");
 }

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use common::{Client, Frame, Service, exchange};
 
-const NOT_HTTP: &str = "ERROR this is not an HTTP server: send one command a line, such as: query <type>\n";
+const NOT_HTTP: &str =
+    "ERROR this is not an HTTP server: send one command a line, such as: query <type>\n";
 const REGISTER: &str = "register late 10.0.0.1 1\n";
 
 /// What is answered to this input, sent in these pieces; nothing of it may be run.
@@ -17,7 +18,11 @@ fn opening(service: &Service, pieces: &[&[u8]]) -> String {
         client.try_send(piece);
     }
     let answer = client.text();
-    assert_eq!(service.connect().ask("query late"), "[]", "what follows is not run");
+    assert_eq!(
+        service.connect().ask("query late"),
+        "[]",
+        "what follows is not run"
+    );
     answer
 }
 
@@ -37,13 +42,25 @@ fn row_19_http_requests_are_sent_away_whole_and_in_pieces() {
     ];
     for start in openings {
         let input = format!("{start}{REGISTER}");
-        assert_eq!(opening(&service, &[input.as_bytes()]), NOT_HTTP, "{start:?}");
+        assert_eq!(
+            opening(&service, &[input.as_bytes()]),
+            NOT_HTTP,
+            "{start:?}"
+        );
         for cut in [1, 3, start.len() / 2, start.len() - 1, start.len()] {
             let (a, b) = input.as_bytes().split_at(cut);
-            assert_eq!(opening(&service, &[a, b]), NOT_HTTP, "{start:?} cut at {cut}");
+            assert_eq!(
+                opening(&service, &[a, b]),
+                NOT_HTTP,
+                "{start:?} cut at {cut}"
+            );
         }
     }
-    assert!(service.log().is_empty(), "the log does not flood: {}", service.log());
+    assert!(
+        service.log().is_empty(),
+        "the log does not flood: {}",
+        service.log()
+    );
 }
 
 #[test]
@@ -51,7 +68,10 @@ fn row_19_only_the_opening_is_looked_at_and_a_command_is_no_http() {
     let service = Service::start(&[]);
     let mut client = service.connect();
     assert_eq!(client.ask("query HTTP/1.1"), "[]");
-    assert_eq!(client.ask("GET / HTTP/1.1"), "ERROR unknown command: help lists the commands");
+    assert_eq!(
+        client.ask("GET / HTTP/1.1"),
+        "ERROR unknown command: help lists the commands"
+    );
     assert_eq!(client.ask("query hive"), "[]");
 }
 
@@ -60,19 +80,34 @@ fn row_20_tls_and_proxy_openings_are_sent_away() {
     let service = Service::start(&[]);
     let tls = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
     let input = [&tls[..], b"\n", REGISTER.as_bytes()].concat();
-    assert_eq!(opening(&service, &[&input]), "ERROR TLS is not spoken here: connect in plain text\n");
+    assert_eq!(
+        opening(&service, &[&input]),
+        "ERROR TLS is not spoken here: connect in plain text\n"
+    );
     let mut client = service.connect();
     client.send(&tls[..1]);
     client.send(&tls[1..2]);
-    assert_eq!(client.text(), "ERROR TLS is not spoken here: connect in plain text\n", "told without a line end");
+    assert_eq!(
+        client.text(),
+        "ERROR TLS is not spoken here: connect in plain text\n",
+        "told without a line end"
+    );
 
     let proxy = "ERROR PROXY protocol headers are not accepted\n";
     let v1 = format!("PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n{REGISTER}");
-    let v2 = [&b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"[..], REGISTER.as_bytes()].concat();
+    let v2 = [
+        &b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"[..],
+        REGISTER.as_bytes(),
+    ]
+    .concat();
     for input in [v1.as_bytes(), &v2] {
         assert_eq!(opening(&service, &[input]), proxy);
         for cut in 1..12 {
-            assert_eq!(opening(&service, &[&input[..cut], &input[cut..]]), proxy, "cut at {cut}");
+            assert_eq!(
+                opening(&service, &[&input[..cut], &input[cut..]]),
+                proxy,
+                "cut at {cut}"
+            );
         }
     }
 }
@@ -89,7 +124,10 @@ fn row_06_a_mebibyte_without_a_line_end_is_refused_and_the_answer_can_be_read() 
         client.send(REGISTER);
         assert_eq!(client.text(), "ERROR line too long\n");
     }
-    assert!(service.status_kb("VmRSS") < before + 1024, "memory does not grow with the line");
+    assert!(
+        service.status_kb("VmRSS") < before + 1024,
+        "memory does not grow with the line"
+    );
     assert_eq!(service.connect().ask("query late"), "[]");
 }
 
@@ -97,7 +135,10 @@ fn row_06_a_mebibyte_without_a_line_end_is_refused_and_the_answer_can_be_read() 
 fn row_11_header_lengths_out_of_their_range() {
     let service = Service::start(&[]);
     let empty = Frame::parse(&exchange(service.address(), &[0, 0]));
-    assert_eq!((empty.content.as_str(), empty.header["error"].as_str()), ("ERROR", Some("the header is empty")));
+    assert_eq!(
+        (empty.content.as_str(), empty.header["error"].as_str()),
+        ("ERROR", Some("the header is empty"))
+    );
     // The first byte of these lengths says text.
     let mut client = service.connect();
     client.send([0x08, 0x00]);
@@ -127,7 +168,9 @@ fn row_04_ten_thousand_resets_in_the_middle_of_a_reply_touch_nobody_else() {
         }
     }
     assert_eq!(witness.ask("query hive"), expected);
-    common::wait_until("the broken connections are gone", || (service.open_files() < 20).then_some(()));
+    common::wait_until("the broken connections are gone", || {
+        (service.open_files() < 20).then_some(())
+    });
 }
 
 #[test]
@@ -136,13 +179,29 @@ fn row_17_a_hundred_thousand_commands_in_one_write_are_answered_in_order_and_sta
     let mut witness = service.connect();
     let uuid = witness.register("hive", "10.0.0.1", 1);
     let commands = 100_000;
-    let input: String = (0..commands).map(|i| if i % 2 == 0 { "heartbeat x\n" } else { "query nobody\n" }).collect();
+    let input: String = (0..commands)
+        .map(|i| {
+            if i % 2 == 0 {
+                "heartbeat x\n"
+            } else {
+                "query nobody\n"
+            }
+        })
+        .collect();
     let mut flood = service.connect();
     let mut sender = flood.stream().try_clone().expect("a second handle");
-    let sending = std::thread::spawn(move || sender.write_all(input.as_bytes()).expect("the service reads"));
+    let sending = std::thread::spawn(move || {
+        sender
+            .write_all(input.as_bytes())
+            .expect("the service reads")
+    });
     let reading = std::thread::spawn(move || {
         for i in 0..commands {
-            assert_eq!(flood.line(), if i % 2 == 0 { "NOT FOUND" } else { "[]" }, "answer {i}");
+            assert_eq!(
+                flood.line(),
+                if i % 2 == 0 { "NOT FOUND" } else { "[]" },
+                "answer {i}"
+            );
         }
     });
     // Not a figure, but no starvation: without a budget a turn would take as long as the flood.
@@ -154,7 +213,10 @@ fn row_17_a_hundred_thousand_commands_in_one_write_are_answered_in_order_and_sta
     }
     sending.join().expect("all was sent");
     reading.join().expect("all was answered in order");
-    assert!(slowest < Duration::from_secs(1), "a heartbeat took {slowest:?}");
+    assert!(
+        slowest < Duration::from_secs(1),
+        "a heartbeat took {slowest:?}"
+    );
 }
 
 #[test]
@@ -178,11 +240,23 @@ fn row_41_guessed_uuids_are_told_apart_by_nothing_but_live_and_not_live() {
     let service = Service::start(&["--ttl", "1", "--tick", "10"]);
     let mut client = service.connect();
     let expired = client.register("hive", "10.0.0.1", 1);
-    common::wait_until("it expires", || (client.ask("query hive") == "[]").then_some(()));
+    common::wait_until("it expires", || {
+        (client.ask("query hive") == "[]").then_some(())
+    });
     let live = client.register("hive", "10.0.0.1", 1);
     let one_off = live.replace(&live[35..], if live.ends_with('0') { "1" } else { "0" });
-    for guess in [expired.as_str(), &one_off, "00000000-0000-0000-0000-000000000000", "guess", &live[..35]] {
-        assert_eq!(client.ask(&format!("heartbeat {guess}")), "NOT FOUND", "{guess}");
+    for guess in [
+        expired.as_str(),
+        &one_off,
+        "00000000-0000-0000-0000-000000000000",
+        "guess",
+        &live[..35],
+    ] {
+        assert_eq!(
+            client.ask(&format!("heartbeat {guess}")),
+            "NOT FOUND",
+            "{guess}"
+        );
     }
     assert_eq!(client.ask(&format!("heartbeat {live}")), "OK");
 }
@@ -194,8 +268,14 @@ fn a_client_that_never_stops_writing_after_the_last_word_is_let_go_in_bounded_ti
     client.send("x".repeat(2_000));
     assert_eq!(client.line(), "ERROR line too long");
     let begun = Instant::now();
-    common::wait_until("it is let go", || (!client.try_send(REGISTER)).then_some(()));
-    assert!(begun.elapsed() < Duration::from_secs(5), "after {:?}", begun.elapsed());
+    common::wait_until("it is let go", || {
+        (!client.try_send(REGISTER)).then_some(())
+    });
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "after {:?}",
+        begun.elapsed()
+    );
     assert_eq!(service.connect().ask("query late"), "[]");
 }
 
@@ -206,7 +286,9 @@ fn row_03_commands_behind_answers_that_nobody_reads_are_not_run_until_they_are_r
     witness.register_many(2_000);
     // 14 MB of answers, more than the kernel takes off the service.
     let mut reader = service.connect();
-    socket2::SockRef::from(reader.stream()).set_recv_buffer_size(64 * 1024).expect("an option");
+    socket2::SockRef::from(reader.stream())
+        .set_recv_buffer_size(64 * 1024)
+        .expect("an option");
     reader.send("query hive\n".repeat(200) + REGISTER);
     for _ in 0..100 {
         assert_eq!(witness.ask("query late"), "[]");

@@ -28,12 +28,20 @@ fn impostor(answer: impl Into<Vec<u8>>) -> SocketAddr {
 
 #[test]
 fn a_server_that_is_away_slow_or_another_is_told_apart_within_the_timeout() {
-    let away: SocketAddr = format!("127.0.0.1:{}", free_port()).parse().expect("an address");
+    let away: SocketAddr = format!("127.0.0.1:{}", free_port())
+        .parse()
+        .expect("an address");
     for (address, message) in [
         (away, "cannot reach the registry at"),
         (impostor(b""), "did not answer in time"),
-        (impostor(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "is not the registry: it said \"HTTP/1.1 400"),
-        (impostor(b"\x1b[31m\n"), "is not the registry: it said \"\\u{1b}[31m\""),
+        (
+            impostor(b"HTTP/1.1 400 Bad Request\r\n\r\n"),
+            "is not the registry: it said \"HTTP/1.1 400",
+        ),
+        (
+            impostor(b"\x1b[31m\n"),
+            "is not the registry: it said \"\\u{1b}[31m\"",
+        ),
         (impostor(b"{}\n"), "is not the registry"),
         (impostor(b"[{\"ip\":1}]\n"), "is not the registry"),
     ] {
@@ -42,14 +50,31 @@ fn a_server_that_is_away_slow_or_another_is_told_apart_within_the_timeout() {
             command.args(["--timeout", "0.3"]);
             let begun = Instant::now();
             let failed = finish(command);
-            assert!(begun.elapsed() < Duration::from_secs(4), "{arguments:?} {message}");
-            assert_eq!(failed.status, Some(1), "{arguments:?} {message}: {}", failed.stderr);
-            let told = failed.stderr.contains(message) && failed.stderr.contains(&address.to_string());
-            assert!(told && failed.stderr.lines().count() == 1, "{arguments:?}: {}", failed.stderr);
+            assert!(
+                begun.elapsed() < Duration::from_secs(4),
+                "{arguments:?} {message}"
+            );
+            assert_eq!(
+                failed.status,
+                Some(1),
+                "{arguments:?} {message}: {}",
+                failed.stderr
+            );
+            let told =
+                failed.stderr.contains(message) && failed.stderr.contains(&address.to_string());
+            assert!(
+                told && failed.stderr.lines().count() == 1,
+                "{arguments:?}: {}",
+                failed.stderr
+            );
         }
     }
     let wait = finish(verb(away, &["wait", "hive"]));
-    assert!(wait.status == Some(1) && wait.stderr.contains("cannot reach the registry"), "{}", wait.stderr);
+    assert!(
+        wait.status == Some(1) && wait.stderr.contains("cannot reach the registry"),
+        "{}",
+        wait.stderr
+    );
 }
 
 /// What a verb says to both streams, with its exit status.
@@ -61,16 +86,41 @@ fn said(address: SocketAddr, arguments: &[&str]) -> (String, Option<i32>) {
 #[test]
 fn what_a_hostile_registry_says_moves_no_cursor() {
     for (arguments, answer, shown) in [
-        (&["query", "hive"][..], "ERROR \x1b[31mno", "refused: \\u{1b}[31mno"),
-        (&["stats"], r#"{"\u001b[2J":{"a\u202eb":"\u009bc"}}"#, "\\u{1b}[2J.a\\u{202e}b\t\\u{9b}c"),
-        (&["list"], r#"[{"type":"\u009b2J","ip":"1\u001b","port":1}]"#, "\\u{9b}2J\t1\\u{1b} 1"),
-        (&["types", "--json"], r#"[{"type":"\u009b2J"}]"#, r#"[{"type":"\u009b2J"}]"#),
-        (&["watch"], r#"{"index":1,"services":[{"type":"\u009b2J","ip":"::1","port":1}]}"#, "up \\u{9b}2J [::1]:1"),
+        (
+            &["query", "hive"][..],
+            "ERROR \x1b[31mno",
+            "refused: \\u{1b}[31mno",
+        ),
+        (
+            &["stats"],
+            r#"{"\u001b[2J":{"a\u202eb":"\u009bc"}}"#,
+            "\\u{1b}[2J.a\\u{202e}b\t\\u{9b}c",
+        ),
+        (
+            &["list"],
+            r#"[{"type":"\u009b2J","ip":"1\u001b","port":1}]"#,
+            "\\u{9b}2J\t1\\u{1b} 1",
+        ),
+        (
+            &["types", "--json"],
+            r#"[{"type":"\u009b2J"}]"#,
+            r#"[{"type":"\u009b2J"}]"#,
+        ),
+        (
+            &["watch"],
+            r#"{"index":1,"services":[{"type":"\u009b2J","ip":"::1","port":1}]}"#,
+            "up \\u{9b}2J [::1]:1",
+        ),
     ] {
         // The second line ends the watching.
         let (said, _) = said(impostor(format!("{answer}\nbye\n")), arguments);
         assert!(said.contains(shown), "{arguments:?}: {said}");
-        assert!(!said.chars().any(|c| c.is_control() && c != '\n' && c != '\t'), "{arguments:?}: {said:?}");
+        assert!(
+            !said
+                .chars()
+                .any(|c| c.is_control() && c != '\n' && c != '\t'),
+            "{arguments:?}: {said:?}"
+        );
     }
 }
 
@@ -101,13 +151,31 @@ fn a_refusal_is_told_with_the_next_step() {
     let mut only = busy.connect();
     assert_eq!(only.ask("ping"), "PONG");
     for (service, arguments, step) in [
-        (&full, &["register", "hive", "10.0.0.2", "80"][..], "registry full: try again, or start it with"),
-        (&busy, &["ping"], "too many connections: try again, or start it with"),
-        (&full, &["wait", "bee", "--timeout", "0.1"], "0 of 1 are live"),
+        (
+            &full,
+            &["register", "hive", "10.0.0.2", "80"][..],
+            "registry full: try again, or start it with",
+        ),
+        (
+            &busy,
+            &["ping"],
+            "too many connections: try again, or start it with",
+        ),
+        (
+            &full,
+            &["wait", "bee", "--timeout", "0.1"],
+            "0 of 1 are live",
+        ),
     ] {
         let (said, status) = said(service.address(), arguments);
-        assert!(status == Some(1) && said.contains(step), "{arguments:?}: {said}");
-        assert!(said.contains(&service.address().to_string()), "{arguments:?}: {said}");
+        assert!(
+            status == Some(1) && said.contains(step),
+            "{arguments:?}: {said}"
+        );
+        assert!(
+            said.contains(&service.address().to_string()),
+            "{arguments:?}: {said}"
+        );
     }
 }
 
@@ -126,25 +194,44 @@ fn wait_gives_up_in_time_however_late_it_has_begun_another_try() {
     let begun = Instant::now();
     let (said, status) = said(address, &["wait", "hive", "--timeout", "3"]);
     let taken = begun.elapsed();
-    assert!(status == Some(1) && said.contains("did not answer in time"), "{said}");
-    assert!(taken >= Duration::from_secs(3) && taken < Duration::from_millis(4500), "{taken:?}");
+    assert!(
+        status == Some(1) && said.contains("did not answer in time"),
+        "{said}"
+    );
+    assert!(
+        taken >= Duration::from_secs(3) && taken < Duration::from_millis(4500),
+        "{taken:?}"
+    );
 }
 
 #[test]
 fn what_the_library_is_given_is_one_command() {
     let mut client = Client::new(&Options::new("127.0.0.1:1"));
-    let refused = |result: Result<(), Error>| assert!(matches!(result, Err(Error::Word(_))), "{result:?}");
+    let refused =
+        |result: Result<(), Error>| assert!(matches!(result, Err(Error::Word(_))), "{result:?}");
     for wrong in ["", "a b", "a\nping", "a\r", "\u{85}"] {
         refused(client.list(Some(wrong)).map(drop));
         refused(client.why(wrong).map(drop));
-        refused(client.register(wrong, "::1", 1, Register::default()).map(drop));
-        refused(Watcher::new(&Options::new("127.0.0.1:1"), Some(wrong)).next().expect("a result").map(drop));
+        refused(
+            client
+                .register(wrong, "::1", 1, Register::default())
+                .map(drop),
+        );
+        refused(
+            Watcher::new(&Options::new("127.0.0.1:1"), Some(wrong))
+                .next()
+                .expect("a result")
+                .map(drop),
+        );
     }
     for wrong in ["", " ", "ping\nping"] {
         refused(client.pipeline(&["ping", wrong]).map(drop));
     }
     let secret = Client::new(&Options::new(&impostor("").to_string()).token("se\ncret")).ping();
-    assert!(matches!(&secret, Err(error) if !error.to_string().contains("cret")), "{secret:?}");
+    assert!(
+        matches!(&secret, Err(error) if !error.to_string().contains("cret")),
+        "{secret:?}"
+    );
 }
 
 #[test]
@@ -166,20 +253,34 @@ for ask in asks:
 "#;
     for (answer, expected) in [
         ("[1]", "Error"),
-        ("[{\"type\":[],\"ip\":1,\"port\":\"x\",\"count\":1}]", "Error"),
+        (
+            "[{\"type\":[],\"ip\":1,\"port\":\"x\",\"count\":1}]",
+            "Error",
+        ),
         ("{\"services\":1}", "Error"),
         ("\x1b", "Error"),
         ("ERROR \x1b", "Refused"),
     ] {
         let mut command = std::process::Command::new("python3");
-        command.args(["-c", script, concat!(env!("CARGO_MANIFEST_DIR"), "/src/client")]);
+        command.args([
+            "-c",
+            script,
+            concat!(env!("CARGO_MANIFEST_DIR"), "/src/client"),
+        ]);
         let address = impostor(format!("{answer}\n"));
         let ended = finish({
-            command.env("DISCOVERY_SERVER", address.to_string()).env("PYTHONDONTWRITEBYTECODE", "1");
+            command
+                .env("DISCOVERY_SERVER", address.to_string())
+                .env("PYTHONDONTWRITEBYTECODE", "1");
             command
         });
         // Any object will do for stats, and why.
         let told = ended.stdout.replace("{'services': 1}", "Error");
-        assert_eq!(told, format!("{expected}\n").repeat(9), "{answer:?}: {}", ended.stderr);
+        assert_eq!(
+            told,
+            format!("{expected}\n").repeat(9),
+            "{answer:?}: {}",
+            ended.stderr
+        );
     }
 }

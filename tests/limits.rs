@@ -23,20 +23,33 @@ fn row_38_a_full_registry_displaces_nothing_and_has_room_again() {
     let sending = std::thread::spawn(move || {
         for i in 0..10 * max {
             let command = format!("register hive 10.0.0.1 {}\n", i % 60_000 + 1);
-            sender.write_all(command.as_bytes()).expect("the service reads");
+            sender
+                .write_all(command.as_bytes())
+                .expect("the service reads");
         }
     });
     let first = client.line();
     assert!(common::is_uuid(&first), "{first}");
-    let refused = (1..10 * max).filter(|_| client.line() == "ERROR registry full").count();
+    let refused = (1..10 * max)
+        .filter(|_| client.line() == "ERROR registry full")
+        .count();
     sending.join().expect("all was sent");
     assert!(refused >= 8 * max, "{refused} were refused");
-    let answer = ask_frame(service.address(), r#"{"action": "register", "type": "a", "ip": "10.0.0.1", "port": 1}"#);
+    let answer = ask_frame(
+        service.address(),
+        r#"{"action": "register", "type": "a", "ip": "10.0.0.1", "port": 1}"#,
+    );
     if refused == 9 * max {
-        assert_eq!(client.ask(&format!("heartbeat {first}")), "OK", "what lives stays");
+        assert_eq!(
+            client.ask(&format!("heartbeat {first}")),
+            "OK",
+            "what lives stays"
+        );
         assert_eq!(answer.header["error"], "registry full");
     }
-    wait_until("there is room again", || common::is_uuid(&client.ask("register hive 10.0.0.1 1")).then_some(()));
+    wait_until("there is room again", || {
+        common::is_uuid(&client.ask("register hive 10.0.0.1 1")).then_some(())
+    });
 }
 
 #[test]
@@ -53,10 +66,18 @@ fn row_25_the_connection_beyond_the_limit_gets_one_line_and_the_place_can_be_use
             refused.try_send("register late 10.0.0.1 1\n");
             refused.wait_for_close();
         } else {
-            assert_eq!(refused.text(), "ERROR too many connections\n", "connection {i}");
+            assert_eq!(
+                refused.text(),
+                "ERROR too many connections\n",
+                "connection {i}"
+            );
         }
     }
-    assert_eq!(clients[0].ask("query late"), "[]", "nothing of a refused connection is run");
+    assert_eq!(
+        clients[0].ask("query late"),
+        "[]",
+        "nothing of a refused connection is run"
+    );
     clients.pop();
     wait_until("a place is free", || {
         let mut client = service.connect();
@@ -109,7 +130,8 @@ fn a_refused_connection_reads_its_line_although_it_has_written() {
 }
 
 #[test]
-fn row_01_a_command_that_is_not_complete_after_10_s_ends_the_connection_and_waiting_for_one_does_not() {
+fn row_01_a_command_that_is_not_complete_after_10_s_ends_the_connection_and_waiting_for_one_does_not()
+ {
     let service = Service::start(&[]);
     let mut patient = service.connect();
     assert_eq!(patient.ask("query hive"), "[]");
@@ -123,8 +145,15 @@ fn row_01_a_command_that_is_not_complete_after_10_s_ends_the_connection_and_wait
     slow.wait_for_close();
     frame.wait_for_close();
     let after = begun.elapsed();
-    assert!((Duration::from_millis(9_900)..Duration::from_secs(13)).contains(&after), "closed after {after:?}");
-    assert_eq!(patient.ask("query hive"), "[]", "between commands there is time");
+    assert!(
+        (Duration::from_millis(9_900)..Duration::from_secs(13)).contains(&after),
+        "closed after {after:?}"
+    );
+    assert_eq!(
+        patient.ask("query hive"),
+        "[]",
+        "between commands there is time"
+    );
 }
 
 #[test]
@@ -165,8 +194,14 @@ fn row_03_a_thousand_peers_that_never_read_cost_their_buffers_and_nobody_else() 
     let queries = "query hive\n".repeat(10_000);
     let mut peers: Vec<TcpStream> = Vec::new();
     for _ in 0..PEERS {
-        let mut peer = service.connect().stream().try_clone().expect("a second handle");
-        socket2::SockRef::from(&peer).set_recv_buffer_size(4096).expect("an option");
+        let mut peer = service
+            .connect()
+            .stream()
+            .try_clone()
+            .expect("a second handle");
+        socket2::SockRef::from(&peer)
+            .set_recv_buffer_size(4096)
+            .expect("an option");
         peer.set_nonblocking(true).expect("an option");
         let _ = peer.write(queries.as_bytes());
         peers.push(peer);
@@ -179,7 +214,9 @@ fn row_03_a_thousand_peers_that_never_read_cost_their_buffers_and_nobody_else() 
     assert!(each <= COST_KB_MAX, "{each} kB each");
     assert_eq!(witness.ask("query hive"), expected);
     // Without progress they are closed after 10 s.
-    wait_until("they are closed", || (service.open_files() < 20).then_some(()));
+    wait_until("they are closed", || {
+        (service.open_files() < 20).then_some(())
+    });
     assert_eq!(witness.ask("query hive"), expected);
 }
 
@@ -194,7 +231,9 @@ fn a_peer_that_reads_late_gets_every_answer_in_order() {
     let commands = 2_000;
     let mut sender = client.stream().try_clone().expect("a second handle");
     let sending = std::thread::spawn(move || {
-        sender.write_all("query hive\nheartbeat x\n".repeat(commands).as_bytes()).expect("the service reads on");
+        sender
+            .write_all("query hive\nheartbeat x\n".repeat(commands).as_bytes())
+            .expect("the service reads on");
     });
     std::thread::sleep(Duration::from_millis(500));
     for i in 0..commands {
@@ -219,14 +258,19 @@ fn row_18_readers_of_a_large_type_that_changes_all_the_time_stay_under_the_bound
     // Each asks for more than the kernel's buffers take off the service, and reads nothing.
     let reader = || {
         let mut reader = service.connect();
-        socket2::SockRef::from(reader.stream()).set_recv_buffer_size(4096).expect("an option");
+        socket2::SockRef::from(reader.stream())
+            .set_recv_buffer_size(4096)
+            .expect("an option");
         reader.send("query hive\n".repeat(5));
         reader
     };
     let mut readers: Vec<Client> = (0..60).map(|_| reader()).collect();
     assert_eq!(client.ask("query nobody"), "[]");
     let shared = service.status_kb("RssAnon").saturating_sub(before) / 1024;
-    assert!(shared < 10, "60 readers of one answer of 1.5 MB hold {shared} MB");
+    assert!(
+        shared < 10,
+        "60 readers of one answer of 1.5 MB hold {shared} MB"
+    );
     // Now each finds the type changed, and needs an answer of its own.
     for _ in 0..90 {
         readers.push(reader());
@@ -238,11 +282,20 @@ fn row_18_readers_of_a_large_type_that_changes_all_the_time_stay_under_the_bound
         (service.open_files() < open_before + readers.len()).then_some(())
     });
     let waiting = service.status_kb("RssAnon").saturating_sub(before);
-    assert!(begun.elapsed() < Duration::from_secs(5), "by the bound, not by the limit without progress");
-    println!("{waiting} kB wait for {} readers", service.open_files() - open_before);
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "by the bound, not by the limit without progress"
+    );
+    println!(
+        "{waiting} kB wait for {} readers",
+        service.open_files() - open_before
+    );
     // Beside the bound: the latest answer that is kept, and what the allocator has not given back.
     assert!(waiting < WAITING_KB_MAX + 16 * 1024, "{waiting} kB wait");
-    assert!(service.connect().ask("query hive").ends_with("}]"), "who reads gets a whole answer");
+    assert!(
+        service.connect().ask("query hive").ends_with("}]"),
+        "who reads gets a whole answer"
+    );
 }
 
 #[cfg(target_os = "linux")]
@@ -271,8 +324,18 @@ fn row_43_ten_thousand_idle_connections_cost_at_most_512_bytes_each() {
 fn raise_descriptor_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).expect("the soft limit can be raised");
-    assert!(maximum.is_none_or(|maximum| maximum >= 12_000), "the hard limit on open files is {maximum:?}");
+    setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: maximum,
+            maximum,
+        },
+    )
+    .expect("the soft limit can be raised");
+    assert!(
+        maximum.is_none_or(|maximum| maximum >= 12_000),
+        "the hard limit on open files is {maximum:?}"
+    );
 }
 
 #[cfg(target_os = "linux")]
@@ -298,19 +361,35 @@ fn row_21_out_of_descriptors_it_neither_spins_nor_stalls_and_accepts_again_soon(
         std::thread::sleep(Duration::from_millis(100));
     }
     let used = service.processor_time() - used;
-    assert!(used <= Duration::from_millis(20), "{used:?} in 2 s: it spins");
-    assert_eq!(service.log().matches("cannot accept").count(), 1, "the log does not flood: {}", service.log());
+    assert!(
+        used <= Duration::from_millis(20),
+        "{used:?} in 2 s: it spins"
+    );
+    assert_eq!(
+        service.log().matches("cannot accept").count(),
+        1,
+        "the log does not flood: {}",
+        service.log()
+    );
     let begun = Instant::now();
     held.pop();
     assert_eq!(waiting[0].line(), "[]");
-    assert!(begun.elapsed() < Duration::from_millis(100), "accepted after {:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_millis(100),
+        "accepted after {:?}",
+        begun.elapsed()
+    );
     // A descriptor that comes free without a close of the service's own is found by the timer.
     limit_descriptors(&service, open as u64 + 50);
     let begun = Instant::now();
     for client in &mut waiting[1..] {
         assert_eq!(client.line(), "[]");
     }
-    assert!(begun.elapsed() < Duration::from_millis(100), "accepted after {:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_millis(100),
+        "accepted after {:?}",
+        begun.elapsed()
+    );
 }
 
 /// Sets the soft limit on open files of a running service.
@@ -320,7 +399,15 @@ fn limit_descriptors(service: &Service, soft: u64) {
     let pid = Pid::from_raw(service.pid() as i32).expect("it runs");
     // The service has the hard limit of this process.
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    prlimit(Some(pid), Resource::Nofile, Rlimit { current: Some(soft), maximum }).expect("it can be set");
+    prlimit(
+        Some(pid),
+        Resource::Nofile,
+        Rlimit {
+            current: Some(soft),
+            maximum,
+        },
+    )
+    .expect("it can be set");
 }
 
 /// A file for one test, removed at its end.
@@ -354,35 +441,65 @@ impl Drop for TemporaryFile {
 fn row_44_without_the_right_token_nothing_is_done_and_nothing_is_logged() {
     let file = TemporaryFile::new("tokens", "open-sesame\nsecond\n", 0o600);
     let mut traced = command();
-    traced.args(["--listen", "127.0.0.1:0", "--token-file", file.path()]).env("RUST_LOG", "trace");
+    traced
+        .args(["--listen", "127.0.0.1:0", "--token-file", file.path()])
+        .env("RUST_LOG", "trace");
     let service = Service::spawn(traced);
     let mut stranger = service.connect();
-    for question in ["query hive", "register hive 10.0.0.1 1", "bogus", "heartbeat"] {
-        assert_eq!(stranger.ask(question), "ERROR authentication required", "{question}");
+    for question in [
+        "query hive",
+        "register hive 10.0.0.1 1",
+        "bogus",
+        "heartbeat",
+    ] {
+        assert_eq!(
+            stranger.ask(question),
+            "ERROR authentication required",
+            "{question}"
+        );
     }
     assert_eq!(stranger.ask("auth"), "ERROR authentication required");
     for token in ["open-sesam", "open-sesame2", "OPEN-SESAME", "wr0ng"] {
         let mut client = service.connect();
         client.send(format!("auth {token}\nquery hive\n"));
-        assert_eq!(client.text(), "ERROR authentication failed\n", "closed, and nothing after it is run");
+        assert_eq!(
+            client.text(),
+            "ERROR authentication failed\n",
+            "closed, and nothing after it is run"
+        );
     }
     for token in ["open-sesame", "second"] {
         let mut client = service.connect();
         assert_eq!(client.ask(&format!("auth {token}")), "OK");
         assert_eq!(client.ask("query hive"), "[]");
     }
-    let frame = |token: &str| ask_frame(service.address(), &format!(r#"{{"action": "query", "type": "hive"{token}}}"#));
+    let frame = |token: &str| {
+        ask_frame(
+            service.address(),
+            &format!(r#"{{"action": "query", "type": "hive"{token}}}"#),
+        )
+    };
     assert_eq!(frame("").header["error"], "authentication required");
-    assert_eq!(frame(r#", "token": "wr0ng""#).header["error"], "authentication failed");
+    assert_eq!(
+        frame(r#", "token": "wr0ng""#).header["error"],
+        "authentication failed"
+    );
     assert_eq!(frame(r#", "token": "open-sesame""#).content, r#""[]""#);
 
     file.write("new-word\n");
     service.signal("HUP");
-    wait_until("the file is read again", || (frame(r#", "token": "new-word""#).content == r#""[]""#).then_some(()));
-    assert_eq!(frame(r#", "token": "open-sesame""#).header["error"], "authentication failed");
+    wait_until("the file is read again", || {
+        (frame(r#", "token": "new-word""#).content == r#""[]""#).then_some(())
+    });
+    assert_eq!(
+        frame(r#", "token": "open-sesame""#).header["error"],
+        "authentication failed"
+    );
     file.write("\n");
     service.signal("HUP");
-    wait_until("the bad file is refused", || service.log().contains("the old tokens stay").then_some(()));
+    wait_until("the bad file is refused", || {
+        service.log().contains("the old tokens stay").then_some(())
+    });
     assert_eq!(frame(r#", "token": "new-word""#).content, r#""[]""#);
     let log = service.log();
     for secret in ["open-sesame", "second", "wr0ng", "new-word"] {
@@ -396,7 +513,10 @@ fn without_a_token_file_every_token_is_as_good_as_none() {
     let mut client = service.connect();
     assert_eq!(client.ask("auth whatever"), "OK");
     assert_eq!(client.ask("auth"), "ERROR usage: auth <token>");
-    let answer = ask_frame(service.address(), r#"{"action": "query", "type": "a", "token": "whatever"}"#);
+    let answer = ask_frame(
+        service.address(),
+        r#"{"action": "query", "type": "a", "token": "whatever"}"#,
+    );
     assert_eq!(answer.content, r#""[]""#);
 }
 
@@ -406,33 +526,60 @@ fn row_45_a_token_file_that_cannot_be_used_is_refused_at_start_with_its_reason()
     let words = TemporaryFile::new("words", "good\ntwo words\n", 0o600);
     let folder = std::env::temp_dir();
     let cases = [
-        (Path::new("/nonexistent/tokens"), "No such file or directory"),
+        (
+            Path::new("/nonexistent/tokens"),
+            "No such file or directory",
+        ),
         (&empty.0, "it holds no token"),
         (&words.0, "line 2 holds white space or a control character"),
         (&folder, "it is not a regular file"),
     ];
     for (path, reason) in cases {
         let path = path.to_str().expect("a path in UTF-8");
-        let output = command().args(["--listen", "127.0.0.1:0", "--token-file", path]).output().expect("it runs");
+        let output = command()
+            .args(["--listen", "127.0.0.1:0", "--token-file", path])
+            .output()
+            .expect("it runs");
         assert_eq!(output.status.code(), Some(1), "{path}");
         let message = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(message, format!("cannot use the token file {path}: {reason}\n"));
+        assert_eq!(
+            message,
+            format!("cannot use the token file {path}: {reason}\n")
+        );
     }
     let open = TemporaryFile::new("open", "secret\n", 0o644);
     let service = Service::start(&["--token-file", open.path()]);
-    wait_until("it warns", || service.log().contains("readable by everybody").then_some(()));
+    wait_until("it warns", || {
+        service
+            .log()
+            .contains("readable by everybody")
+            .then_some(())
+    });
     assert!(!service.log().contains("secret"));
 }
 
 #[test]
 fn max_connections_is_lowered_to_what_the_limit_on_open_files_leaves() {
-    let script = format!("ulimit -n 200 && exec {} --listen 127.0.0.1:0", env!("CARGO_BIN_EXE_discovery"));
+    let script = format!(
+        "ulimit -n 200 && exec {} --listen 127.0.0.1:0",
+        env!("CARGO_BIN_EXE_discovery")
+    );
     let mut limited = Command::new("sh");
     limited.args(["-c", &script]);
     let service = Service::spawn(limited);
-    wait_until("it warns", || service.log().contains("connections fit under the limit of 200").then_some(()));
+    wait_until("it warns", || {
+        service
+            .log()
+            .contains("connections fit under the limit of 200")
+            .then_some(())
+    });
     assert_eq!(service.connect().ask("query hive"), "[]");
-    let address = service.address().to_socket_addrs().expect("one").next().expect("one");
+    let address = service
+        .address()
+        .to_socket_addrs()
+        .expect("one")
+        .next()
+        .expect("one");
     assert!(TcpStream::connect_timeout(&address, PATIENCE).is_ok());
 }
 
@@ -447,8 +594,15 @@ fn row_02_every_connection_has_tcp_keepalive() {
     let local = format!(":{:04X}", service.address().port());
     wait_until("the keepalive timer runs", || {
         let table = fs::read_to_string("/proc/net/tcp").expect("Linux has it");
-        let fields = |line: &str| line.split_ascii_whitespace().map(str::to_owned).collect::<Vec<_>>();
-        let mut served = table.lines().map(fields).filter(|line| line[1].ends_with(&local) && line[3] == "01");
+        let fields = |line: &str| {
+            line.split_ascii_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        let mut served = table
+            .lines()
+            .map(fields)
+            .filter(|line| line[1].ends_with(&local) && line[3] == "01");
         served.next().filter(|line| line[5].starts_with("02:"))
     });
 }

@@ -29,17 +29,29 @@ fn a_deregistered_service_is_gone_at_once_and_why_says_so() {
     let mut client = service.connect();
     let uuid = client.register("hive", "10.0.0.1", 80);
     let live = parse(&client.ask(&format!("why {uuid}")));
-    assert_eq!((&live["state"], &live["ip"], &live["held"]), (&json!("live"), &json!("10.0.0.1"), &json!(false)));
+    assert_eq!(
+        (&live["state"], &live["ip"], &live["held"]),
+        (&json!("live"), &json!("10.0.0.1"), &json!(false))
+    );
     assert_eq!(client.ask(&format!("deregister {uuid}")), "OK");
     assert_eq!(client.ask("query hive"), "[]");
     assert_eq!(client.ask(&format!("heartbeat {uuid}")), "NOT FOUND");
     assert_eq!(client.ask(&format!("deregister {uuid}")), "NOT FOUND");
     assert_eq!(client.ask("deregister ERROR"), "NOT FOUND");
     let gone = parse(&client.ask(&format!("why {uuid}")));
-    assert_eq!((&gone["state"], &gone["reason"]), (&json!("gone"), &json!("deregistered")));
+    assert_eq!(
+        (&gone["state"], &gone["reason"]),
+        (&json!("gone"), &json!("deregistered"))
+    );
     let at = gone["at"].as_str().expect("a time");
-    assert!(at.len() == "2026-11-23T16:20:15.123Z".len() && at.ends_with('Z'), "{at}");
-    assert_eq!(client.ask("why 3999da30-2a11-463a-be8e-6b2beca7bfe6"), "NOT FOUND");
+    assert!(
+        at.len() == "2026-11-23T16:20:15.123Z".len() && at.ends_with('Z'),
+        "{at}"
+    );
+    assert_eq!(
+        client.ask("why 3999da30-2a11-463a-be8e-6b2beca7bfe6"),
+        "NOT FOUND"
+    );
     assert_eq!(client.ask("why nobody"), "NOT FOUND");
 }
 
@@ -50,12 +62,25 @@ fn a_registration_has_the_ttl_it_asks_for() {
     client.send("register hive 10.0.0.1 1 ttl=1\nregister hive 10.0.0.1 2\n");
     let (short, long) = (client.line(), client.line());
     let ttls = parse(&client.ask("list hive"));
-    assert_eq!((&ttls[0]["ttl_ms"], &ttls[1]["ttl_ms"]), (&json!(1_000), &json!(30_000)));
-    wait_until("the short one expires", || (!client.ask("query hive").contains("\"port\":1}")).then_some(()));
-    assert_eq!(parse(&client.ask(&format!("why {short}")))["reason"], "expired");
+    assert_eq!(
+        (&ttls[0]["ttl_ms"], &ttls[1]["ttl_ms"]),
+        (&json!(1_000), &json!(30_000))
+    );
+    wait_until("the short one expires", || {
+        (!client.ask("query hive").contains("\"port\":1}")).then_some(())
+    });
+    assert_eq!(
+        parse(&client.ask(&format!("why {short}")))["reason"],
+        "expired"
+    );
     assert_eq!(client.ask(&format!("heartbeat {long}")), "OK");
-    assert_eq!(client.ask("query hive max-age=1"), r#"[{"ip":"10.0.0.1","port":2}]"#);
-    wait_until("its heartbeat gets old", || (client.ask("query hive max-age=1") == "[]").then_some(()));
+    assert_eq!(
+        client.ask("query hive max-age=1"),
+        r#"[{"ip":"10.0.0.1","port":2}]"#
+    );
+    wait_until("its heartbeat gets old", || {
+        (client.ask("query hive max-age=1") == "[]").then_some(())
+    });
     assert_eq!(client.ask("query hive"), r#"[{"ip":"10.0.0.1","port":2}]"#);
 }
 
@@ -65,17 +90,30 @@ fn a_restarted_service_that_replaces_leaves_no_double() {
     let mut client = service.connect();
     let first = client.register("hive", "10.0.0.1", 80);
     let second = client.register("hive", "10.0.0.1", 80);
-    let others = [("hive", "10.0.0.1", 81), ("hive", "10.0.0.2", 80), ("bee", "10.0.0.1", 80)]
-        .map(|(service_type, ip, port)| client.register(service_type, ip, port));
+    let others = [
+        ("hive", "10.0.0.1", 81),
+        ("hive", "10.0.0.2", 80),
+        ("bee", "10.0.0.1", 80),
+    ]
+    .map(|(service_type, ip, port)| client.register(service_type, ip, port));
     assert!(is_uuid(&client.ask("register hive 10.0.0.1 80 replace")));
     for uuid in [first, second] {
         assert_eq!(client.ask(&format!("heartbeat {uuid}")), "NOT FOUND");
-        assert_eq!(parse(&client.ask(&format!("why {uuid}")))["reason"], "replaced");
+        assert_eq!(
+            parse(&client.ask(&format!("why {uuid}")))["reason"],
+            "replaced"
+        );
     }
     for uuid in others {
         assert_eq!(client.ask(&format!("heartbeat {uuid}")), "OK");
     }
-    assert_eq!(client.ask("query hive").matches("\"ip\":\"10.0.0.1\",\"port\":80}").count(), 1);
+    assert_eq!(
+        client
+            .ask("query hive")
+            .matches("\"ip\":\"10.0.0.1\",\"port\":80}")
+            .count(),
+        1
+    );
 }
 
 #[test]
@@ -84,7 +122,9 @@ fn a_dash_stands_for_the_address_that_the_connection_comes_from() {
     for (address, ip) in service.addresses().iter().zip(["127.0.0.1", "::1"]) {
         let mut client = Client::connect(*address);
         let service_type = format!("on-{ip}");
-        assert!(is_uuid(&client.ask(&format!("register {service_type} - 80"))));
+        assert!(is_uuid(
+            &client.ask(&format!("register {service_type} - 80"))
+        ));
         assert!(is_uuid(&client.ask(&format!("hold {service_type} - 81"))));
         assert_eq!(
             client.ask(&format!("query {service_type}")),
@@ -97,7 +137,9 @@ fn a_dash_stands_for_the_address_that_the_connection_comes_from() {
 fn after_a_restart_of_the_registry_one_round_of_heartbeats_restores_everything() {
     let mut service = Service::start(&[]);
     let mut client = service.connect();
-    let uuids: Vec<String> = (1..=100).map(|port| client.register("hive", "10.0.0.1", port)).collect();
+    let uuids: Vec<String> = (1..=100)
+        .map(|port| client.register("hive", "10.0.0.1", port))
+        .collect();
     let before = client.ask("query hive");
     service.signal("TERM");
     service.wait();
@@ -110,10 +152,17 @@ fn after_a_restart_of_the_registry_one_round_of_heartbeats_restores_everything()
         assert_eq!(client.line(), "OK");
     }
     assert_eq!(client.ask("query hive"), before);
-    assert_eq!(client.ask(&format!("heartbeat {}", uuids[7])), "OK", "under its own UUID");
+    assert_eq!(
+        client.ask(&format!("heartbeat {}", uuids[7])),
+        "OK",
+        "under its own UUID"
+    );
     assert_eq!(parse(&client.ask("list hive"))[7]["ttl_ms"], 60_000);
     // Where it is known, nothing of it changes.
-    assert_eq!(client.ask(&format!("heartbeat {} bee 10.9.9.9 9", uuids[7])), "OK");
+    assert_eq!(
+        client.ask(&format!("heartbeat {} bee 10.9.9.9 9", uuids[7])),
+        "OK"
+    );
     assert_eq!(client.ask("query bee"), "[]");
 }
 
@@ -121,27 +170,63 @@ fn after_a_restart_of_the_registry_one_round_of_heartbeats_restores_everything()
 fn types_list_and_stats_tell_what_there_is_and_never_a_uuid() {
     let service = Service::start(&[]);
     let mut client = service.connect();
-    assert_eq!((client.ask("types"), client.ask("list")), ("[]".to_owned(), "[]".to_owned()));
+    assert_eq!(
+        (client.ask("types"), client.ask("list")),
+        ("[]".to_owned(), "[]".to_owned())
+    );
     let uuids = [
         client.register("web", "10.0.0.2", 80),
         client.register("api\"\\", "::1", 81),
         client.register("web", "10.0.0.1", 80),
         client.ask("hold web 10.0.0.3 80"),
     ];
-    assert_eq!(client.ask("types"), r#"[{"type":"api\"\\","count":1},{"type":"web","count":3}]"#);
+    assert_eq!(
+        client.ask("types"),
+        r#"[{"type":"api\"\\","count":1},{"type":"web","count":3}]"#
+    );
     let list = client.ask("list");
     let rows = parse(&list);
-    let ips: Vec<&str> = rows.as_array().expect("an array").iter().map(|row| row["ip"].as_str().expect("ip")).collect();
-    assert_eq!(ips, ["::1", "10.0.0.2", "10.0.0.1", "10.0.0.3"], "by type, then the oldest first");
-    assert_eq!((&rows[1]["held"], &rows[3]["held"]), (&json!(false), &json!(true)));
+    let ips: Vec<&str> = rows
+        .as_array()
+        .expect("an array")
+        .iter()
+        .map(|row| row["ip"].as_str().expect("ip"))
+        .collect();
+    assert_eq!(
+        ips,
+        ["::1", "10.0.0.2", "10.0.0.1", "10.0.0.3"],
+        "by type, then the oldest first"
+    );
+    assert_eq!(
+        (&rows[1]["held"], &rows[3]["held"]),
+        (&json!(false), &json!(true))
+    );
     let keys: Vec<&String> = rows[0].as_object().expect("an object").keys().collect();
-    assert_eq!(keys, ["age_ms", "heartbeat", "held", "ip", "port", "ttl_ms", "type"]);
-    assert!(client.ask("list web").starts_with(r#"[{"type":"web","ip":"10.0.0.2","port":80,"heartbeat":""#));
+    assert_eq!(
+        keys,
+        [
+            "age_ms",
+            "heartbeat",
+            "held",
+            "ip",
+            "port",
+            "ttl_ms",
+            "type"
+        ]
+    );
+    assert!(
+        client
+            .ask("list web")
+            .starts_with(r#"[{"type":"web","ip":"10.0.0.2","port":80,"heartbeat":""#)
+    );
     assert_eq!(client.ask("list nothing"), "[]");
     client.ask("nonsense");
     let stats = client.ask("stats");
     for uuid in uuids {
-        assert!(!list.contains(&uuid) && !stats.contains(&uuid), "a UUID is the right to change a registration");
+        assert!(
+            !list.contains(&uuid) && !stats.contains(&uuid),
+            "a UUID is the right to change a registration"
+        );
     }
     let stats = parse(&stats);
     for (key, value) in [
@@ -156,8 +241,14 @@ fn types_list_and_stats_tell_what_there_is_and_never_a_uuid() {
     ] {
         assert_eq!(stats[key], value, "{key}");
     }
-    assert_eq!((&stats["commands"]["register"], &stats["commands"]["list"]), (&json!(3), &json!(4)));
-    assert!(stats["bytes_in"].as_u64() > Some(100) && stats["bytes_out"].as_u64() > Some(500), "{stats}");
+    assert_eq!(
+        (&stats["commands"]["register"], &stats["commands"]["list"]),
+        (&json!(3), &json!(4))
+    );
+    assert!(
+        stats["bytes_in"].as_u64() > Some(100) && stats["bytes_out"].as_u64() > Some(500),
+        "{stats}"
+    );
     for key in ["uptime_seconds", "stalled_seconds", "worst_turn_us"] {
         assert!(stats[key].is_number(), "{key}");
     }
@@ -169,11 +260,27 @@ fn ping_help_and_quit_are_for_people() {
     let mut client = service.connect();
     assert_eq!(client.ask("PING"), "PONG");
     let help = client.ask("help");
-    for verb in ["register", "heartbeat", "hold", "query", "list", "types", "why", "watch", "stats", "quit", "auth"] {
+    for verb in [
+        "register",
+        "heartbeat",
+        "hold",
+        "query",
+        "list",
+        "types",
+        "why",
+        "watch",
+        "stats",
+        "quit",
+        "auth",
+    ] {
         assert!(help.contains(verb), "{help}");
     }
     client.send("ping\nquit\nping\n");
-    assert_eq!(client.text(), "PONG\n", "answered, then closed in good order");
+    assert_eq!(
+        client.text(),
+        "PONG\n",
+        "answered, then closed in good order"
+    );
 }
 
 #[test]
@@ -183,8 +290,18 @@ fn a_stranger_may_ping_and_nothing_else() {
     let service = Service::start(&["--token-file", path.to_str().expect("text")]);
     let mut client = service.connect();
     assert_eq!(client.ask("ping"), "PONG");
-    let verbs =
-        ["hold hive - 80", "watch", "types", "list", "stats", "help", "quit", "why x", "deregister x", "query a"];
+    let verbs = [
+        "hold hive - 80",
+        "watch",
+        "types",
+        "list",
+        "stats",
+        "help",
+        "quit",
+        "why x",
+        "deregister x",
+        "query a",
+    ];
     for verb in verbs {
         assert_eq!(client.ask(verb), "ERROR authentication required", "{verb}");
     }
@@ -203,7 +320,12 @@ fn holder(service: &Service, port: u16) -> std::process::Child {
         s.recv(100)\n\
         time.sleep(600)\n";
     let args = [service.address().port().to_string(), port.to_string()];
-    Command::new("python3").args(["-c", code]).args(args).stdin(Stdio::null()).spawn().expect("Python 3 is there")
+    Command::new("python3")
+        .args(["-c", code])
+        .args(args)
+        .stdin(Stdio::null())
+        .spawn()
+        .expect("Python 3 is there")
 }
 
 #[test]
@@ -224,7 +346,10 @@ fn row_49_a_holder_that_dies_is_told_of_in_milliseconds_however_it_dies() {
     assert_eq!(parse(&client.ask("list hive"))[0]["held"], true);
     reset.reset();
     assert_eq!(change(&watcher.line()), (-1, 2), "a reset");
-    assert_eq!(parse(&client.ask(&format!("why {uuid}")))["reason"], "connection closed");
+    assert_eq!(
+        parse(&client.ask(&format!("why {uuid}")))["reason"],
+        "connection closed"
+    );
 
     let mut ends = service.connect();
     ends.ask("hold hive 10.0.0.1 3");
@@ -240,7 +365,11 @@ fn row_49_a_holder_that_dies_is_told_of_in_milliseconds_however_it_dies() {
     assert!(both, "{up}");
     quits.send("quit\n");
     let down = parse(&watcher.line());
-    assert_eq!(down["down"].as_array().map(Vec::len), Some(2), "all that it held, in one line: {down}");
+    assert_eq!(
+        down["down"].as_array().map(Vec::len),
+        Some(2),
+        "all that it held, in one line: {down}"
+    );
     assert_eq!(client.ask("query hive"), "[]");
 }
 
@@ -253,7 +382,9 @@ fn a_watcher_that_does_not_read_is_told_the_whole_truth_when_it_does() {
     const ROUNDS: u16 = 400;
     let before = service.status_kb("VmRSS");
     for round in 0..ROUNDS {
-        let lines: String = (1..=250).map(|port| format!("register hive 10.0.{}.1 {port}\n", round % 200)).collect();
+        let lines: String = (1..=250)
+            .map(|port| format!("register hive 10.0.{}.1 {port}\n", round % 200))
+            .collect();
         client.send(lines);
         for _ in 0..250 {
             client.line();
@@ -272,7 +403,11 @@ fn a_watcher_that_does_not_read_is_told_the_whole_truth_when_it_does() {
             known = len("services");
         }
         known = known + len("up") - len("down");
-        let has_end = |key: &str| line[key].as_array().is_some_and(|list| list.iter().any(|s| s["type"] == "done"));
+        let has_end = |key: &str| {
+            line[key]
+                .as_array()
+                .is_some_and(|list| list.iter().any(|s| s["type"] == "done"))
+        };
         if has_end("services") || has_end("up") {
             break;
         }
@@ -286,15 +421,29 @@ fn the_log_names_a_service_whose_heartbeats_come_late_and_a_refused_registration
     let service = Service::start(&["--max-services", "1", "--tick", "10"]);
     let mut client = service.connect();
     let uuid = client.ask("register hive 10.0.0.1 80 ttl=1");
-    assert_eq!(client.ask("register hive 10.0.0.1 81"), "ERROR registry full");
+    assert_eq!(
+        client.ask("register hive 10.0.0.1 81"),
+        "ERROR registry full"
+    );
     let beat = Instant::now() + Duration::from_millis(930);
-    wait_until("the last tenth of the TTL", || (Instant::now() >= beat).then_some(()));
+    wait_until("the last tenth of the TTL", || {
+        (Instant::now() >= beat).then_some(())
+    });
     // On a slow machine the heartbeat may come too late altogether.
     if client.ask(&format!("heartbeat {uuid}")) == "OK" {
-        wait_until("a line in the log", || service.log().contains("within 10 % of its TTL of 1000 ms").then_some(()));
+        wait_until("a line in the log", || {
+            service
+                .log()
+                .contains("within 10 % of its TTL of 1000 ms")
+                .then_some(())
+        });
     }
-    let log =
-        wait_until("a line in the log", || service.log().contains("all 1 of --max-services").then(|| service.log()));
+    let log = wait_until("a line in the log", || {
+        service
+            .log()
+            .contains("all 1 of --max-services")
+            .then(|| service.log())
+    });
     assert!(!log.contains(&uuid), "{log}");
 }
 

@@ -29,7 +29,10 @@ fn run(args: &[&str]) -> Output {
 
 /// What a process says that should end by itself.
 fn output_of(mut command: Command) -> Output {
-    let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let command = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.spawn().expect("it runs");
     let begun = Instant::now();
     while child.try_wait().expect("it is our child").is_none() {
@@ -66,7 +69,10 @@ fn wrong_usage_ends_with_2_and_a_message_that_names_the_option() {
         assert_eq!(output.status.code(), Some(2), "{args:?}");
         assert!(output.stdout.is_empty(), "{args:?}");
         let message = stderr(&output);
-        assert!(message.contains(args[0]) || message.contains("-5"), "{args:?}: {message}");
+        assert!(
+            message.contains(args[0]) || message.contains("-5"),
+            "{args:?}: {message}"
+        );
     }
 }
 
@@ -75,29 +81,43 @@ fn a_public_address_without_protection_is_refused_and_both_ways_out_are_named() 
     let output = run(&["--listen", "0.0.0.0:0"]);
     assert_eq!(output.status.code(), Some(2));
     let message = stderr(&output);
-    assert!(message.contains("--token-file") && message.contains("--insecure"), "{message}");
+    assert!(
+        message.contains("--token-file") && message.contains("--insecure"),
+        "{message}"
+    );
     let service = Service::start(&["--listen", "0.0.0.0:0", "--insecure"]);
     let address = ("127.0.0.1", service.address().port());
-    let address = std::net::ToSocketAddrs::to_socket_addrs(&address).expect("it is one").next().expect("one");
+    let address = std::net::ToSocketAddrs::to_socket_addrs(&address)
+        .expect("it is one")
+        .next()
+        .expect("one");
     assert_eq!(Client::connect(address).ask("query hive"), "[]");
     // Not even the loopback address beside it is listened on before the refusal.
     for public in ["[::]:0", "192.0.2.1:0"] {
         let output = run(&["--listen", "127.0.0.1:0", "--listen", public]);
-        assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(2), &b""[..]), "{public}");
+        assert_eq!(
+            (output.status.code(), output.stdout.as_slice()),
+            (Some(2), &b""[..]),
+            "{public}"
+        );
     }
 }
 
 #[test]
 fn nothing_but_the_listening_lines_goes_to_standard_output() {
     let mut traced = command();
-    traced.args(["--listen", "127.0.0.1:0", "--listen", "127.0.0.2:0"]).env("RUST_LOG", "trace");
+    traced
+        .args(["--listen", "127.0.0.1:0", "--listen", "127.0.0.2:0"])
+        .env("RUST_LOG", "trace");
     let mut service = Service::spawn(traced);
     let mut client = service.connect();
     client.register("hive", "10.0.0.1", 1);
     client.ask("bogus");
     ask_frame(service.address(), "{}");
     service.signal("TERM");
-    let [a, b] = service.addresses() else { panic!("two addresses") };
+    let [a, b] = service.addresses() else {
+        panic!("two addresses")
+    };
     let expected = format!("listening on {a}\nlistening on {b}\n");
     assert_eq!(service.whole_stdout(), expected);
 }
@@ -124,7 +144,10 @@ fn help_and_version_end_with_0() {
     }
     let version = run(&["--version"]);
     assert_eq!(version.status.code(), Some(0));
-    assert_eq!(String::from_utf8_lossy(&version.stdout), concat!("discovery ", env!("CARGO_PKG_VERSION"), "\n"));
+    assert_eq!(
+        String::from_utf8_lossy(&version.stdout),
+        concat!("discovery ", env!("CARGO_PKG_VERSION"), "\n")
+    );
 }
 
 #[test]
@@ -132,7 +155,10 @@ fn row_46_an_address_that_cannot_be_listened_on_ends_with_1_and_one_clear_line()
     let holder = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = holder.local_addr().expect("it has an address").to_string();
     let cases = [
-        (vec!["--listen", &address], format!("cannot listen on {address}: Address already in use\n")),
+        (
+            vec!["--listen", &address],
+            format!("cannot listen on {address}: Address already in use\n"),
+        ),
         (
             vec!["--listen", "192.0.2.1:7000", "--insecure"],
             "cannot listen on 192.0.2.1:7000: Cannot assign requested address\n".to_owned(),
@@ -149,23 +175,34 @@ fn row_46_an_address_that_cannot_be_listened_on_ends_with_1_and_one_clear_line()
 #[test]
 fn several_addresses_and_ipv6_are_announced_and_served() {
     let service = Service::start(&["--listen", "127.0.0.1:0", "--listen", "[::1]:0"]);
-    let [v4, v6] = service.addresses() else { panic!("two addresses") };
+    let [v4, v6] = service.addresses() else {
+        panic!("two addresses")
+    };
     assert!(v4.is_ipv4() && v6.is_ipv6());
     Client::connect(*v4).register("hive", "10.0.0.1", 1);
-    assert_eq!(Client::connect(*v6).ask("query hive"), r#"[{"ip":"10.0.0.1","port":1}]"#);
+    assert_eq!(
+        Client::connect(*v6).ask("query hive"),
+        r#"[{"ip":"10.0.0.1","port":1}]"#
+    );
 }
 
 #[test]
 fn options_come_from_the_environment_and_arguments_beat_it() {
     let mut from_environment = command();
-    from_environment.env("DISCOVERY_LISTEN", "127.0.0.1:0").env("DISCOVERY_MAX_SERVICES", "1");
+    from_environment
+        .env("DISCOVERY_LISTEN", "127.0.0.1:0")
+        .env("DISCOVERY_MAX_SERVICES", "1");
     let service = Service::spawn(from_environment);
     let mut client = service.connect();
     client.register("hive", "10.0.0.1", 1);
-    assert_eq!(client.ask("register hive 10.0.0.1 2"), "ERROR registry full");
+    assert_eq!(
+        client.ask("register hive 10.0.0.1 2"),
+        "ERROR registry full"
+    );
 
     let mut both = command();
-    both.args(["--listen", "127.0.0.1:0", "--max-services", "2"]).env("DISCOVERY_MAX_SERVICES", "1");
+    both.args(["--listen", "127.0.0.1:0", "--max-services", "2"])
+        .env("DISCOVERY_MAX_SERVICES", "1");
     let service = Service::spawn(both);
     let mut client = service.connect();
     client.register("hive", "10.0.0.1", 1);
@@ -182,14 +219,19 @@ fn options_come_from_the_environment_and_arguments_beat_it() {
     for (name, value) in wrong {
         // Where the variable were not read, the service would run.
         let mut refused = command();
-        refused.env("DISCOVERY_LISTEN", "127.0.0.1:0").env(name, value);
+        refused
+            .env("DISCOVERY_LISTEN", "127.0.0.1:0")
+            .env(name, value);
         assert_eq!(output_of(refused).status.code(), Some(2), "{name}={value}");
     }
     let mut insecure = command();
-    insecure.env("DISCOVERY_INSECURE", "1").args(["--listen", "0.0.0.0:0"]);
+    insecure
+        .env("DISCOVERY_INSECURE", "1")
+        .args(["--listen", "0.0.0.0:0"]);
     Service::spawn(insecure);
     let mut off = command();
-    off.env("DISCOVERY_INSECURE", "0").args(["--listen", "0.0.0.0:0"]);
+    off.env("DISCOVERY_INSECURE", "0")
+        .args(["--listen", "0.0.0.0:0"]);
     assert_eq!(output_of(off).status.code(), Some(2));
 }
 
@@ -207,12 +249,15 @@ fn an_empty_variable_counts_as_unset() {
 fn only_a_clear_yes_in_the_environment_opens_a_public_address() {
     for yes in ["1", "true", "YES", "on"] {
         let mut open = command();
-        open.env("DISCOVERY_INSECURE", yes).args(["--listen", "0.0.0.0:0"]);
+        open.env("DISCOVERY_INSECURE", yes)
+            .args(["--listen", "0.0.0.0:0"]);
         Service::spawn(open);
     }
     for other in ["0", "false", "No", "off", "", "maybe", "2", "ture"] {
         let mut refused = command();
-        refused.env("DISCOVERY_INSECURE", other).args(["--listen", "192.0.2.1:7000"]);
+        refused
+            .env("DISCOVERY_INSECURE", other)
+            .args(["--listen", "192.0.2.1:7000"]);
         assert_eq!(output_of(refused).status.code(), Some(2), "{other:?}");
     }
 }
@@ -226,7 +271,10 @@ fn sigint_and_sigterm_end_an_idle_service_at_once_with_0() {
         let begun = Instant::now();
         service.signal(name);
         assert_eq!(service.wait().code(), Some(0), "SIG{name}");
-        assert!(begun.elapsed() < Duration::from_millis(1_500), "an idle connection delays nothing");
+        assert!(
+            begun.elapsed() < Duration::from_millis(1_500),
+            "an idle connection delays nothing"
+        );
         assert_eq!(idle.text(), "", "the connection is closed in good order");
     }
 }
@@ -241,11 +289,22 @@ fn row_39_sigterm_finishes_the_replies_in_flight() {
     service.signal("TERM");
     let answers = client.text();
     let line = "[{\"ip\":\"10.0.0.1\",\"port\":1}]\n";
-    assert_eq!(answers, line.repeat(answers.len() / line.len()), "whole answers, and nothing else");
-    assert_eq!(answers.len(), line.len() * commands, "what had arrived is answered");
+    assert_eq!(
+        answers,
+        line.repeat(answers.len() / line.len()),
+        "whole answers, and nothing else"
+    );
+    assert_eq!(
+        answers.len(),
+        line.len() * commands,
+        "what had arrived is answered"
+    );
     drop(client);
     assert_eq!(service.wait().code(), Some(0));
-    assert!(std::net::TcpStream::connect(service.address()).is_err(), "no new connections");
+    assert!(
+        std::net::TcpStream::connect(service.address()).is_err(),
+        "no new connections"
+    );
 }
 
 /// Queries whose answers, 72 kB each, are far more than the buffers of both ends hold.
@@ -259,7 +318,9 @@ fn busy() -> (Service, Client) {
         client.register("hive", "10.0.0.1", port);
     }
     client.send("query hive\n".repeat(BUSY_QUERIES));
-    wait_until("answers wait", || (ask_frame(service.address(), "{}").content == "ERROR").then_some(()));
+    wait_until("answers wait", || {
+        (ask_frame(service.address(), "{}").content == "ERROR").then_some(())
+    });
     (service, client)
 }
 
@@ -267,40 +328,68 @@ fn busy() -> (Service, Client) {
 fn row_39_sigterm_finishes_answers_that_wait_for_a_reader() {
     let (mut service, mut client) = busy();
     service.signal("TERM");
-    wait_until("it stops", || service.log().contains("stopping").then_some(()));
+    wait_until("it stops", || {
+        service.log().contains("stopping").then_some(())
+    });
     assert_eq!(service.ended(), None, "answers wait");
     let answers = client.text();
     let first = answers.split_inclusive('\n').next().expect("an answer");
     assert_eq!(first.matches("port").count(), 2_000);
-    assert!(answers == first.repeat(BUSY_QUERIES), "every answer, each whole: {} bytes", answers.len());
+    assert!(
+        answers == first.repeat(BUSY_QUERIES),
+        "every answer, each whole: {} bytes",
+        answers.len()
+    );
     assert_eq!(service.wait().code(), Some(0));
 }
 
 #[test]
-fn row_39_a_second_signal_ends_the_process_at_once_and_a_peer_that_does_not_read_delays_it_by_2_s_at_most() {
+fn row_39_a_second_signal_ends_the_process_at_once_and_a_peer_that_does_not_read_delays_it_by_2_s_at_most()
+ {
     let (mut service, _client) = busy();
     let begun = Instant::now();
     service.signal("TERM");
-    wait_until("it stops", || service.log().contains("stopping").then_some(()));
+    wait_until("it stops", || {
+        service.log().contains("stopping").then_some(())
+    });
     assert_eq!(service.ended(), None, "answers wait");
     service.signal("TERM");
     assert_eq!(service.wait().code(), Some(0));
-    assert!(begun.elapsed() < Duration::from_millis(1_500), "took {:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_millis(1_500),
+        "took {:?}",
+        begun.elapsed()
+    );
 
     let (mut service, _client) = busy();
     let begun = Instant::now();
     service.signal("TERM");
     assert_eq!(service.wait().code(), Some(0));
-    assert!(begun.elapsed() < Duration::from_secs(5), "took {:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "took {:?}",
+        begun.elapsed()
+    );
 }
 
 #[test]
 fn row_40_closed_standard_streams_do_no_harm() {
-    let free = || TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port");
+    let free = || {
+        TcpListener::bind("127.0.0.1:0")
+            .and_then(|l| l.local_addr())
+            .expect("a free port")
+    };
     for closed in [">&-", "2>&-", ">&- 2>&- <&-"] {
         let address = free();
-        let script = format!("exec {} --listen {address} {closed}", env!("CARGO_BIN_EXE_discovery"));
-        let mut child = Command::new("sh").args(["-c", &script]).env("RUST_LOG", "trace").spawn().expect("sh runs");
+        let script = format!(
+            "exec {} --listen {address} {closed}",
+            env!("CARGO_BIN_EXE_discovery")
+        );
+        let mut child = Command::new("sh")
+            .args(["-c", &script])
+            .env("RUST_LOG", "trace")
+            .spawn()
+            .expect("sh runs");
         let connected = wait_until("it listens", || std::net::TcpStream::connect(address).ok());
         drop(connected);
         let answer = ask_frame(address, r#"{"action": "query", "type": "hive"}"#);
@@ -312,8 +401,14 @@ fn row_40_closed_standard_streams_do_no_harm() {
 
 #[test]
 fn row_40_readers_of_the_standard_streams_that_have_gone_away_do_no_harm() {
-    let broken_pipe = || std::io::pipe().map(|(_reader, writer)| writer).expect("a pipe");
-    let address = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port");
+    let broken_pipe = || {
+        std::io::pipe()
+            .map(|(_reader, writer)| writer)
+            .expect("a pipe")
+    };
+    let address = TcpListener::bind("127.0.0.1:0")
+        .and_then(|l| l.local_addr())
+        .expect("a free port");
     let mut child = command()
         .args(["--listen", &address.to_string()])
         .env("RUST_LOG", "trace")
@@ -330,36 +425,62 @@ fn row_40_readers_of_the_standard_streams_that_have_gone_away_do_no_harm() {
 #[test]
 fn row_07_and_44_the_log_shows_no_whole_uuid_and_no_control_character() {
     let mut traced = command();
-    traced.args(["--listen", "127.0.0.1:0"]).env("RUST_LOG", "trace");
+    traced
+        .args(["--listen", "127.0.0.1:0"])
+        .env("RUST_LOG", "trace");
     let service = Service::spawn(traced);
     let mut client = service.connect();
     let uuid = client.register("evil\u{202e}\"name", "10.0.0.1", 1);
     client.ask(&format!("heartbeat {uuid}"));
-    let by_frame =
-        ask_frame(service.address(), r#"{"action": "register", "type": "f", "ip": "10.0.0.1", "port": 1}"#).content;
-    ask_frame(service.address(), &format!(r#"{{"action": "heartbeat", "uuid": "{by_frame}"}}"#));
-    ask_frame(service.address(), r#"{"action": "query", "type": "a\nFORGED"}"#);
+    let by_frame = ask_frame(
+        service.address(),
+        r#"{"action": "register", "type": "f", "ip": "10.0.0.1", "port": 1}"#,
+    )
+    .content;
+    ask_frame(
+        service.address(),
+        &format!(r#"{{"action": "heartbeat", "uuid": "{by_frame}"}}"#),
+    );
+    ask_frame(
+        service.address(),
+        r#"{"action": "query", "type": "a\nFORGED"}"#,
+    );
     ask_frame(service.address(), r#"{"action": "\nFORGED\u001b[31m"}"#);
     client.ask("query \u{1b}[31mred\u{7}");
     client.ask("\u{1b}]0;title\u{7}");
     client.send(b"\xff\xfe\n");
     client.line();
     drop(client);
-    let log = wait_until("it logs", || Some(service.log()).filter(|log| log.contains("registered")));
+    let log = wait_until("it logs", || {
+        Some(service.log()).filter(|log| log.contains("registered"))
+    });
     assert!(!log.contains(&uuid) && !log.contains(&by_frame), "{log}");
     assert!(!log.lines().any(|line| line.starts_with("FORGED")), "{log}");
-    assert!(log.contains(&uuid[..8]), "a part of it tells registrations apart: {log}");
+    assert!(
+        log.contains(&uuid[..8]),
+        "a part of it tells registrations apart: {log}"
+    );
     assert!(log.chars().all(|c| c == '\n' || !c.is_control()), "{log:?}");
 }
 
 #[test]
 fn row_40_a_wrong_rust_log_is_ignored_with_a_warning_even_where_none_can_be_written() {
     let mut wrong = command();
-    wrong.args(["--listen", "127.0.0.1:0"]).env("RUST_LOG", "mio=loud");
+    wrong
+        .args(["--listen", "127.0.0.1:0"])
+        .env("RUST_LOG", "mio=loud");
     let service = Service::spawn(wrong);
-    wait_until("it warns", || service.log().contains("WARN  RUST_LOG is ignored").then_some(()));
+    wait_until("it warns", || {
+        service
+            .log()
+            .contains("WARN  RUST_LOG is ignored")
+            .then_some(())
+    });
 
-    let full = std::fs::File::options().write(true).open("/dev/full").expect("a device that takes nothing");
+    let full = std::fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .expect("a device that takes nothing");
     let mut child = command()
         .args(["--listen", "127.0.0.1:0"])
         .env("RUST_LOG", "mio=loud")
@@ -387,12 +508,17 @@ fn the_default_log_level_is_info_and_rust_log_changes_it() {
         service.connect().register("hive", "10.0.0.1", 1);
         service.signal("TERM");
         service.wait();
-        wait_until("the log is read", || Some(service.log()).filter(|log| level == Some("off") || !log.is_empty()))
+        wait_until("the log is read", || {
+            Some(service.log()).filter(|log| level == Some("off") || !log.is_empty())
+        })
     };
     let info = logged(None);
     assert!(info.contains("INFO") && !info.contains("DEBUG"), "{info}");
     let empty = logged(Some(""));
-    assert!(empty.contains("INFO") && !empty.contains("DEBUG"), "an empty variable counts as unset: {empty}");
+    assert!(
+        empty.contains("INFO") && !empty.contains("DEBUG"),
+        "an empty variable counts as unset: {empty}"
+    );
     assert!(logged(Some("debug")).contains("DEBUG"));
     assert_eq!(logged(Some("off")), "");
 }

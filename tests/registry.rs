@@ -22,11 +22,19 @@ fn uuid(number: usize) -> Uuid {
 }
 
 fn address(ip: &str, port: u16) -> ServiceAddress {
-    ServiceAddress { ip: ip.parse::<IpAddr>().unwrap(), port: NonZeroU16::new(port).unwrap() }
+    ServiceAddress {
+        ip: ip.parse::<IpAddr>().unwrap(),
+        port: NonZeroU16::new(port).unwrap(),
+    }
 }
 
 fn registration(uuid: Uuid, service_type: &str, ttl_ms: u64) -> Registration<'_> {
-    Registration { uuid, service_type, address: address(IPS[0], 80), ttl: Duration::from_millis(ttl_ms) }
+    Registration {
+        uuid,
+        service_type,
+        address: address(IPS[0], 80),
+        ttl: Duration::from_millis(ttl_ms),
+    }
 }
 
 fn at(ms: u64) -> Moment {
@@ -34,10 +42,15 @@ fn at(ms: u64) -> Moment {
 }
 
 fn query<S: BuildHasher>(registry: &Registry<S>, service_type: &str) -> Vec<ServiceAddress> {
-    registry.service_type(service_type).map_or_else(Vec::new, |view| {
-        assert_eq!((view.addresses().len(), view.addresses().count()), (view.len(), view.len()));
-        view.addresses().collect()
-    })
+    registry
+        .service_type(service_type)
+        .map_or_else(Vec::new, |view| {
+            assert_eq!(
+                (view.addresses().len(), view.addresses().count()),
+                (view.len(), view.len())
+            );
+            view.addresses().collect()
+        })
 }
 
 fn sweep_all<S: BuildHasher>(registry: &mut Registry<S>, now: Moment) {
@@ -46,21 +59,54 @@ fn sweep_all<S: BuildHasher>(registry: &mut Registry<S>, now: Moment) {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Register { uuid: usize, service_type: usize, ip: usize, port: u16, ttl_ms: u64 },
-    Heartbeat { uuid: usize },
-    Deregister { uuid: usize },
-    Hold { uuid: usize, service_type: usize, ip: usize, port: u16 },
-    Replace { service_type: usize, ip: usize, port: u16, budget: usize },
-    Sweep { budget: usize },
+    Register {
+        uuid: usize,
+        service_type: usize,
+        ip: usize,
+        port: u16,
+        ttl_ms: u64,
+    },
+    Heartbeat {
+        uuid: usize,
+    },
+    Deregister {
+        uuid: usize,
+    },
+    Hold {
+        uuid: usize,
+        service_type: usize,
+        ip: usize,
+        port: u16,
+    },
+    Replace {
+        service_type: usize,
+        ip: usize,
+        port: u16,
+        budget: usize,
+    },
+    Sweep {
+        budget: usize,
+    },
     Query,
-    Advance { ms: u64 },
+    Advance {
+        ms: u64,
+    },
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let uuids = 0..UUIDS;
-    let edges = TTLS_MS.into_iter().flat_map(|ttl| [ttl - 1, ttl, ttl + 1]).collect::<Vec<_>>();
+    let edges = TTLS_MS
+        .into_iter()
+        .flat_map(|ttl| [ttl - 1, ttl, ttl + 1])
+        .collect::<Vec<_>>();
     let ms = prop_oneof![4 => prop::sample::select(edges), 2 => 0..200u64, 1 => 0..100_000_000u64];
-    let register = (uuids.clone(), 0..TYPES.len(), 0..IPS.len(), 1..4u16, prop::sample::select(&TTLS_MS[..]));
+    let register = (
+        uuids.clone(),
+        0..TYPES.len(),
+        0..IPS.len(),
+        1..4u16,
+        prop::sample::select(&TTLS_MS[..]),
+    );
     let register = register.prop_map(|(uuid, service_type, ip, port, ttl_ms)| Step::Register {
         uuid,
         service_type,
@@ -69,12 +115,13 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         ttl_ms,
     });
     let place = (0..TYPES.len(), 0..IPS.len(), 1..4u16);
-    let hold = (uuids.clone(), place.clone()).prop_map(|(uuid, (service_type, ip, port))| Step::Hold {
-        uuid,
-        service_type,
-        ip,
-        port,
-    });
+    let hold =
+        (uuids.clone(), place.clone()).prop_map(|(uuid, (service_type, ip, port))| Step::Hold {
+            uuid,
+            service_type,
+            ip,
+            port,
+        });
     let replace = (place, 0..4usize).prop_map(|((service_type, ip, port), budget)| Step::Replace {
         service_type,
         ip,
@@ -128,7 +175,9 @@ impl Model {
     }
 
     fn live_at(&self, uuid: Uuid) -> Option<usize> {
-        self.rows.iter().position(|row| row.uuid == uuid && row.is_live(self.now))
+        self.rows
+            .iter()
+            .position(|row| row.uuid == uuid && row.is_live(self.now))
     }
 
     fn register<S: BuildHasher>(&mut self, registry: &mut Registry<S>, row: Row) {
@@ -140,7 +189,11 @@ impl Model {
         };
         let before = (registry.len(), registry.changes());
         let full = registry.len() == registry.services_max() as usize;
-        let add = if row.held { Registry::hold } else { Registry::register };
+        let add = if row.held {
+            Registry::hold
+        } else {
+            Registry::register
+        };
         match add(registry, at(self.now), new) {
             Ok(()) => {
                 assert_eq!(self.live_at(row.uuid), None);
@@ -152,7 +205,14 @@ impl Model {
             }
             Err(error) => {
                 let taken = self.live_at(row.uuid).is_some();
-                assert_eq!(error, if taken { RegisterError::UuidTaken } else { RegisterError::Full });
+                assert_eq!(
+                    error,
+                    if taken {
+                        RegisterError::UuidTaken
+                    } else {
+                        RegisterError::Full
+                    }
+                );
                 assert!(taken || full);
                 assert_eq!((registry.len(), registry.changes()), before);
             }
@@ -161,20 +221,50 @@ impl Model {
 
     fn apply<S: BuildHasher>(&mut self, registry: &mut Registry<S>, step: Step) {
         match step {
-            Step::Register { uuid: number, service_type, ip, port, ttl_ms } => {
+            Step::Register {
+                uuid: number,
+                service_type,
+                ip,
+                port,
+                ttl_ms,
+            } => {
                 let (service_type, address) = (TYPES[service_type], address(IPS[ip], port));
-                let row =
-                    Row { uuid: uuid(number), service_type, address, last_heartbeat: self.now, ttl_ms, held: false };
+                let row = Row {
+                    uuid: uuid(number),
+                    service_type,
+                    address,
+                    last_heartbeat: self.now,
+                    ttl_ms,
+                    held: false,
+                };
                 self.register(registry, row);
             }
-            Step::Hold { uuid: number, service_type, ip, port } => {
+            Step::Hold {
+                uuid: number,
+                service_type,
+                ip,
+                port,
+            } => {
                 let (service_type, address) = (TYPES[service_type], address(IPS[ip], port));
                 let (uuid, last_heartbeat) = (uuid(number), self.now);
-                let row = Row { uuid, service_type, address, last_heartbeat, ttl_ms: 100, held: true };
+                let row = Row {
+                    uuid,
+                    service_type,
+                    address,
+                    last_heartbeat,
+                    ttl_ms: 100,
+                    held: true,
+                };
                 self.register(registry, row);
             }
-            Step::Replace { service_type, ip, port, mut budget } => {
-                let (service_type, address, now) = (TYPES[service_type], address(IPS[ip], port), self.now);
+            Step::Replace {
+                service_type,
+                ip,
+                port,
+                mut budget,
+            } => {
+                let (service_type, address, now) =
+                    (TYPES[service_type], address(IPS[ip], port), self.now);
                 let len = registry.len();
                 let given = budget;
                 let whole = registry.replace(at(now), service_type, address, &mut budget);
@@ -182,18 +272,25 @@ impl Model {
                 assert!(removed <= given, "more was done than may be");
                 // Go on until all is done, as a service does in its next turns.
                 while !whole && !registry.replace(at(now), service_type, address, &mut 2) {}
-                self.rows.retain(|row| row.service_type != service_type || row.address != address);
+                self.rows
+                    .retain(|row| row.service_type != service_type || row.address != address);
             }
             Step::Heartbeat { uuid: number } => {
                 let live = self.live_at(uuid(number));
-                assert_eq!(registry.heartbeat(at(self.now), &uuid(number)), live.is_some());
+                assert_eq!(
+                    registry.heartbeat(at(self.now), &uuid(number)),
+                    live.is_some()
+                );
                 if let Some(row) = live {
                     self.rows[row].last_heartbeat = self.now;
                 }
             }
             Step::Deregister { uuid: number } => {
                 let live = self.live_at(uuid(number));
-                assert_eq!(registry.deregister(at(self.now), &uuid(number), Reason::Deregistered), live.is_some());
+                assert_eq!(
+                    registry.deregister(at(self.now), &uuid(number), Reason::Deregistered),
+                    live.is_some()
+                );
                 if let Some(row) = live {
                     self.rows.remove(row);
                 }
@@ -221,7 +318,11 @@ impl Model {
         assert_eq!((registry.len(), registry.is_empty()), (live, live == 0));
         assert_eq!(registry.changes(), 2 * self.registered - live as u64);
         self.compare_events(registry);
-        let expiry = self.live().filter(|row| !row.held).map(|row| at(row.last_heartbeat + row.ttl_ms)).min();
+        let expiry = self
+            .live()
+            .filter(|row| !row.held)
+            .map(|row| at(row.last_heartbeat + row.ttl_ms))
+            .min();
         let next = registry.next_sweep();
         assert_eq!(next.is_some(), expiry.is_some());
         assert!(next.is_none_or(|next| next > at(self.now) && Some(next) <= expiry));
@@ -229,9 +330,15 @@ impl Model {
             let rows = self.live().filter(|row| row.service_type == service_type);
             let expected: Vec<_> = rows.map(|row| row.address).collect();
             assert_eq!(query(registry, service_type), expected);
-            assert_eq!(registry.service_type(service_type).is_some(), !expected.is_empty());
+            assert_eq!(
+                registry.service_type(service_type).is_some(),
+                !expected.is_empty()
+            );
             if let Some(view) = registry.service_type(service_type) {
-                let seen = self.seen.entry((view.slot(), view.version())).or_insert_with(|| expected.clone());
+                let seen = self
+                    .seen
+                    .entry((view.slot(), view.version()))
+                    .or_insert_with(|| expected.clone());
                 assert_eq!(*seen, expected, "one id and version stood for two lists");
             }
         }
@@ -243,7 +350,10 @@ impl Model {
     fn compare_events<S: BuildHasher>(&mut self, registry: &mut Registry<S>) {
         for event in registry.drain_events() {
             match event {
-                Event::Up { service_type, address } => self.told.push((service_type.to_string(), address)),
+                Event::Up {
+                    service_type,
+                    address,
+                } => self.told.push((service_type.to_string(), address)),
                 Event::Down(departure) => {
                     assert!(departure.heartbeat <= departure.at && departure.at <= at(self.now));
                     let gone = (departure.service_type.to_string(), departure.address);
@@ -253,8 +363,12 @@ impl Model {
                 Event::Late { ttl_ms, .. } => assert!(TTLS_MS.contains(&u64::from(ttl_ms))),
             }
         }
-        let mut registered: Vec<_> = self.live().map(|row| (row.service_type.to_string(), row.address)).collect();
-        let key = |(name, address): &(String, ServiceAddress)| (name.clone(), address.ip, address.port);
+        let mut registered: Vec<_> = self
+            .live()
+            .map(|row| (row.service_type.to_string(), row.address))
+            .collect();
+        let key =
+            |(name, address): &(String, ServiceAddress)| (name.clone(), address.ip, address.port);
         registered.sort_by_key(key);
         self.told.sort_by_key(key);
         assert_eq!(self.told, registered);
@@ -287,29 +401,60 @@ impl Hasher for Colliding {
 fn answer(registry: &mut Registry, now: u64, step: &Step) -> String {
     let now = at(now);
     match *step {
-        Step::Register { uuid: number, service_type, ip, port, ttl_ms } => {
+        Step::Register {
+            uuid: number,
+            service_type,
+            ip,
+            port,
+            ttl_ms,
+        } => {
             let (service_type, address) = (TYPES[service_type], address(IPS[ip], port));
-            let new = Registration { uuid: uuid(number), service_type, address, ttl: Duration::from_millis(ttl_ms) };
+            let new = Registration {
+                uuid: uuid(number),
+                service_type,
+                address,
+                ttl: Duration::from_millis(ttl_ms),
+            };
             if registry.len() == registry.services_max() as usize {
                 sweep_all(registry, now);
             }
             format!("{:?}", registry.register(now, new))
         }
         Step::Heartbeat { uuid: number } => registry.heartbeat(now, &uuid(number)).to_string(),
-        Step::Deregister { uuid: number } => registry.deregister(now, &uuid(number), Reason::Deregistered).to_string(),
+        Step::Deregister { uuid: number } => registry
+            .deregister(now, &uuid(number), Reason::Deregistered)
+            .to_string(),
         Step::Query => {
             sweep_all(registry, now);
-            format!("{:?}", TYPES.map(|service_type| query(registry, service_type)))
+            format!(
+                "{:?}",
+                TYPES.map(|service_type| query(registry, service_type))
+            )
         }
-        Step::Hold { uuid: number, service_type, ip, port } => {
+        Step::Hold {
+            uuid: number,
+            service_type,
+            ip,
+            port,
+        } => {
             let (service_type, address) = (TYPES[service_type], address(IPS[ip], port));
             if registry.len() == registry.services_max() as usize {
                 sweep_all(registry, now);
             }
-            let new = Registration { uuid: uuid(number), service_type, address, ttl: Duration::from_secs(30) };
+            let new = Registration {
+                uuid: uuid(number),
+                service_type,
+                address,
+                ttl: Duration::from_secs(30),
+            };
             format!("{:?}", registry.hold(now, new))
         }
-        Step::Replace { service_type, ip, port, .. } => {
+        Step::Replace {
+            service_type,
+            ip,
+            port,
+            ..
+        } => {
             while !registry.replace(now, TYPES[service_type], address(IPS[ip], port), &mut 3) {}
             String::new()
         }
@@ -349,20 +494,35 @@ proptest! {
 #[test]
 fn row_33_a_registration_lives_while_its_last_heartbeat_is_less_than_the_ttl_old() {
     const TTL_MS: u64 = 30_000;
-    for (age, live) in [(0, true), (TTL_MS - 1, true), (TTL_MS, false), (TTL_MS + 1, false)] {
+    for (age, live) in [
+        (0, true),
+        (TTL_MS - 1, true),
+        (TTL_MS, false),
+        (TTL_MS + 1, false),
+    ] {
         for swept in [false, true] {
             for heartbeat in [0, 12_345] {
                 let mut registry = Registry::new(10, RandomState::new());
-                registry.register(at(0), registration(uuid(1), "hive", TTL_MS)).unwrap();
+                registry
+                    .register(at(0), registration(uuid(1), "hive", TTL_MS))
+                    .unwrap();
                 assert!(registry.heartbeat(at(heartbeat), &uuid(1)));
                 let now = at(heartbeat + age);
                 if swept {
                     sweep_all(&mut registry, now);
                     assert_eq!(query(&registry, "hive").len(), usize::from(live));
                 }
-                assert_eq!(registry.heartbeat(now, &uuid(1)), live, "age {age}, swept {swept}");
+                assert_eq!(
+                    registry.heartbeat(now, &uuid(1)),
+                    live,
+                    "age {age}, swept {swept}"
+                );
                 sweep_all(&mut registry, now);
-                assert_eq!(query(&registry, "hive").len(), usize::from(live), "age {age}, swept {swept}");
+                assert_eq!(
+                    query(&registry, "hive").len(),
+                    usize::from(live),
+                    "age {age}, swept {swept}"
+                );
             }
         }
     }
@@ -371,29 +531,58 @@ fn row_33_a_registration_lives_while_its_last_heartbeat_is_less_than_the_ttl_old
 #[test]
 fn a_heartbeat_that_comes_too_late_does_not_bring_a_registration_back() {
     let mut registry = Registry::new(10, RandomState::new());
-    registry.register(at(0), registration(uuid(1), "hive", 100)).unwrap();
+    registry
+        .register(at(0), registration(uuid(1), "hive", 100))
+        .unwrap();
     assert!(!registry.heartbeat(at(100), &uuid(1)));
     assert!(!registry.heartbeat(at(100), &uuid(1)));
     assert!(!registry.deregister(at(100), &uuid(1), Reason::Deregistered));
-    assert_eq!(registry.sweep(at(100), 10), Sweep { expired: 1, caught_up: true });
+    assert_eq!(
+        registry.sweep(at(100), 10),
+        Sweep {
+            expired: 1,
+            caught_up: true
+        }
+    );
 }
 
 #[test]
 fn a_uuid_can_be_registered_again_once_it_expired_also_in_a_full_registry() {
     let mut registry = Registry::new(1, RandomState::new());
-    registry.register(at(0), registration(uuid(1), "hive", 100)).unwrap();
-    assert_eq!(registry.register(at(99), registration(uuid(1), "hive", 100)), Err(RegisterError::UuidTaken));
-    assert_eq!(registry.register(at(100), registration(uuid(2), "hive", 100)), Err(RegisterError::Full));
-    assert_eq!(registry.register(at(100), registration(uuid(1), "queen", 100)), Ok(()));
-    assert_eq!((query(&registry, "hive").len(), query(&registry, "queen").len()), (0, 1));
+    registry
+        .register(at(0), registration(uuid(1), "hive", 100))
+        .unwrap();
+    assert_eq!(
+        registry.register(at(99), registration(uuid(1), "hive", 100)),
+        Err(RegisterError::UuidTaken)
+    );
+    assert_eq!(
+        registry.register(at(100), registration(uuid(2), "hive", 100)),
+        Err(RegisterError::Full)
+    );
+    assert_eq!(
+        registry.register(at(100), registration(uuid(1), "queen", 100)),
+        Ok(())
+    );
+    assert_eq!(
+        (
+            query(&registry, "hive").len(),
+            query(&registry, "queen").len()
+        ),
+        (0, 1)
+    );
     assert!(registry.heartbeat(at(199), &uuid(1)));
 }
 
 #[test]
 fn row_36_one_address_registered_twice_is_two_registrations() {
     let mut registry = Registry::new(10, RandomState::new());
-    registry.register(at(0), registration(uuid(1), "hive", 100)).unwrap();
-    registry.register(at(0), registration(uuid(2), "hive", 100)).unwrap();
+    registry
+        .register(at(0), registration(uuid(1), "hive", 100))
+        .unwrap();
+    registry
+        .register(at(0), registration(uuid(2), "hive", 100))
+        .unwrap();
     assert_eq!(query(&registry, "hive"), [address(IPS[0], 80); 2]);
     assert!(registry.deregister(at(1), &uuid(1), Reason::Deregistered));
     assert_eq!(query(&registry, "hive"), [address(IPS[0], 80)]);
@@ -409,7 +598,9 @@ fn row_32_a_million_registrations_that_expire_together_go_in_slices_and_come_aga
     let fill = |registry: &mut Registry, now: Moment| {
         for number in 0..LEN as usize {
             let service_type = TYPES[number % TYPES.len()];
-            registry.register(now, registration(uuid(number), service_type, TTL_MS)).unwrap();
+            registry
+                .register(now, registration(uuid(number), service_type, TTL_MS))
+                .unwrap();
             registry.drain_events().for_each(drop);
         }
         let one_more = registry.register(now, registration(uuid(LEN as usize), "hive", TTL_MS));
@@ -436,7 +627,10 @@ fn row_32_a_million_registrations_that_expire_together_go_in_slices_and_come_aga
     // Each entry may come down through the levels of the wheel on its way.
     assert!(slices <= 4 * LEN as usize / BUDGET, "{slices} slices");
     assert_eq!(registry.len(), 1);
-    assert!(registry.heartbeat(now, &survivor) && registry.deregister(now, &survivor, Reason::Deregistered));
+    assert!(
+        registry.heartbeat(now, &survivor)
+            && registry.deregister(now, &survivor, Reason::Deregistered)
+    );
     assert_eq!((registry.len(), registry.next_sweep()), (0, None));
     assert_eq!(registry.changes(), 2 * u64::from(LEN));
 
@@ -446,7 +640,8 @@ fn row_32_a_million_registrations_that_expire_together_go_in_slices_and_come_aga
 }
 
 #[test]
-fn a_replacement_among_a_hundred_thousand_of_one_type_takes_its_time_in_slices_and_is_quick_from_then_on() {
+fn a_replacement_among_a_hundred_thousand_of_one_type_takes_its_time_in_slices_and_is_quick_from_then_on()
+ {
     const LEN: usize = 100_000;
     let mut registry = Registry::new(2 * LEN as u32, RandomState::new());
     for number in 0..LEN {
@@ -465,20 +660,40 @@ fn a_replacement_among_a_hundred_thousand_of_one_type_takes_its_time_in_slices_a
     assert_eq!(turns, LEN / 4096, "the index is made in slices");
     assert_eq!(registry.drain_events().count(), LEN / 5_000);
     assert_eq!(registry.len(), LEN - LEN / 5_000);
-    assert!(registry.replace(at(2), "hive", address("10.0.0.1", 78), &mut LEN.div_ceil(5_000)), "in one go");
-    assert!(registry.replace(at(2), "queen", place, &mut 1) && registry.replace(at(2), "hive", place, &mut 1));
+    assert!(
+        registry.replace(
+            at(2),
+            "hive",
+            address("10.0.0.1", 78),
+            &mut LEN.div_ceil(5_000)
+        ),
+        "in one go"
+    );
+    assert!(
+        registry.replace(at(2), "queen", place, &mut 1)
+            && registry.replace(at(2), "hive", place, &mut 1)
+    );
     registry.check_invariants();
 }
 
 #[test]
 fn a_heartbeat_in_the_last_tenth_of_the_ttl_is_told_once() {
     let mut registry = Registry::new(10, RandomState::new());
-    registry.register(at(0), registration(uuid(1), "hive", 1_000)).unwrap();
+    registry
+        .register(at(0), registration(uuid(1), "hive", 1_000))
+        .unwrap();
     let late = |registry: &mut Registry, now: u64| {
         assert!(registry.heartbeat(at(now), &uuid(1)));
-        registry.drain_events().filter(|event| matches!(event, Event::Late { .. })).count()
+        registry
+            .drain_events()
+            .filter(|event| matches!(event, Event::Late { .. }))
+            .count()
     };
     assert_eq!(late(&mut registry, 899), 0);
     assert_eq!(late(&mut registry, 899 + 900), 1);
-    assert_eq!(late(&mut registry, 899 + 900 + 999), 0, "once for each registration");
+    assert_eq!(
+        late(&mut registry, 899 + 900 + 999),
+        0,
+        "once for each registration"
+    );
 }

@@ -30,23 +30,36 @@ impl Running {
     fn start(server: &str, options: &[&str]) -> Self {
         let port = free_port();
         let text = port.to_string();
-        let mut command = verb("127.0.0.1:1".parse().expect("an address"), &["run", "web", &text, "--server", server]);
-        command.args(options).args(["--", "python3", "-c", PROGRAM, &text]).stderr(Stdio::piped());
-        Running { run: Talking::spawn(command), port }
+        let mut command = verb(
+            "127.0.0.1:1".parse().expect("an address"),
+            &["run", "web", &text, "--server", server],
+        );
+        command
+            .args(options)
+            .args(["--", "python3", "-c", PROGRAM, &text])
+            .stderr(Stdio::piped());
+        Running {
+            run: Talking::spawn(command),
+            port,
+        }
     }
 
     /// One that is registered with this service, and the number of its program's process.
     fn registered(service: &Service, client: &mut Client, options: &[&str]) -> (Self, u32) {
         let mut running = Self::start(&service.address().to_string(), options);
         let pid = running.ready();
-        wait_until("it is registered", || is_registered(client, running.port).then_some(()));
+        wait_until("it is registered", || {
+            is_registered(client, running.port).then_some(())
+        });
         (running, pid)
     }
 
     /// Waits until the program is ready; returns the number of its process.
     fn ready(&mut self) -> u32 {
         let line = self.run.line();
-        line.strip_prefix("ready ").and_then(|pid| pid.parse().ok()).unwrap_or_else(|| panic!("{line}"))
+        line.strip_prefix("ready ")
+            .and_then(|pid| pid.parse().ok())
+            .unwrap_or_else(|| panic!("{line}"))
     }
 
     fn signal(&self, name: &str) {
@@ -59,19 +72,29 @@ impl Running {
 
     fn stderr(&mut self) -> String {
         let mut text = String::new();
-        self.run.child.stderr.take().expect("it is piped").read_to_string(&mut text).expect("text");
+        self.run
+            .child
+            .stderr
+            .take()
+            .expect("it is piped")
+            .read_to_string(&mut text)
+            .expect("text");
         text
     }
 }
 
 fn is_registered(client: &mut Client, port: u16) -> bool {
-    client.ask("query web").contains(&format!("\"port\":{port}}}"))
+    client
+        .ask("query web")
+        .contains(&format!("\"port\":{port}}}"))
 }
 
 fn is_running(pid: u32) -> bool {
     // A zombie is not running.
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
+    stat.rsplit(") ")
+        .next()
+        .is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
 }
 
 #[test]
@@ -92,18 +115,34 @@ fn it_is_registered_at_the_address_that_is_given() {
     let service = Service::start(&[]);
     let mut client = service.connect();
     let (running, _) = Running::registered(&service, &mut client, &["--ip", "192.0.2.1"]);
-    assert_eq!(client.ask("query web"), format!("[{{\"ip\":\"192.0.2.1\",\"port\":{}}}]", running.port));
+    assert_eq!(
+        client.ask("query web"),
+        format!("[{{\"ip\":\"192.0.2.1\",\"port\":{}}}]", running.port)
+    );
 }
 
 #[test]
 fn a_program_whose_port_does_not_answer_is_not_registered() {
     let service = Service::start(&[]);
     let mut client = service.connect();
-    let mut command = verb(service.address(), &["run", "web", &free_port().to_string(), "--wait-port-timeout", "0.2"]);
+    let mut command = verb(
+        service.address(),
+        &[
+            "run",
+            "web",
+            &free_port().to_string(),
+            "--wait-port-timeout",
+            "0.2",
+        ],
+    );
     command.args(["--", "sleep", "0.6"]);
     let ended = finish(command);
     assert_eq!(ended.status, Some(0));
-    assert!(ended.stderr.contains("does not answer yet"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("does not answer yet"),
+        "{}",
+        ended.stderr
+    );
     assert!(client.ask("stats").contains("\"hold\":0"));
 }
 
@@ -121,10 +160,20 @@ fn a_port_that_answers_late_and_at_another_address_is_found() {
     let mut client = service.connect();
     let port = free_port();
     let text = port.to_string();
-    let mut command = verb(service.address(), &["run", "web", &text, "--wait-port-timeout", "0.1"]);
-    command.args(["--", "python3", "-c", LATE_PROGRAM, &text]).stderr(Stdio::piped());
-    let mut running = Running { run: Talking::spawn(command), port };
-    wait_until("it is registered", || is_registered(&mut client, port).then_some(()));
+    let mut command = verb(
+        service.address(),
+        &["run", "web", &text, "--wait-port-timeout", "0.1"],
+    );
+    command
+        .args(["--", "python3", "-c", LATE_PROGRAM, &text])
+        .stderr(Stdio::piped());
+    let mut running = Running {
+        run: Talking::spawn(command),
+        port,
+    };
+    wait_until("it is registered", || {
+        is_registered(&mut client, port).then_some(())
+    });
     running.signal("TERM");
     assert_eq!(running.run.status(), Some(128 + 15));
     assert_eq!(running.stderr().matches("does not answer yet").count(), 1);
@@ -133,8 +182,22 @@ fn a_port_that_answers_late_and_at_another_address_is_found() {
 #[test]
 fn a_program_whose_port_does_not_answer_ends_when_it_is_told() {
     let service = Service::start(&[]);
-    let mut command = verb(service.address(), &["run", "web", &free_port().to_string(), "--drain", "0.1", "--"]);
-    command.args(["sh", "-c", "trap 'exit 7' TERM; echo up; while :; do sleep 0.02; done"]);
+    let mut command = verb(
+        service.address(),
+        &[
+            "run",
+            "web",
+            &free_port().to_string(),
+            "--drain",
+            "0.1",
+            "--",
+        ],
+    );
+    command.args([
+        "sh",
+        "-c",
+        "trap 'exit 7' TERM; echo up; while :; do sleep 0.02; done",
+    ]);
     let mut run = Talking::spawn(command);
     assert_eq!(run.line(), "up");
     signal(run.child.id(), "TERM");
@@ -149,8 +212,13 @@ fn it_is_deregistered_before_it_gets_sigterm_and_drains_in_between() {
     let port = running.port;
     let asked = Instant::now();
     running.signal("TERM");
-    wait_until("it is deregistered", || (!is_registered(&mut client, port)).then_some(()));
-    assert!(asked.elapsed() < Duration::from_millis(450), "at once, not after it has drained");
+    wait_until("it is deregistered", || {
+        (!is_registered(&mut client, port)).then_some(())
+    });
+    assert!(
+        asked.elapsed() < Duration::from_millis(450),
+        "at once, not after it has drained"
+    );
     assert!(running.goes_on(), "it goes on while it drains");
     assert_eq!(running.run.line(), "got SIGTERM");
     assert!(asked.elapsed() >= Duration::from_millis(500));
@@ -169,9 +237,15 @@ fn a_second_signal_is_not_kept_waiting_and_others_are_passed_on_as_they_are() {
     }
     assert!(is_registered(&mut client, port), "these do not end it");
     running.signal("INT");
-    wait_until("it is deregistered", || (!is_registered(&mut client, port)).then_some(()));
+    wait_until("it is deregistered", || {
+        (!is_registered(&mut client, port)).then_some(())
+    });
     running.signal("TERM");
-    assert_eq!([running.run.line(), running.run.line()], ["got SIGINT", "got SIGTERM"], "the first is not lost");
+    assert_eq!(
+        [running.run.line(), running.run.line()],
+        ["got SIGINT", "got SIGTERM"],
+        "the first is not lost"
+    );
     assert_eq!(running.run.status(), Some(3));
 }
 
@@ -213,7 +287,16 @@ fn a_terminal_tells_the_program_itself_and_whoever_else_does_not() {
             "run",
             "web",
         ]);
-        command.args([&port, "--server", &service.address().to_string(), "--", "python3", "-c", PROGRAM, &port]);
+        command.args([
+            &port,
+            "--server",
+            &service.address().to_string(),
+            "--",
+            "python3",
+            "-c",
+            PROGRAM,
+            &port,
+        ]);
         let ended = finish(command);
         assert_eq!(ended.stdout, "2 3\n", "{redirected}: {}", ended.stderr);
     }
@@ -236,13 +319,37 @@ fn a_terminal_that_hangs_up_ends_the_program_as_it_would_without_run() {
     let mut client = service.connect();
     let port = free_port();
     let mut command = Command::new("python3");
-    command.args(["-c", HANG_UP, env!("CARGO_BIN_EXE_discovery"), "run", "web", &port.to_string()]);
-    command.args(["--server", &service.address().to_string(), "--", "python3", "-m", "http.server", &port.to_string()]);
-    let mut session = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it runs");
-    wait_until("it is registered", || is_registered(&mut client, port).then_some(()));
+    command.args([
+        "-c",
+        HANG_UP,
+        env!("CARGO_BIN_EXE_discovery"),
+        "run",
+        "web",
+        &port.to_string(),
+    ]);
+    command.args([
+        "--server",
+        &service.address().to_string(),
+        "--",
+        "python3",
+        "-m",
+        "http.server",
+        &port.to_string(),
+    ]);
+    let mut session = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    wait_until("it is registered", || {
+        is_registered(&mut client, port).then_some(())
+    });
     writeln!(session.stdin.take().expect("it is piped"), "now").expect("it reads");
     let output = session.wait_with_output().expect("it ends");
-    assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{}\n", 128 + 1));
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        format!("{}\n", 128 + 1)
+    );
     assert!(!is_registered(&mut client, port));
 }
 
@@ -253,8 +360,22 @@ fn the_end_of_the_program_is_noticed_though_its_announcement_is_blocked() {
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])\n\
         os.execvp(sys.argv[1], sys.argv[1:])";
     let mut command = Command::new("python3");
-    command.args(["-c", block, env!("CARGO_BIN_EXE_discovery"), "run", "web", &service.address().port().to_string()]);
-    command.args(["--server", &service.address().to_string(), "--", "sh", "-c", "sleep 0.2; exit 4"]);
+    command.args([
+        "-c",
+        block,
+        env!("CARGO_BIN_EXE_discovery"),
+        "run",
+        "web",
+        &service.address().port().to_string(),
+    ]);
+    command.args([
+        "--server",
+        &service.address().to_string(),
+        "--",
+        "sh",
+        "-c",
+        "sleep 0.2; exit 4",
+    ]);
     assert_eq!(Talking::spawn(command).status(), Some(4));
 }
 
@@ -263,13 +384,23 @@ fn signals_that_are_ignored_stay_so_for_the_program() {
     let service = Service::start(&[]);
     let ignored = |before: &str| {
         let mut command = Command::new("sh");
-        command.args(["-c", &format!("trap '' HUP INT USR1; exec {before} grep SigIgn /proc/self/status")]);
+        command.args([
+            "-c",
+            &format!("trap '' HUP INT USR1; exec {before} grep SigIgn /proc/self/status"),
+        ]);
         let mask = finish(command).stdout;
-        let mask = mask.split_whitespace().nth(1).and_then(|mask| u64::from_str_radix(mask, 16).ok());
+        let mask = mask
+            .split_whitespace()
+            .nth(1)
+            .and_then(|mask| u64::from_str_radix(mask, 16).ok());
         // The C library keeps the first real-time signals for itself.
         mask.unwrap_or_else(|| panic!("a mask")) & 0x7fff_ffff
     };
-    let run = format!("{} run web 1 --server {} --", env!("CARGO_BIN_EXE_discovery"), service.address());
+    let run = format!(
+        "{} run web 1 --server {} --",
+        env!("CARGO_BIN_EXE_discovery"),
+        service.address()
+    );
     assert_eq!(ignored(&run), ignored(""));
     assert_ne!(ignored(""), 0);
 }
@@ -281,7 +412,10 @@ fn a_standard_error_that_nobody_reads_holds_nothing_up() {
     // As many bytes as fit into a pipe (pipe(7)).
     writer.write_all(&[b'x'; 65_536]).expect("they fit");
     let port = free_port().to_string();
-    let mut command = verb(service.address(), &["run", "web", &port, "--wait-port-timeout", "0.05", "--"]);
+    let mut command = verb(
+        service.address(),
+        &["run", "web", &port, "--wait-port-timeout", "0.05", "--"],
+    );
     command.args(["sleep", "0.3"]).stderr(writer);
     assert_eq!(Talking::spawn(command).status(), Some(0));
 }
@@ -300,12 +434,19 @@ fn an_answer_without_an_end_takes_no_memory() {
     let mut running = Running::start(&server, &[]);
     running.ready();
     let mut said = String::new();
-    BufReader::new(running.run.child.stderr.take().expect("it is piped")).read_line(&mut said).expect("text");
+    BufReader::new(running.run.child.stderr.take().expect("it is piped"))
+        .read_line(&mut said)
+        .expect("text");
     assert!(said.contains("an answer without an end"), "{said}");
-    let status = std::fs::read_to_string(format!("/proc/{}/status", running.run.child.id())).expect("it runs");
-    let peak =
-        status.lines().find_map(|line| line.strip_prefix("VmHWM:")).and_then(|text| text.split(' ').rev().nth(1));
-    let peak: u64 = peak.and_then(|kb| kb.trim().parse().ok()).unwrap_or_else(|| panic!("{status}"));
+    let status = std::fs::read_to_string(format!("/proc/{}/status", running.run.child.id()))
+        .expect("it runs");
+    let peak = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .and_then(|text| text.split(' ').rev().nth(1));
+    let peak: u64 = peak
+        .and_then(|kb| kb.trim().parse().ok())
+        .unwrap_or_else(|| panic!("{status}"));
     assert!(peak < 32 * 1024, "{peak} kB");
 }
 
@@ -316,7 +457,9 @@ fn where_one_registry_is_full_the_next_is_taken() {
     let other = Service::start(&[]);
     let mut client = other.connect();
     let running = Running::start(&format!("{},{}", full.address(), other.address()), &[]);
-    wait_until("it is registered", || is_registered(&mut client, running.port).then_some(()));
+    wait_until("it is registered", || {
+        is_registered(&mut client, running.port).then_some(())
+    });
 }
 
 #[test]
@@ -329,7 +472,9 @@ fn it_comes_back_after_a_restart_of_the_registry_and_never_minds_that_it_is_away
     for _ in 0..2 {
         let mut service = Service::start(&["--listen", &listen]);
         let mut client = service.connect();
-        wait_until("it is registered", || is_registered(&mut client, own_port).then_some(()));
+        wait_until("it is registered", || {
+            is_registered(&mut client, own_port).then_some(())
+        });
         service.signal("TERM");
         assert!(service.wait().success());
         assert!(running.goes_on(), "it runs on");
@@ -338,8 +483,14 @@ fn it_comes_back_after_a_restart_of_the_registry_and_never_minds_that_it_is_away
     assert_eq!(running.run.line(), "got SIGTERM");
     assert_eq!(running.run.status(), Some(3));
     let said = running.stderr();
-    assert!(said.contains("runs on") && said.contains("is registered with"), "{said}");
-    assert!(said.lines().count() <= 6, "a line when something changes, not for each try: {said}");
+    assert!(
+        said.contains("runs on") && said.contains("is registered with"),
+        "{said}"
+    );
+    assert!(
+        said.lines().count() <= 6,
+        "a line when something changes, not for each try: {said}"
+    );
 }
 
 #[test]
@@ -358,16 +509,29 @@ fn the_status_is_the_commands() {
         run.args(command);
         let ended = finish(run);
         assert_eq!(ended.status, Some(status), "{command:?}: {}", ended.stderr);
-        assert_eq!(ended.stderr.is_empty(), ![126, 127].contains(&status), "{command:?}: {}", ended.stderr);
+        assert_eq!(
+            ended.stderr.is_empty(),
+            ![126, 127].contains(&status),
+            "{command:?}: {}",
+            ended.stderr
+        );
     }
 }
 
 #[test]
 fn standard_streams_belong_to_the_command() {
     let service = Service::start(&[]);
-    let mut run = verb(service.address(), &["run", "web", &free_port().to_string(), "--", "cat"]);
-    let mut child = run.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it runs");
-    std::io::Write::write_all(&mut child.stdin.take().expect("it is piped"), b"one\ntwo\n").expect("it reads");
+    let mut run = verb(
+        service.address(),
+        &["run", "web", &free_port().to_string(), "--", "cat"],
+    );
+    let mut child = run
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    std::io::Write::write_all(&mut child.stdin.take().expect("it is piped"), b"one\ntwo\n")
+        .expect("it reads");
     let output = child.wait_with_output().expect("it ends");
     assert_eq!(output.stdout, b"one\ntwo\n");
 }
@@ -388,25 +552,49 @@ fn what_stays_has_begun_anew_without_the_parser_of_command_lines() {
     let service = Service::start(&[]);
     let mut client = service.connect();
     let (running, _) = Running::registered(&service, &mut client, &[]);
-    let own = std::fs::read_to_string(format!("/proc/{}/cmdline", running.run.child.id())).expect("Linux has it");
+    let own = std::fs::read_to_string(format!("/proc/{}/cmdline", running.run.child.id()))
+        .expect("Linux has it");
     assert_eq!(own.split('\0').nth(1), Some("run-hold"), "{own}");
 }
 
 #[test]
 fn the_parts_of_run_are_not_to_be_started_by_hand() {
     let nowhere = "127.0.0.1:1".parse().expect("an address");
-    let wrong_port = &["run-hold", "web", "port", "-", "30", "0", "5", "127.0.0.1:1", "", "true"][..];
-    for words in [&["run-hold"][..], &["run-hold", "--help"], wrong_port, &["run-child"], &["run-child", "1"]] {
+    let wrong_port = &[
+        "run-hold",
+        "web",
+        "port",
+        "-",
+        "30",
+        "0",
+        "5",
+        "127.0.0.1:1",
+        "",
+        "true",
+    ][..];
+    for words in [
+        &["run-hold"][..],
+        &["run-hold", "--help"],
+        wrong_port,
+        &["run-child"],
+        &["run-child", "1"],
+    ] {
         let ended = finish(verb(nowhere, words));
         assert_eq!(ended.status, Some(2), "{words:?}: {}", ended.stderr);
-        assert!(ended.stderr.contains("part of `discovery run`"), "{words:?}: {}", ended.stderr);
+        assert!(
+            ended.stderr.contains("part of `discovery run`"),
+            "{words:?}: {}",
+            ended.stderr
+        );
     }
 }
 
 #[test]
 fn as_the_first_process_of_a_container_it_leaves_no_zombie() {
-    let probe =
-        Command::new("unshare").args(["--pid", "--fork", "--mount-proc", "true"]).stderr(Stdio::null()).status();
+    let probe = Command::new("unshare")
+        .args(["--pid", "--fork", "--mount-proc", "true"])
+        .stderr(Stdio::null())
+        .status();
     if !probe.is_ok_and(|status| status.success()) {
         println!("left out: this system does not let tests make a process namespace");
         return;
@@ -415,10 +603,30 @@ fn as_the_first_process_of_a_container_it_leaves_no_zombie() {
     // The command leaves a child behind that ends later, and then counts zombies.
     let script = "sh -c 'sleep 0.1 & exit 0'; sleep 0.4; grep -l '^State:.Z' /proc/[0-9]*/status; echo counted; exit 5";
     let mut command = Command::new("unshare");
-    command.args(["--pid", "--fork", "--mount-proc", env!("CARGO_BIN_EXE_discovery"), "run", "web", "1"]);
-    command.args(["--server", &service.address().to_string(), "--", "sh", "-c", script]);
+    command.args([
+        "--pid",
+        "--fork",
+        "--mount-proc",
+        env!("CARGO_BIN_EXE_discovery"),
+        "run",
+        "web",
+        "1",
+    ]);
+    command.args([
+        "--server",
+        &service.address().to_string(),
+        "--",
+        "sh",
+        "-c",
+        script,
+    ]);
     let ended = finish(command);
-    assert_eq!((ended.stdout.as_str(), ended.status), ("counted\n", Some(5)), "{}", ended.stderr);
+    assert_eq!(
+        (ended.stdout.as_str(), ended.status),
+        ("counted\n", Some(5)),
+        "{}",
+        ended.stderr
+    );
 }
 
 #[test]
@@ -434,16 +642,34 @@ fn the_token_of_the_registry_reaches_it_and_a_missing_file_is_wrong_usage() {
     let mut stranger = Running::start(&service.address().to_string(), &[]);
     stranger.ready();
     let mut said = String::new();
-    BufReader::new(stranger.run.child.stderr.take().expect("it is piped")).read_line(&mut said).expect("text");
-    assert!(said.contains("authentication required") && said.contains("runs on"), "{said}");
+    BufReader::new(stranger.run.child.stderr.take().expect("it is piped"))
+        .read_line(&mut said)
+        .expect("text");
+    assert!(
+        said.contains("authentication required") && said.contains("runs on"),
+        "{said}"
+    );
     drop(service);
     // A token that was changed is read again.
     std::fs::write(&path, "another\n").expect("a file");
     let service = Service::start(&["--token-file", file, "--listen", &listen]);
     let mut client = service.connect();
     assert_eq!(client.ask("auth another"), "OK");
-    wait_until("it is registered again", || is_registered(&mut client, running.port).then_some(()));
-    let missing = finish(verb(service.address(), &["run", "web", "1", "--token-file", "/nonexistent", "--", "true"]));
+    wait_until("it is registered again", || {
+        is_registered(&mut client, running.port).then_some(())
+    });
+    let missing = finish(verb(
+        service.address(),
+        &[
+            "run",
+            "web",
+            "1",
+            "--token-file",
+            "/nonexistent",
+            "--",
+            "true",
+        ],
+    ));
     assert_eq!(missing.status, Some(2), "{}", missing.stderr);
     std::fs::remove_file(path).expect("it is there");
 }

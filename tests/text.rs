@@ -19,10 +19,19 @@ fn register_heartbeat_and_query_answer_as_in_the_contract() {
     let uuid = client.ask("register hive 127.0.0.1 65433");
     assert!(is_uuid(&uuid), "{uuid}");
     assert_eq!(client.ask(&format!("heartbeat {uuid}")), "OK");
-    assert_eq!(client.ask(&format!("heartbeat {}", uuid.to_uppercase())), "OK");
-    assert_eq!(client.ask("query hive"), r#"[{"ip":"127.0.0.1","port":65433}]"#);
+    assert_eq!(
+        client.ask(&format!("heartbeat {}", uuid.to_uppercase())),
+        "OK"
+    );
+    assert_eq!(
+        client.ask("query hive"),
+        r#"[{"ip":"127.0.0.1","port":65433}]"#
+    );
     assert_eq!(client.ask("query nobody"), "[]");
-    assert_eq!(client.ask("heartbeat 3999da30-2a11-463a-be8e-6b2beca7bfe6"), "NOT FOUND");
+    assert_eq!(
+        client.ask("heartbeat 3999da30-2a11-463a-be8e-6b2beca7bfe6"),
+        "NOT FOUND"
+    );
     assert_eq!(client.ask("heartbeat ERROR"), "NOT FOUND");
 }
 
@@ -42,7 +51,11 @@ fn row_35_whatever_is_not_the_uuid_in_hyphens_is_not_found() {
         "0".repeat(1_000),
     ];
     for word in strangers {
-        assert_eq!(client.ask(&format!("heartbeat {word}")), "NOT FOUND", "{word}");
+        assert_eq!(
+            client.ask(&format!("heartbeat {word}")),
+            "NOT FOUND",
+            "{word}"
+        );
     }
     assert_eq!(client.ask(&format!("heartbeat {uuid}")), "OK");
 }
@@ -52,7 +65,13 @@ fn types_of_up_to_63_bytes_are_compared_byte_for_byte() {
     let service = Service::start(&[]);
     let mut client = service.connect();
     // The last two look the same: one letter, or a letter and an accent.
-    let types = ["x".repeat(63), "x".repeat(62), "é".repeat(31), "caf\u{e9}".to_owned(), "cafe\u{301}".to_owned()];
+    let types = [
+        "x".repeat(63),
+        "x".repeat(62),
+        "é".repeat(31),
+        "caf\u{e9}".to_owned(),
+        "cafe\u{301}".to_owned(),
+    ];
     for (name, port) in types.iter().zip(1..) {
         client.register(name, "127.0.0.1", port);
     }
@@ -84,9 +103,15 @@ fn a_query_answers_in_the_order_of_registration_and_each_type_for_itself() {
 fn row_36_an_address_that_is_registered_twice_is_listed_twice() {
     let service = Service::start(&[]);
     let mut client = service.connect();
-    let (a, b) = (client.register("hive", "10.0.0.1", 1), client.register("hive", "10.0.0.1", 1));
+    let (a, b) = (
+        client.register("hive", "10.0.0.1", 1),
+        client.register("hive", "10.0.0.1", 1),
+    );
     assert_ne!(a, b);
-    assert_eq!(client.ask("query hive"), r#"[{"ip":"10.0.0.1","port":1},{"ip":"10.0.0.1","port":1}]"#);
+    assert_eq!(
+        client.ask("query hive"),
+        r#"[{"ip":"10.0.0.1","port":1},{"ip":"10.0.0.1","port":1}]"#
+    );
 }
 
 #[test]
@@ -96,27 +121,72 @@ fn every_error_has_a_reason_and_leaves_the_connection_usable() {
     let long_type = format!("query {}", "x".repeat(64));
     let cases = [
         ("bogus", "ERROR unknown command: help lists the commands"),
-        ("register", "ERROR usage: register <type> <ip> <port> [ttl=<seconds>] [replace]"),
-        ("register hive 127.0.0.1", "ERROR usage: register <type> <ip> <port> [ttl=<seconds>] [replace]"),
+        (
+            "register",
+            "ERROR usage: register <type> <ip> <port> [ttl=<seconds>] [replace]",
+        ),
+        (
+            "register hive 127.0.0.1",
+            "ERROR usage: register <type> <ip> <port> [ttl=<seconds>] [replace]",
+        ),
         ("register hive 127.0.0.1 80 90", "ERROR unknown option: 90"),
-        ("register hive 127.0.0.1 80 ttl", "ERROR unknown option: ttl"),
-        ("register hive 127.0.0.1 80 replace replace", "ERROR replace is given twice"),
-        ("register hive 127.0.0.1 80 ttl=1 ttl=2", "ERROR ttl= is given twice"),
-        ("register hive 127.0.0.1 80 ttl=0", "ERROR ttl= takes a whole number of seconds from 1 to 86400"),
-        ("register hive 127.0.0.1 80 ttl=86401", "ERROR ttl= takes a whole number of seconds from 1 to 86400"),
-        ("register hive 127.0.0.1 80 ttl=1.5", "ERROR ttl= takes a whole number of seconds from 1 to 86400"),
-        ("register hive 127.0.0.1 80 ttl=", "ERROR ttl= takes a whole number of seconds from 1 to 86400"),
-        ("hold hive 127.0.0.1", "ERROR usage: hold <type> <ip> <port>"),
-        ("hold hive 127.0.0.1 80 replace", "ERROR unknown option: replace"),
-        ("heartbeat", "ERROR usage: heartbeat <uuid> [<type> <ip> <port> [ttl=<seconds>]]"),
-        ("heartbeat a b", "ERROR usage: heartbeat <uuid> [<type> <ip> <port> [ttl=<seconds>]]"),
+        (
+            "register hive 127.0.0.1 80 ttl",
+            "ERROR unknown option: ttl",
+        ),
+        (
+            "register hive 127.0.0.1 80 replace replace",
+            "ERROR replace is given twice",
+        ),
+        (
+            "register hive 127.0.0.1 80 ttl=1 ttl=2",
+            "ERROR ttl= is given twice",
+        ),
+        (
+            "register hive 127.0.0.1 80 ttl=0",
+            "ERROR ttl= takes a whole number of seconds from 1 to 86400",
+        ),
+        (
+            "register hive 127.0.0.1 80 ttl=86401",
+            "ERROR ttl= takes a whole number of seconds from 1 to 86400",
+        ),
+        (
+            "register hive 127.0.0.1 80 ttl=1.5",
+            "ERROR ttl= takes a whole number of seconds from 1 to 86400",
+        ),
+        (
+            "register hive 127.0.0.1 80 ttl=",
+            "ERROR ttl= takes a whole number of seconds from 1 to 86400",
+        ),
+        (
+            "hold hive 127.0.0.1",
+            "ERROR usage: hold <type> <ip> <port>",
+        ),
+        (
+            "hold hive 127.0.0.1 80 replace",
+            "ERROR unknown option: replace",
+        ),
+        (
+            "heartbeat",
+            "ERROR usage: heartbeat <uuid> [<type> <ip> <port> [ttl=<seconds>]]",
+        ),
+        (
+            "heartbeat a b",
+            "ERROR usage: heartbeat <uuid> [<type> <ip> <port> [ttl=<seconds>]]",
+        ),
         ("heartbeat a b 10.0.0.1 80", "ERROR the uuid is not a UUID"),
-        ("heartbeat a b 10.0.0.1 80 replace", "ERROR unknown option: replace"),
+        (
+            "heartbeat a b 10.0.0.1 80 replace",
+            "ERROR unknown option: replace",
+        ),
         ("deregister", "ERROR usage: deregister <uuid>"),
         ("deregister a b", "ERROR usage: deregister <uuid>"),
         ("query", "ERROR usage: query <type> [max-age=<seconds>]"),
         ("query a b", "ERROR unknown option: b"),
-        ("query a max-age=x", "ERROR max-age= takes a whole number of seconds from 1 to 86400"),
+        (
+            "query a max-age=x",
+            "ERROR max-age= takes a whole number of seconds from 1 to 86400",
+        ),
         ("types hive", "ERROR usage: types"),
         ("list a b", "ERROR usage: list [<type>]"),
         ("why", "ERROR usage: why <uuid>"),
@@ -126,19 +196,55 @@ fn every_error_has_a_reason_and_leaves_the_connection_usable() {
         ("help me", "ERROR usage: help"),
         ("quit now", "ERROR usage: quit"),
         (&long_type, "ERROR the type is longer than 63 bytes"),
-        ("query a\u{a0}b", "ERROR the type holds white space or a control character"),
-        ("register hive localhost 80", "ERROR the ip is not an IPv4 or IPv6 address (host names are not accepted)"),
-        ("register hive 0.0.0.0 80", "ERROR the ip is the unspecified address, which nobody can connect to"),
-        ("register hive :: 80", "ERROR the ip is the unspecified address, which nobody can connect to"),
-        ("register hive 224.0.0.1 80", "ERROR the ip is a multicast address"),
-        ("register hive ff02::1 80", "ERROR the ip is a multicast address"),
-        ("register hive 255.255.255.255 80", "ERROR the ip is the broadcast address"),
-        ("register hive fe80::1%eth0 80", "ERROR the ip has a zone suffix, which means nothing on another host"),
-        ("register hive 127.0.0.1 0", "ERROR the port is not a decimal number from 1 to 65535"),
-        ("register hive 127.0.0.1 65536", "ERROR the port is not a decimal number from 1 to 65535"),
-        ("register hive 127.0.0.1 +80", "ERROR the port is not a decimal number from 1 to 65535"),
+        (
+            "query a\u{a0}b",
+            "ERROR the type holds white space or a control character",
+        ),
+        (
+            "register hive localhost 80",
+            "ERROR the ip is not an IPv4 or IPv6 address (host names are not accepted)",
+        ),
+        (
+            "register hive 0.0.0.0 80",
+            "ERROR the ip is the unspecified address, which nobody can connect to",
+        ),
+        (
+            "register hive :: 80",
+            "ERROR the ip is the unspecified address, which nobody can connect to",
+        ),
+        (
+            "register hive 224.0.0.1 80",
+            "ERROR the ip is a multicast address",
+        ),
+        (
+            "register hive ff02::1 80",
+            "ERROR the ip is a multicast address",
+        ),
+        (
+            "register hive 255.255.255.255 80",
+            "ERROR the ip is the broadcast address",
+        ),
+        (
+            "register hive fe80::1%eth0 80",
+            "ERROR the ip has a zone suffix, which means nothing on another host",
+        ),
+        (
+            "register hive 127.0.0.1 0",
+            "ERROR the port is not a decimal number from 1 to 65535",
+        ),
+        (
+            "register hive 127.0.0.1 65536",
+            "ERROR the port is not a decimal number from 1 to 65535",
+        ),
+        (
+            "register hive 127.0.0.1 +80",
+            "ERROR the port is not a decimal number from 1 to 65535",
+        ),
         ("query hi\0ve", "ERROR the line holds a control character"),
-        ("query \u{1b}[31m", "ERROR the line holds a control character"),
+        (
+            "query \u{1b}[31m",
+            "ERROR the line holds a control character",
+        ),
         ("query a\rb", "ERROR the line holds a control character"),
         ("query a\u{85}b", "ERROR the line holds a control character"),
     ];
@@ -156,13 +262,19 @@ fn verbs_are_taken_in_any_case_and_words_apart_by_any_blanks() {
     let service = Service::start(&[]);
     let input = b"REGISTER hive 127.0.0.1 1\n  Query\t \thive  \t\r\n\n\r\n \t \nqUeRy hive\n";
     let array = r#"[{"ip":"127.0.0.1","port":1}]"#;
-    assert_eq!(mask_uuids(&transcript(&service, input)), format!("<uuid>\n{array}\n{array}\n"));
+    assert_eq!(
+        mask_uuids(&transcript(&service, input)),
+        format!("<uuid>\n{array}\n{array}\n")
+    );
 }
 
 #[test]
 fn row_10_lf_and_crlf_end_a_line_and_a_lone_cr_does_not() {
     let service = Service::start(&[]);
-    assert_eq!(transcript(&service, b"query a\r\nquery a\nquery a"), "[]\n[]\n[]\n");
+    assert_eq!(
+        transcript(&service, b"query a\r\nquery a\nquery a"),
+        "[]\n[]\n[]\n"
+    );
     let mut client = service.connect();
     client.send(b"query a\r");
     client.send(b"\n");
@@ -211,9 +323,25 @@ fn row_01_and_47_input_cut_anywhere_is_answered_as_in_one_piece() {
 fn row_06_a_line_of_1024_bytes_is_a_command_and_one_more_byte_ends_the_connection() {
     let service = Service::start(&[]);
     let padded = |len: usize| format!("query hive{}", " ".repeat(len - 10));
-    assert_eq!(transcript(&service, format!("{}\n{}\r\n", padded(1024), padded(1024)).as_bytes()), "[]\n[]\n");
+    assert_eq!(
+        transcript(
+            &service,
+            format!("{}\n{}\r\n", padded(1024), padded(1024)).as_bytes()
+        ),
+        "[]\n[]\n"
+    );
     let input = format!("query hive\n{}\nregister late 127.0.0.1 1\n", padded(1025));
-    assert_eq!(transcript(&service, input.as_bytes()), "[]\nERROR line too long\n");
-    assert_eq!(transcript(&service, "x".repeat(1025).as_bytes()), "ERROR line too long\n");
-    assert_eq!(service.connect().ask("query late"), "[]", "what follows is not run");
+    assert_eq!(
+        transcript(&service, input.as_bytes()),
+        "[]\nERROR line too long\n"
+    );
+    assert_eq!(
+        transcript(&service, "x".repeat(1025).as_bytes()),
+        "ERROR line too long\n"
+    );
+    assert_eq!(
+        service.connect().ask("query late"),
+        "[]",
+        "what follows is not run"
+    );
 }

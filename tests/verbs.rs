@@ -14,7 +14,11 @@ fn ask(service: &Service, arguments: &[&str]) -> Finished {
 
 /// The standard output of a verb that says yes and nothing on standard error.
 fn said(service: &Service, arguments: &[&str]) -> String {
-    let Finished { stdout, stderr, status } = ask(service, arguments);
+    let Finished {
+        stdout,
+        stderr,
+        status,
+    } = ask(service, arguments);
     assert_eq!((status, stderr.as_str()), (Some(0), ""), "{arguments:?}");
     stdout
 }
@@ -22,20 +26,35 @@ fn said(service: &Service, arguments: &[&str]) -> String {
 #[test]
 fn each_verb_prints_what_scripts_expect() {
     let service = Service::start(&[]);
-    let uuid = said(&service, &["register", "hive", "10.0.0.1", "80", "--ttl", "60"]);
+    let uuid = said(
+        &service,
+        &["register", "hive", "10.0.0.1", "80", "--ttl", "60"],
+    );
     let uuid = uuid.trim_end();
     assert!(is_uuid(uuid), "{uuid}");
     assert_eq!(said(&service, &["heartbeat", uuid]), "OK\n");
     said(&service, &["register", "hive", "::1", "81"]);
-    said(&service, &["register", "hive", "10.0.0.1", "80", "--replace"]);
-    assert_eq!(said(&service, &["query", "hive"]), "[::1]:81\n10.0.0.1:80\n");
+    said(
+        &service,
+        &["register", "hive", "10.0.0.1", "80", "--replace"],
+    );
+    assert_eq!(
+        said(&service, &["query", "hive"]),
+        "[::1]:81\n10.0.0.1:80\n"
+    );
     let one = said(&service, &["query", "hive", "--one"]);
-    assert!(["[::1]:81\n", "10.0.0.1:80\n"].contains(&one.as_str()), "{one}");
+    assert!(
+        ["[::1]:81\n", "10.0.0.1:80\n"].contains(&one.as_str()),
+        "{one}"
+    );
     assert_eq!(said(&service, &["types"]), "hive\t2\n");
     assert_eq!(said(&service, &["ping"]), "PONG\n");
     let list = said(&service, &["list", "hive"]);
     let first: Vec<&str> = list.lines().next().expect("a line").split('\t').collect();
-    assert_eq!((first.len(), first[0], first[1], first[3], first[4]), (6, "hive", "[::1]:81", "30.0s", "heartbeats"));
+    assert_eq!(
+        (first.len(), first[0], first[1], first[3], first[4]),
+        (6, "hive", "[::1]:81", "30.0s", "heartbeats")
+    );
     assert!(said(&service, &["stats"]).contains("registrations\t2\n"));
 
     let dash = said(&service, &["register", "dash", "-", "82"]);
@@ -57,14 +76,28 @@ fn no_is_exit_status_1() {
         (&["query", "hive", "--json"], "[]\n"),
     ] {
         let no = ask(&service, arguments);
-        assert_eq!((no.status, no.stdout.as_str(), no.stderr.as_str()), (Some(1), stdout, ""), "{arguments:?}");
+        assert_eq!(
+            (no.status, no.stdout.as_str(), no.stderr.as_str()),
+            (Some(1), stdout, ""),
+            "{arguments:?}"
+        );
     }
     let why = ask(&service, &["why", nobody]);
     assert_eq!((why.status, why.stdout.as_str()), (Some(1), ""));
-    assert!(why.stderr.starts_with("discovery: nobody with that UUID"), "{}", why.stderr);
+    assert!(
+        why.stderr.starts_with("discovery: nobody with that UUID"),
+        "{}",
+        why.stderr
+    );
     let refused = ask(&service, &["register", "hive", "0.0.0.0", "80"]);
     assert_eq!(refused.status, Some(1));
-    assert!(refused.stderr.contains("refused: the ip is the unspecified address"), "{}", refused.stderr);
+    assert!(
+        refused
+            .stderr
+            .contains("refused: the ip is the unspecified address"),
+        "{}",
+        refused.stderr
+    );
     // An empty list is a list.
     assert_eq!(ask(&service, &["list"]).status, Some(0));
 }
@@ -77,10 +110,19 @@ fn every_verb_speaks_json_to_programs() {
         assert_eq!(line.matches('\n').count(), 1, "{line}");
         serde_json::from_str(&line).expect("JSON")
     };
-    let uuid = json(&["register", "hive", "10.0.0.1", "80"])["uuid"].as_str().expect("a UUID").to_owned();
+    let uuid = json(&["register", "hive", "10.0.0.1", "80"])["uuid"]
+        .as_str()
+        .expect("a UUID")
+        .to_owned();
     assert_eq!(json(&["heartbeat", &uuid])["found"], true);
-    assert_eq!(json(&["query", "hive"]).to_string(), r#"[{"ip":"10.0.0.1","port":80}]"#);
-    assert_eq!(json(&["wait", "hive"]).to_string(), r#"[{"ip":"10.0.0.1","port":80}]"#);
+    assert_eq!(
+        json(&["query", "hive"]).to_string(),
+        r#"[{"ip":"10.0.0.1","port":80}]"#
+    );
+    assert_eq!(
+        json(&["wait", "hive"]).to_string(),
+        r#"[{"ip":"10.0.0.1","port":80}]"#
+    );
     assert_eq!(json(&["types"])[0]["count"], 1);
     assert_eq!(json(&["list"])[0]["type"], "hive");
     assert_eq!(json(&["why", &uuid])["state"], "live");
@@ -120,7 +162,11 @@ fn wrong_usage_is_exit_status_2_with_the_form() {
     ] {
         let wrong = finish(verb("127.0.0.1:1".parse().expect("an address"), arguments));
         assert_eq!(wrong.status, Some(2), "{arguments:?}: {}", wrong.stderr);
-        assert!(wrong.stderr.starts_with("error: "), "{arguments:?}: {}", wrong.stderr);
+        assert!(
+            wrong.stderr.starts_with("error: "),
+            "{arguments:?}: {}",
+            wrong.stderr
+        );
     }
 }
 
@@ -141,16 +187,43 @@ fn every_verb_has_a_help_with_an_example() {
         "ping",
     ];
     for name in verbs.into_iter().chain(["completions"]) {
-        let help = finish(verb("127.0.0.1:1".parse().expect("an address"), &[name, "--help"]));
+        let help = finish(verb(
+            "127.0.0.1:1".parse().expect("an address"),
+            &[name, "--help"],
+        ));
         assert_eq!(help.status, Some(0), "{name}");
-        assert!(help.stdout.contains("Example:\n"), "{name}: {}", help.stdout);
-        assert!(help.stdout.contains("--server") || name == "completions", "{name}: {}", help.stdout);
+        assert!(
+            help.stdout.contains("Example:\n"),
+            "{name}: {}",
+            help.stdout
+        );
+        assert!(
+            help.stdout.contains("--server") || name == "completions",
+            "{name}: {}",
+            help.stdout
+        );
     }
-    let all = finish(verb("127.0.0.1:1".parse().expect("an address"), &["--help"])).stdout;
-    assert!(verbs.iter().all(|verb| all.contains(&format!("  {verb}\n"))) && !all.contains("run-"), "{all}");
+    let all = finish(verb(
+        "127.0.0.1:1".parse().expect("an address"),
+        &["--help"],
+    ))
+    .stdout;
+    assert!(
+        verbs
+            .iter()
+            .all(|verb| all.contains(&format!("  {verb}\n")))
+            && !all.contains("run-"),
+        "{all}"
+    );
     for shell in ["bash", "zsh", "fish"] {
-        let script = finish(verb("127.0.0.1:1".parse().expect("an address"), &["completions", shell]));
-        assert!(script.status == Some(0) && script.stdout.contains("deregister"), "{shell}");
+        let script = finish(verb(
+            "127.0.0.1:1".parse().expect("an address"),
+            &["completions", shell],
+        ));
+        assert!(
+            script.status == Some(0) && script.stdout.contains("deregister"),
+            "{shell}"
+        );
     }
 }
 
@@ -159,7 +232,10 @@ fn several_servers_are_tried_in_turn_until_one_answers() {
     let service = Service::start(&[]);
     service.connect().register("hive", "10.0.0.1", 80);
     let servers = format!("127.0.0.1:{}, {}", free_port(), service.address());
-    for arguments in [&["ping", "--server", &servers][..], &["types", "--server", &servers]] {
+    for arguments in [
+        &["ping", "--server", &servers][..],
+        &["types", "--server", &servers],
+    ] {
         assert_eq!(ask(&service, arguments).status, Some(0), "{arguments:?}");
     }
     let full = Service::start(&["--max-connections", "1"]);
@@ -169,13 +245,36 @@ fn several_servers_are_tried_in_turn_until_one_answers() {
     stopped.signal("STOP");
     for other in [&full, &stopped] {
         let servers = format!("{},{}", other.address(), service.address());
-        assert_eq!(said(&service, &["query", "hive", "--server", &servers, "--timeout", "2"]), "10.0.0.1:80\n");
+        assert_eq!(
+            said(
+                &service,
+                &["query", "hive", "--server", &servers, "--timeout", "2"]
+            ),
+            "10.0.0.1:80\n"
+        );
     }
-    let neither =
-        ask(&service, &["ping", "--server", &format!("{},{}", full.address(), stopped.address()), "--timeout", "0.4"]);
+    let neither = ask(
+        &service,
+        &[
+            "ping",
+            "--server",
+            &format!("{},{}", full.address(), stopped.address()),
+            "--timeout",
+            "0.4",
+        ],
+    );
     assert_eq!(neither.status, Some(1));
-    for (server, reason) in [(full, "refused: too many connections"), (stopped, "did not answer in time")] {
-        assert!(neither.stderr.contains(&format!("{} {reason}", server.address())), "{}", neither.stderr);
+    for (server, reason) in [
+        (full, "refused: too many connections"),
+        (stopped, "did not answer in time"),
+    ] {
+        assert!(
+            neither
+                .stderr
+                .contains(&format!("{} {reason}", server.address())),
+            "{}",
+            neither.stderr
+        );
     }
     let named = format!("localhost:{}", service.address().port());
     assert_eq!(said(&service, &["ping", "--server", &named]), "PONG\n");
@@ -192,12 +291,35 @@ fn a_token_is_shown_from_its_file() {
     let service = Service::start(&["--token-file", right]);
     assert_eq!(said(&service, &["types", "--token-file", right]), "");
     let stranger = ask(&service, &["types"]);
-    assert!(stranger.status == Some(1) && stranger.stderr.contains("--token-file"), "{}", stranger.stderr);
-    let wrong = ask(&service, &["types", "--token-file", path("wrong").to_str().expect("text")]);
-    assert!(wrong.stderr.contains("authentication failed"), "{}", wrong.stderr);
+    assert!(
+        stranger.status == Some(1) && stranger.stderr.contains("--token-file"),
+        "{}",
+        stranger.stderr
+    );
+    let wrong = ask(
+        &service,
+        &[
+            "types",
+            "--token-file",
+            path("wrong").to_str().expect("text"),
+        ],
+    );
+    assert!(
+        wrong.stderr.contains("authentication failed"),
+        "{}",
+        wrong.stderr
+    );
     let none = ask(&service, &["types", "--token-file", "/nonexistent"]);
-    assert!(none.status == Some(1) && none.stderr.contains("cannot use the token file"), "{}", none.stderr);
-    assert_eq!(said(&service, &["ping"]), "PONG\n", "a health check needs none");
+    assert!(
+        none.status == Some(1) && none.stderr.contains("cannot use the token file"),
+        "{}",
+        none.stderr
+    );
+    assert_eq!(
+        said(&service, &["ping"]),
+        "PONG\n",
+        "a health check needs none"
+    );
     for name in ["right", "wrong"] {
         std::fs::remove_file(path(name)).expect("it is there");
     }
@@ -206,13 +328,25 @@ fn a_token_is_shown_from_its_file() {
 #[test]
 fn no_is_exit_status_1_even_where_nobody_reads_it() {
     let service = Service::start(&[]);
-    for (arguments, status) in [(&["query", "hive", "--json"][..], 1), (&["heartbeat", "nobody"], 1), (&["ping"], 0)] {
+    for (arguments, status) in [
+        (&["query", "hive", "--json"][..], 1),
+        (&["heartbeat", "nobody"], 1),
+        (&["ping"], 0),
+    ] {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);
         let mut command = verb(service.address(), arguments);
-        let output = command.stdout(writer).stderr(Stdio::piped()).spawn().and_then(|child| child.wait_with_output());
+        let output = command
+            .stdout(writer)
+            .stderr(Stdio::piped())
+            .spawn()
+            .and_then(|child| child.wait_with_output());
         let output = output.expect("it runs");
-        assert_eq!((output.status.code(), output.stderr), (Some(status), vec![]), "{arguments:?}");
+        assert_eq!(
+            (output.status.code(), output.stderr),
+            (Some(status), vec![]),
+            "{arguments:?}"
+        );
     }
 }
 
@@ -231,10 +365,16 @@ fn watch_prints_a_line_for_each_change_and_survives_a_restart_of_the_registry() 
     let mut watch = following(&service, &["watch", "hive"]);
     let mut json = following(&service, &["watch", "--json"]);
     assert_eq!(watch.line(), "up hive 10.0.0.1:80");
-    assert_eq!(json.line(), r#"{"index":1,"services":[{"ip":"10.0.0.1","port":80,"type":"hive"}]}"#);
+    assert_eq!(
+        json.line(),
+        r#"{"index":1,"services":[{"ip":"10.0.0.1","port":80,"type":"hive"}]}"#
+    );
     let uuid = client.register("hive", "::1", 81);
     assert_eq!(watch.line(), "up hive [::1]:81");
-    assert_eq!(json.line(), r#"{"down":[],"index":2,"up":[{"ip":"::1","port":81,"type":"hive"}]}"#);
+    assert_eq!(
+        json.line(),
+        r#"{"down":[],"index":2,"up":[{"ip":"::1","port":81,"type":"hive"}]}"#
+    );
     client.ask(&format!("deregister {uuid}"));
     assert_eq!(watch.line(), "down hive [::1]:81");
     service.signal("TERM");
@@ -257,7 +397,10 @@ fn watch_runs_a_command_at_each_change_with_the_present_list() {
     client.register("hive", "10.0.0.2", 80);
     assert_eq!([watch.line(), watch.line()], ["10.0.0.2:80", "--"]);
     client.register("hive", "10.0.0.1", 80);
-    assert_eq!([watch.line(), watch.line(), watch.line()], ["10.0.0.1:80", "10.0.0.2:80", "--"]);
+    assert_eq!(
+        [watch.line(), watch.line(), watch.line()],
+        ["10.0.0.1:80", "10.0.0.2:80", "--"]
+    );
 }
 
 #[test]
@@ -267,7 +410,10 @@ fn a_command_that_falls_behind_is_given_what_is_live_now() {
     // It stays behind, so that no command waits for it any more.
     let go = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("verbs-go");
     let _ = std::fs::remove_file(&go);
-    let slow = format!("wc -l; for i in $(seq 500); do [ -e '{}' ] && exit; sleep 0.01; done", go.display());
+    let slow = format!(
+        "wc -l; for i in $(seq 500); do [ -e '{}' ] && exit; sleep 0.01; done",
+        go.display()
+    );
     let mut watch = following(&service, &["watch", "hive", "--exec", &slow]);
     assert_eq!(watch.line().trim(), "0");
     for port in 1..=50 {
@@ -280,20 +426,34 @@ fn a_command_that_falls_behind_is_given_what_is_live_now() {
 #[test]
 fn watch_and_wait_say_that_the_registry_is_away_and_that_it_is_back() {
     let listen = format!("127.0.0.1:{}", free_port());
-    for arguments in [&["watch", "hive"][..], &["wait", "hive", "--count", "2"], &["watch", "--exec", "cat"]] {
+    for arguments in [
+        &["watch", "hive"][..],
+        &["wait", "hive", "--count", "2"],
+        &["watch", "--exec", "cat"],
+    ] {
         let mut service = Service::start(&["--listen", &listen]);
         let mut command = verb(listen.parse().expect("an address"), arguments);
         let mut follower = Talking::spawn({
             command.stderr(Stdio::piped());
             command
         });
-        wait_until("it watches", || service.connect().ask("stats").contains("\"watchers\":1").then_some(()));
+        wait_until("it watches", || {
+            service
+                .connect()
+                .ask("stats")
+                .contains("\"watchers\":1")
+                .then_some(())
+        });
         service.signal("TERM");
         service.wait();
-        let mut messages = BufReader::new(follower.child.stderr.take().expect("it is piped")).lines();
+        let mut messages =
+            BufReader::new(follower.child.stderr.take().expect("it is piped")).lines();
         let mut said = || messages.next().expect("a message").expect("text");
         let message = said();
-        assert!(message.contains(&listen) && message.ends_with("; trying again"), "{arguments:?}: {message}");
+        assert!(
+            message.contains(&listen) && message.ends_with("; trying again"),
+            "{arguments:?}: {message}"
+        );
         let _service = Service::start(&["--listen", &listen]);
         // Though nothing else has changed.
         assert_eq!(said(), "discovery: the registry is back", "{arguments:?}");
@@ -312,8 +472,16 @@ fn in_terminal(service: &Service, term: &str) -> std::process::Command {
         while b'10.0.0.1:80' not in seen or seen[-1:] not in b'\\nJ': seen += os.read(ours, 4096)\n\
         print(repr(seen)); os.kill(pid, 9)\n";
     let mut command = std::process::Command::new("python3");
-    command.args(["-c", SCRIPT, env!("CARGO_BIN_EXE_discovery"), "watch", "hive"]);
-    command.env("DISCOVERY_SERVER", service.address().to_string()).env("TERM", term);
+    command.args([
+        "-c",
+        SCRIPT,
+        env!("CARGO_BIN_EXE_discovery"),
+        "watch",
+        "hive",
+    ]);
+    command
+        .env("DISCOVERY_SERVER", service.address().to_string())
+        .env("TERM", term);
     command
 }
 
@@ -326,10 +494,20 @@ fn watch_draws_a_table_on_a_terminal() {
         let mut command = in_terminal(&service, "xterm");
         command.env("NO_COLOR", no_colour);
         let screen = finish(command).stdout;
-        assert!(screen.contains("1 live") && screen.contains("TYPE  ADDRESS"), "{screen}");
-        assert_eq!(screen.contains("\\x1b[1m"), bold, "NO_COLOR={no_colour:?}: {screen}");
+        assert!(
+            screen.contains("1 live") && screen.contains("TYPE  ADDRESS"),
+            "{screen}"
+        );
+        assert_eq!(
+            screen.contains("\\x1b[1m"),
+            bold,
+            "NO_COLOR={no_colour:?}: {screen}"
+        );
         // What stood there is pushed up, not overwritten.
-        assert!(screen.starts_with(&format!("b'{}\\x1b[H", "\\r\\n".repeat(7))), "{screen}");
+        assert!(
+            screen.starts_with(&format!("b'{}\\x1b[H", "\\r\\n".repeat(7))),
+            "{screen}"
+        );
     }
 }
 
@@ -352,17 +530,31 @@ fn wait_returns_when_enough_are_live_and_gives_up_when_told_to() {
     client.register("hive", "10.0.0.2", 80);
     assert_eq!([wait.line(), wait.line()], ["10.0.0.1:80", "10.0.0.2:80"]);
     assert_eq!(wait.status(), Some(0));
-    let in_vain = ask(&service, &["wait", "hive", "--count", "3", "--timeout", "0.2"]);
+    let in_vain = ask(
+        &service,
+        &["wait", "hive", "--count", "3", "--timeout", "0.2"],
+    );
     assert_eq!(in_vain.status, Some(1));
-    assert!(in_vain.stderr.contains("2 of 3 are live"), "{}", in_vain.stderr);
+    assert!(
+        in_vain.stderr.contains("2 of 3 are live"),
+        "{}",
+        in_vain.stderr
+    );
     // With a time limit it waits for the registry too.
     let port = free_port();
     let listen = format!("127.0.0.1:{port}");
-    let early =
-        verb(listen.parse().expect("an address"), &["wait", "hive", "--timeout", "15"]).stderr(Stdio::piped()).spawn();
+    let early = verb(
+        listen.parse().expect("an address"),
+        &["wait", "hive", "--timeout", "15"],
+    )
+    .stderr(Stdio::piped())
+    .spawn();
     let late = Service::start(&["--listen", &listen]);
     late.connect().register("hive", "10.0.0.1", 80);
-    assert_eq!(early.expect("it runs").wait().expect("it is ours").code(), Some(0));
+    assert_eq!(
+        early.expect("it runs").wait().expect("it is ours").code(),
+        Some(0)
+    );
 }
 
 #[test]
@@ -373,8 +565,18 @@ fn wait_asks_the_next_registry_before_all_its_time_is_over() {
     service.connect().register("hive", "10.0.0.1", 80);
     let servers = format!("{},{}", stopped.address(), service.address());
     let begun = Instant::now();
-    assert_eq!(said(&service, &["wait", "hive", "--timeout", "60", "--server", &servers]), "10.0.0.1:80\n");
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert_eq!(
+        said(
+            &service,
+            &["wait", "hive", "--timeout", "60", "--server", &servers]
+        ),
+        "10.0.0.1:80\n"
+    );
+    assert!(
+        begun.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        begun.elapsed()
+    );
 }
 
 #[test]
@@ -382,11 +584,17 @@ fn watch_ends_when_nobody_reads_it_any_more() {
     let service = Service::start(&[]);
     service.connect().register("hive", "10.0.0.1", 80);
     let mut command = std::process::Command::new("sh");
-    command.args(["-c", "\"$0\" watch hive | head -n 1"]).arg(env!("CARGO_BIN_EXE_discovery"));
+    command
+        .args(["-c", "\"$0\" watch hive | head -n 1"])
+        .arg(env!("CARGO_BIN_EXE_discovery"));
     command.env("DISCOVERY_SERVER", service.address().to_string());
     let begun = Instant::now();
     assert_eq!(finish(command).stdout, "up hive 10.0.0.1:80\n");
-    assert!(begun.elapsed() < Duration::from_secs(10), "not only when it expires: {:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(10),
+        "not only when it expires: {:?}",
+        begun.elapsed()
+    );
 }
 
 #[test]
@@ -394,8 +602,13 @@ fn whoever_reads_only_the_first_line_does_no_harm() {
     let service = Service::start(&[]);
     service.connect().register_many(20_000);
     let mut command = std::process::Command::new("sh");
-    command.args(["-c", "\"$0\" query hive | head -n 1"]).arg(env!("CARGO_BIN_EXE_discovery"));
+    command
+        .args(["-c", "\"$0\" query hive | head -n 1"])
+        .arg(env!("CARGO_BIN_EXE_discovery"));
     command.env("DISCOVERY_SERVER", service.address().to_string());
     let first = finish(command);
-    assert_eq!((first.stdout.as_str(), first.stderr.as_str()), ("10.0.0.1:80\n", ""));
+    assert_eq!(
+        (first.stdout.as_str(), first.stderr.as_str()),
+        ("10.0.0.1:80\n", "")
+    );
 }

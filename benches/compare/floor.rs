@@ -9,9 +9,14 @@ use mio::{Events, Interest, Poll, Token};
 pub(crate) fn run(kind: &str) -> ! {
     let address = "127.0.0.1:0".parse().expect("an address");
     let mut listener = TcpListener::bind(address).expect("loopback can be bound");
-    println!("listening on {}", listener.local_addr().expect("it is bound"));
+    println!(
+        "listening on {}",
+        listener.local_addr().expect("it is bound")
+    );
     let mut poll = Poll::new().expect("a poll");
-    poll.registry().register(&mut listener, Token(usize::MAX), Interest::READABLE).expect("a listener");
+    poll.registry()
+        .register(&mut listener, Token(usize::MAX), Interest::READABLE)
+        .expect("a listener");
     let mut events = Events::with_capacity(1024);
     let mut streams: Vec<Option<TcpStream>> = Vec::new();
     let mut buffer = vec![0; 64 * 1024];
@@ -36,7 +41,9 @@ pub(crate) fn run(kind: &str) -> ! {
 
 fn watch(poll: &Poll, streams: &mut Vec<Option<TcpStream>>, mut stream: TcpStream) {
     let _ = stream.set_nodelay(true);
-    poll.registry().register(&mut stream, Token(streams.len()), Interest::READABLE).expect("a stream");
+    poll.registry()
+        .register(&mut stream, Token(streams.len()), Interest::READABLE)
+        .expect("a stream");
     streams.push(Some(stream));
 }
 

@@ -27,7 +27,9 @@ pub(crate) fn run(rounds: u64, time: Duration) {
 /// The process that [`deaths`] kills: it holds a registration and waits.
 pub(crate) fn hold(address: &str) -> ! {
     let mut stream = TcpStream::connect(address).expect("the service accepts");
-    stream.write_all(b"hold dying 10.0.0.1 80\n").expect("the service reads");
+    stream
+        .write_all(b"hold dying 10.0.0.1 80\n")
+        .expect("the service reads");
     let mut rest = Vec::new();
     let _ = stream.read_to_end(&mut rest);
     std::process::exit(0);
@@ -37,9 +39,14 @@ pub(crate) fn hold(address: &str) -> ! {
 pub(crate) fn watch(address: &str, command: &str) -> BufReader<TcpStream> {
     let mut stream = TcpStream::connect(address).expect("the service accepts");
     stream.set_nodelay(true).expect("loopback takes options");
-    stream.write_all(command.as_bytes()).expect("the service reads");
+    stream
+        .write_all(command.as_bytes())
+        .expect("the service reads");
     let mut reader = BufReader::new(stream);
-    assert!(line(&mut reader).contains("services"), "the state comes first");
+    assert!(
+        line(&mut reader).contains("services"),
+        "the state comes first"
+    );
     reader
 }
 
@@ -54,9 +61,13 @@ fn deaths(count: usize) {
     let server = Server::start(Kind::Discovery, 0).expect("the service starts");
     let mut watcher = watch(&server.address, "watch dying\n");
     let this = std::env::current_exe().expect("this bench is a file");
-    let mut latency = Histogram::<u64>::new_with_bounds(1, 60_000_000, 3).expect("a minute in microseconds");
+    let mut latency =
+        Histogram::<u64>::new_with_bounds(1, 60_000_000, 3).expect("a minute in microseconds");
     for _ in 0..count {
-        let mut holder = Command::new(&this).env("COMPARE_HOLDER", &server.address).stdout(Stdio::null()).spawn();
+        let mut holder = Command::new(&this)
+            .env("COMPARE_HOLDER", &server.address)
+            .stdout(Stdio::null())
+            .spawn();
         let holder = holder.as_mut().expect("this bench starts again");
         assert!(line(&mut watcher).contains("\"up\":[{"));
         let killed = Instant::now();
@@ -80,9 +91,13 @@ fn one_change_to_many(count: usize) {
     let mut watchers: Vec<mio::net::TcpStream> = (0..WATCHERS)
         .map(|i| {
             let stream = watch(&server.address, "watch hive\n").into_inner();
-            stream.set_nonblocking(true).expect("loopback takes options");
+            stream
+                .set_nonblocking(true)
+                .expect("loopback takes options");
             let mut stream = mio::net::TcpStream::from_std(stream);
-            poll.registry().register(&mut stream, Token(i), Interest::READABLE).expect("a stream");
+            poll.registry()
+                .register(&mut stream, Token(i), Interest::READABLE)
+                .expect("a stream");
             stream
         })
         .collect();
@@ -92,10 +107,13 @@ fn one_change_to_many(count: usize) {
     let mut times: Vec<f64> = Vec::new();
     for port in 1..=count {
         let begun = Instant::now();
-        client.write_all(format!("register hive 10.0.0.1 {port}\n").as_bytes()).expect("the service reads");
+        client
+            .write_all(format!("register hive 10.0.0.1 {port}\n").as_bytes())
+            .expect("the service reads");
         let mut told = 0;
         while told < WATCHERS {
-            poll.poll(&mut events, Some(Duration::from_secs(10))).expect("poll");
+            poll.poll(&mut events, Some(Duration::from_secs(10)))
+                .expect("poll");
             assert!(!events.is_empty(), "only {told} watchers were told");
             for event in &events {
                 while let Ok(n) = watchers[event.token().0].read(&mut buffer) {
@@ -119,7 +137,9 @@ fn at_rest() {
     let arguments = ["--max-connections", "11000"];
     let server = Server::with_arguments(&arguments);
     let before = server.resident();
-    let watchers: Vec<_> = (0..AT_REST).map(|_| watch(&server.address, "watch hive\n").into_inner()).collect();
+    let watchers: Vec<_> = (0..AT_REST)
+        .map(|_| watch(&server.address, "watch hive\n").into_inner())
+        .collect();
     let each = (server.resident() - before) as f64 / watchers.len() as f64;
     println!("{AT_REST} watchers at rest: {each:.0} bytes each");
 }
@@ -128,11 +148,14 @@ fn at_rest() {
 fn beside_heartbeats(rounds: u64, time: Duration) {
     let servers = [0, WATCHERS].map(|watchers| {
         let server = Server::start(Kind::Discovery, crate::KEYS).expect("the service starts");
-        let watchers: Vec<_> = (0..watchers).map(|_| watch(&server.address, "watch other\n")).collect();
+        let watchers: Vec<_> = (0..watchers)
+            .map(|_| watch(&server.address, "watch other\n"))
+            .collect();
         (server, watchers)
     });
-    let mut loads =
-        servers.each_ref().map(|(server, _)| Load::connect(server, 50, 16, server.requests(Ask::Heartbeat)));
+    let mut loads = servers
+        .each_ref()
+        .map(|(server, _)| Load::connect(server, 50, 16, server.requests(Ask::Heartbeat)));
     let mut samples: [Vec<Sample>; 2] = [Vec::new(), Vec::new()];
     for _ in 0..rounds {
         for i in 0..2 {
@@ -140,12 +163,20 @@ fn beside_heartbeats(rounds: u64, time: Duration) {
         }
     }
     let [without, with] = samples.each_ref().map(|samples| table::summary(samples));
-    println!("heartbeats at 16 in flight: {without} a second; with {WATCHERS} watchers of other types: {with}");
+    println!(
+        "heartbeats at 16 in flight: {without} a second; with {WATCHERS} watchers of other types: {with}"
+    );
 }
 
 /// Lets this process have as many connections as the system allows.
 fn raise_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    let _ = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: maximum,
+            maximum,
+        },
+    );
 }

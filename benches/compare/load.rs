@@ -35,25 +35,46 @@ struct Peer {
 }
 
 impl Load {
-    pub(crate) fn connect(server: &Server, connections: usize, in_flight: usize, requests: Requests) -> Load {
+    pub(crate) fn connect(
+        server: &Server,
+        connections: usize,
+        in_flight: usize,
+        requests: Requests,
+    ) -> Load {
         let poll = Poll::new().expect("a poll");
         let address = server.address.parse().expect("an address");
         let peers = (0..connections)
             .map(|i| {
-                let stream = std::net::TcpStream::connect::<std::net::SocketAddr>(address).expect("the server accepts");
+                let stream = std::net::TcpStream::connect::<std::net::SocketAddr>(address)
+                    .expect("the server accepts");
                 stream.set_nodelay(true).expect("loopback takes options");
-                stream.set_nonblocking(true).expect("loopback takes options");
+                stream
+                    .set_nonblocking(true)
+                    .expect("loopback takes options");
                 let mut stream = TcpStream::from_std(stream);
-                poll.registry().register(&mut stream, Token(i), Interest::READABLE).expect("a stream");
-                Peer { stream, lines_left: 0, sent_at: Instant::now() }
+                poll.registry()
+                    .register(&mut stream, Token(i), Interest::READABLE)
+                    .expect("a stream");
+                Peer {
+                    stream,
+                    lines_left: 0,
+                    sent_at: Instant::now(),
+                }
             })
             .collect();
-        Load { poll, peers, requests, in_flight, next: 0 }
+        Load {
+            poll,
+            peers,
+            requests,
+            in_flight,
+            next: 0,
+        }
     }
 
     /// Keeps the requests in flight for `time`, then waits for the last answers.
     pub(crate) fn run(&mut self, server: &Server, time: Duration) -> Sample {
-        let mut latency = Histogram::new_with_bounds(1, 60_000_000, 3).expect("a minute in microseconds");
+        let mut latency =
+            Histogram::new_with_bounds(1, 60_000_000, 3).expect("a minute in microseconds");
         let mut events = Events::with_capacity(1024);
         let mut buffer = vec![0; 256 * 1024];
         let (user, system) = server.processor_time();
@@ -64,7 +85,9 @@ impl Load {
         }
         let mut busy = self.peers.len();
         while busy > 0 {
-            self.poll.poll(&mut events, Some(Duration::from_secs(10))).expect("poll");
+            self.poll
+                .poll(&mut events, Some(Duration::from_secs(10)))
+                .expect("poll");
             assert!(!events.is_empty(), "{} stopped answering", server.address);
             for event in &events {
                 let i = event.token().0;
@@ -82,7 +105,13 @@ impl Load {
         }
         let per_second = requests as f64 / begun.elapsed().as_secs_f64();
         let (user_after, system_after) = server.processor_time();
-        Sample { per_second, user: user_after - user, system: system_after - system, requests, latency }
+        Sample {
+            per_second,
+            user: user_after - user,
+            system: system_after - system,
+            requests,
+            latency,
+        }
     }
 
     fn send(&mut self, i: usize) {
@@ -134,7 +163,8 @@ pub(crate) fn frame(content: &str) -> Vec<u8> {
 
 /// Connects, sends `request`, reads to the end and closes, one after the other for `time`.
 pub(crate) fn connection_per_request(server: &Server, request: &[u8], time: Duration) -> Sample {
-    let mut latency = Histogram::new_with_bounds(1, 60_000_000, 3).expect("a minute in microseconds");
+    let mut latency =
+        Histogram::new_with_bounds(1, 60_000_000, 3).expect("a minute in microseconds");
     let (user, system) = server.processor_time();
     let begun = Instant::now();
     let mut requests = 0;
@@ -151,5 +181,11 @@ pub(crate) fn connection_per_request(server: &Server, request: &[u8], time: Dura
     }
     let per_second = requests as f64 / begun.elapsed().as_secs_f64();
     let (user_after, system_after) = server.processor_time();
-    Sample { per_second, user: user_after - user, system: system_after - system, requests, latency }
+    Sample {
+        per_second,
+        user: user_after - user,
+        system: system_after - system,
+        requests,
+        latency,
+    }
 }

@@ -78,7 +78,11 @@ fn wanted(name: &str) -> bool {
 }
 
 fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+    std::env::var(name).map_or(default, |value| {
+        value
+            .parse()
+            .unwrap_or_else(|_| panic!("{name} is a number"))
+    })
 }
 
 /// How soon it listens, and what it takes while nobody asks for anything.
@@ -101,24 +105,39 @@ fn start_and_rest() {
     println!("start to listening: {}", of_starts(starts, "ms"));
     println!("resident when idle: {}", of_starts(idle, "MiB"));
     println!("wake-ups in 3 s of rest: {}", server.wake_ups() - before);
-    println!("`discovery run` resident while it holds: {}\n", of_starts(resident_of_run(&server.address), "MiB"));
+    println!(
+        "`discovery run` resident while it holds: {}\n",
+        of_starts(resident_of_run(&server.address), "MiB")
+    );
 }
 
 /// What `discovery run` takes while it holds, in MiB. The bench itself answers at the port.
 fn resident_of_run(address: &str) -> Vec<f64> {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let port = listener.local_addr().expect("an address").port().to_string();
+    let port = listener
+        .local_addr()
+        .expect("an address")
+        .port()
+        .to_string();
     let mut watcher = live::watch(address, "watch rest\n");
     let mut resident = Vec::new();
     for _ in 0..STARTS {
         let mut command = Command::new(env!("CARGO_BIN_EXE_discovery"));
-        command.args(["run", "rest", &port, "--server", address, "--", "sleep", "60"]);
+        command.args([
+            "run", "rest", &port, "--server", address, "--", "sleep", "60",
+        ]);
         let mut run = command.spawn().expect("it starts");
-        assert!(live::line(&mut watcher).contains("\"up\":[{"), "it is registered");
+        assert!(
+            live::line(&mut watcher).contains("\"up\":[{"),
+            "it is registered"
+        );
         resident.push(servers::resident(run.id()) as f64 / MIB);
         // The system ends the command with it.
         run.kill().and_then(|()| run.wait()).expect("it runs");
-        assert!(live::line(&mut watcher).contains("\"down\":[{"), "it is gone");
+        assert!(
+            live::line(&mut watcher).contains("\"down\":[{"),
+            "it is gone"
+        );
     }
     resident
 }
@@ -128,13 +147,20 @@ fn resident_of_run(address: &str) -> Vec<f64> {
 fn of_starts(mut figures: Vec<f64>, unit: &str) -> String {
     figures.sort_by(f64::total_cmp);
     let (median, worst) = (figures[figures.len() / 2], figures[figures.len() - 1]);
-    format!("median {median:.2} {unit}, worst of {} {worst:.2} {unit}", figures.len())
+    format!(
+        "median {median:.2} {unit}, worst of {} {worst:.2} {unit}",
+        figures.len()
+    )
 }
 
 /// Requests on connections that stay.
 fn steady(rounds: u64, time: Duration) {
     use servers::Ask::{Heartbeat, Query, Register};
-    let row = |name, in_flight, ask| Workload { name, in_flight, ask };
+    let row = |name, in_flight, ask| Workload {
+        name,
+        in_flight,
+        ask,
+    };
     let workloads = [
         row("heartbeat, 1 in flight", 1, Heartbeat),
         row("heartbeat, 16 in flight", 16, Heartbeat),
@@ -144,13 +170,27 @@ fn steady(rounds: u64, time: Duration) {
         row("query of 10, 128 in flight", 128, Query),
         row("register, 16 in flight", 16, Register),
     ];
-    let mut table = Table::new("Requests a second and whole-server CPU (user + system) per request");
-    for workload in workloads.into_iter().filter(|workload| wanted(workload.name)) {
+    let mut table =
+        Table::new("Requests a second and whole-server CPU (user + system) per request");
+    for workload in workloads
+        .into_iter()
+        .filter(|workload| wanted(workload.name))
+    {
         // A server of its own for each row, so that what one row registers does not weigh on the next.
-        let servers: Vec<Server> = Kind::ALL.into_iter().filter_map(|kind| Server::start(kind, KEYS)).collect();
+        let servers: Vec<Server> = Kind::ALL
+            .into_iter()
+            .filter_map(|kind| Server::start(kind, KEYS))
+            .collect();
         let mut loads: Vec<Load> = servers
             .iter()
-            .map(|server| Load::connect(server, CONNECTIONS, workload.in_flight, server.requests(workload.ask)))
+            .map(|server| {
+                Load::connect(
+                    server,
+                    CONNECTIONS,
+                    workload.in_flight,
+                    server.requests(workload.ask),
+                )
+            })
             .collect();
         let mut samples: Vec<Vec<Sample>> = servers.iter().map(|_| Vec::new()).collect();
         for _ in 0..rounds {
@@ -180,6 +220,10 @@ fn connection_per_request(rounds: u64, time: Duration) {
         of_floor.push(load::connection_per_request(&floor, &request, time));
     }
     table.row("frame query of 10", "discovery", &of_service);
-    table.row("frame query of 10", "floor: accept, read, write, close", &of_floor);
+    table.row(
+        "frame query of 10",
+        "floor: accept, read, write, close",
+        &of_floor,
+    );
     table.print();
 }

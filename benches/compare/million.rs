@@ -25,10 +25,14 @@ pub(crate) fn run(rounds: u64, time: Duration) {
 
 /// Resident memory for each, and heartbeats among them.
 fn memory_and_heartbeats(kind: Kind, rounds: u64, time: Duration) {
-    let Some(empty) = Server::start(kind, 0) else { return };
+    let Some(empty) = Server::start(kind, 0) else {
+        return;
+    };
     let idle = empty.resident();
     drop(empty);
-    let Some(server) = Server::start(kind, MILLION) else { return };
+    let Some(server) = Server::start(kind, MILLION) else {
+        return;
+    };
     let each = (server.resident() - idle) as f64 / MILLION as f64;
     let mut load = Load::connect(&server, 50, 16, server.requests(Ask::Heartbeat));
     let samples: Vec<Sample> = (0..rounds).map(|_| load.run(&server, time)).collect();
@@ -42,8 +46,11 @@ fn memory_and_heartbeats(kind: Kind, rounds: u64, time: Duration) {
 
 /// User time of a heartbeat among 10,000 and among a million, in turn.
 fn cost_growth(rounds: u64, time: Duration) {
-    let servers = [10_000, MILLION].map(|count| Server::start(Kind::Discovery, count).expect("the service starts"));
-    let mut loads = servers.each_ref().map(|server| Load::connect(server, 50, 128, server.requests(Ask::Heartbeat)));
+    let servers = [10_000, MILLION]
+        .map(|count| Server::start(Kind::Discovery, count).expect("the service starts"));
+    let mut loads = servers
+        .each_ref()
+        .map(|server| Load::connect(server, 50, 128, server.requests(Ask::Heartbeat)));
     let mut samples: [Vec<Sample>; 2] = [Vec::new(), Vec::new()];
     for _ in 0..rounds {
         for i in 0..2 {
@@ -68,14 +75,23 @@ impl Pair {
     fn connect(server: &Server) -> Self {
         let stream = TcpStream::connect(&server.address).expect("the server accepts");
         stream.set_nodelay(true).expect("loopback takes options");
-        let reader = BufReader::with_capacity(1 << 20, stream.try_clone().expect("a second handle"));
-        Pair { stream, reader, line: String::new() }
+        let reader =
+            BufReader::with_capacity(1 << 20, stream.try_clone().expect("a second handle"));
+        Pair {
+            stream,
+            reader,
+            line: String::new(),
+        }
     }
 
     fn ask(&mut self, command: &str) -> &str {
-        self.stream.write_all(command.as_bytes()).expect("the server reads");
+        self.stream
+            .write_all(command.as_bytes())
+            .expect("the server reads");
         self.line.clear();
-        self.reader.read_line(&mut self.line).expect("the server answers");
+        self.reader
+            .read_line(&mut self.line)
+            .expect("the server answers");
         self.line.trim_end()
     }
 }
@@ -127,10 +143,16 @@ fn expiry() {
     let begun = Instant::now();
     let batch = "register hive 10.0.0.1 80\n".repeat(1_000);
     for _ in 0..MILLION / 1_000 {
-        client.stream.write_all(batch.as_bytes()).expect("the server reads");
+        client
+            .stream
+            .write_all(batch.as_bytes())
+            .expect("the server reads");
         for _ in 0..1_000 {
             client.line.clear();
-            client.reader.read_line(&mut client.line).expect("the server answers");
+            client
+                .reader
+                .read_line(&mut client.line)
+                .expect("the server answers");
         }
     }
     let filled = begun.elapsed();
@@ -149,7 +171,10 @@ fn expiry() {
     }
     assert_eq!(client.ask("query hive\n"), "[]");
     print_latencies("heartbeats while a million expire", &latency);
-    println!("resident after it: {:.1} MiB, free for what is registered next", server.resident() as f64 / 1048576.0);
+    println!(
+        "resident after it: {:.1} MiB, free for what is registered next",
+        server.resident() as f64 / 1048576.0
+    );
 }
 
 /// A type with 100,000 entries, asked for again and again, and after each change.
@@ -158,10 +183,16 @@ fn large_type() {
     let mut client = Pair::connect(&server);
     let batch = "register hive 10.0.0.1 80\n".repeat(1_000);
     for _ in 0..100 {
-        client.stream.write_all(batch.as_bytes()).expect("the server reads");
+        client
+            .stream
+            .write_all(batch.as_bytes())
+            .expect("the server reads");
         for _ in 0..1_000 {
             client.line.clear();
-            client.reader.read_line(&mut client.line).expect("the server answers");
+            client
+                .reader
+                .read_line(&mut client.line)
+                .expect("the server answers");
         }
     }
     let len = client.ask("query hive\n").len();

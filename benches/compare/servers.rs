@@ -72,43 +72,83 @@ impl Server {
             }
             Kind::Redis => redis()?,
         };
-        Some(Server { kind, address, child, keys: Vec::new() })
+        Some(Server {
+            kind,
+            address,
+            child,
+            keys: Vec::new(),
+        })
     }
 
     /// The service with these arguments.
     pub(crate) fn with_arguments(args: &[&str]) -> Server {
         let mut command = pinned(env!("CARGO_BIN_EXE_discovery"));
-        command.args(["--listen", "127.0.0.1:0", "--max-services", "100000000"]).args(args);
+        command
+            .args(["--listen", "127.0.0.1:0", "--max-services", "100000000"])
+            .args(args);
         let (child, address) = announced(command);
-        Server { kind: Kind::Discovery, address, child, keys: Vec::new() }
+        Server {
+            kind: Kind::Discovery,
+            address,
+            child,
+            keys: Vec::new(),
+        }
     }
 
     /// How often it has waited for something since its start.
     pub(crate) fn wake_ups(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
-        let line = status.lines().find(|line| line.starts_with("voluntary_ctxt_switches"));
-        line.and_then(|line| line.split_ascii_whitespace().nth(1)?.parse().ok()).unwrap_or(0)
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
+            .unwrap_or_default();
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("voluntary_ctxt_switches"));
+        line.and_then(|line| line.split_ascii_whitespace().nth(1)?.parse().ok())
+            .unwrap_or(0)
     }
 
     pub(crate) fn requests(&self, ask: Ask) -> Requests {
-        let register = |i: usize| format!("register hive-{} 10.0.0.1 {}\n", i % 1000, i % 65_535 + 1);
-        let lines = if (self.kind, ask) == (Kind::Redis, Ask::Query) { 21 } else { 1 };
+        let register =
+            |i: usize| format!("register hive-{} 10.0.0.1 {}\n", i % 1000, i % 65_535 + 1);
+        let lines = if (self.kind, ask) == (Kind::Redis, Ask::Query) {
+            21
+        } else {
+            1
+        };
         let message = |i: usize| match (self.kind, ask) {
-            (Kind::Redis, Ask::Heartbeat) => resp(&["EXPIRE", &self.keys[i % self.keys.len()], "86400"]),
-            (Kind::Redis, Ask::Query) => resp(&["SMEMBERS", &format!("hive-{}", i % 1000)]),
-            (Kind::Redis, Ask::Register) => {
-                resp(&["SET", &format!("{i:08}-2a11-463a-be8e-6b2beca7bfe6"), "10.0.0.1:65433", "EX", "86400"])
+            (Kind::Redis, Ask::Heartbeat) => {
+                resp(&["EXPIRE", &self.keys[i % self.keys.len()], "86400"])
             }
-            (Kind::Discovery, Ask::Heartbeat) => format!("heartbeat {}\n", self.keys[i % self.keys.len()]).into_bytes(),
-            (Kind::Floor(_), Ask::Heartbeat) => format!("heartbeat {i:08}-2a11-463a-be8e-6b2beca7bfe6\n").into_bytes(),
+            (Kind::Redis, Ask::Query) => resp(&["SMEMBERS", &format!("hive-{}", i % 1000)]),
+            (Kind::Redis, Ask::Register) => resp(&[
+                "SET",
+                &format!("{i:08}-2a11-463a-be8e-6b2beca7bfe6"),
+                "10.0.0.1:65433",
+                "EX",
+                "86400",
+            ]),
+            (Kind::Discovery, Ask::Heartbeat) => {
+                format!("heartbeat {}\n", self.keys[i % self.keys.len()]).into_bytes()
+            }
+            (Kind::Floor(_), Ask::Heartbeat) => {
+                format!("heartbeat {i:08}-2a11-463a-be8e-6b2beca7bfe6\n").into_bytes()
+            }
             (_, Ask::Query) => format!("query hive-{}\n", i % 1000).into_bytes(),
             (_, Ask::Register) => register(i).into_bytes(),
         };
         // A stride that is prime to the number of keys, so that neighbours in memory are not asked
         // for one after the other.
         // What registers must find something new to register, in Redis too.
-        let count = if ask == Ask::Register { 500_000 } else { self.keys.len().max(10_000) };
-        Requests { messages: (0..count).map(|i| message(i.wrapping_mul(7919) % count)).collect(), lines }
+        let count = if ask == Ask::Register {
+            500_000
+        } else {
+            self.keys.len().max(10_000)
+        };
+        Requests {
+            messages: (0..count)
+                .map(|i| message(i.wrapping_mul(7919) % count))
+                .collect(),
+            lines,
+        }
     }
 
     /// Bytes of resident memory.
@@ -119,18 +159,33 @@ impl Server {
     /// Processor time that the server has used, in user mode and in the kernel.
     pub(crate) fn processor_time(&self) -> (Duration, Duration) {
         const TICK: Duration = Duration::from_millis(10);
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
+        let stat =
+            std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
         // After the command's name, which may hold blanks, fields 14 and 15 of proc(5) are the 12th
         // and 13th.
-        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
-        let ticks = |i: usize| fields.get(i).and_then(|field| field.parse::<u32>().ok()).unwrap_or(0);
+        let fields: Vec<&str> = stat
+            .rsplit(") ")
+            .next()
+            .unwrap_or_default()
+            .split(' ')
+            .collect();
+        let ticks = |i: usize| {
+            fields
+                .get(i)
+                .and_then(|field| field.parse::<u32>().ok())
+                .unwrap_or(0)
+        };
         (ticks(11) * TICK, ticks(12) * TICK)
     }
 
     fn wait_until_it_accepts(&self) {
         let deadline = Instant::now() + Duration::from_secs(10);
         while TcpStream::connect(&self.address).is_err() {
-            assert!(Instant::now() < deadline, "{} does not accept", self.address);
+            assert!(
+                Instant::now() < deadline,
+                "{} does not accept",
+                self.address
+            );
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -156,7 +211,9 @@ impl Server {
                     commands.extend(resp(&["SADD", &service_type, &value]));
                     self.keys.push(key);
                 } else {
-                    commands.extend(format!("register {service_type} 10.0.{}.1 {port}\n", i % 250).bytes());
+                    commands.extend(
+                        format!("register {service_type} 10.0.{}.1 {port}\n", i % 250).bytes(),
+                    );
                 }
             }
             stream.write_all(&commands).expect("the server reads");
@@ -177,8 +234,14 @@ impl Server {
 /// Bytes of resident memory of a process.
 pub(crate) fn resident(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
-    let kib = line.split_ascii_whitespace().nth(1).and_then(|word| word.parse::<u64>().ok());
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .unwrap_or_default();
+    let kib = line
+        .split_ascii_whitespace()
+        .nth(1)
+        .and_then(|word| word.parse::<u64>().ok());
     kib.unwrap_or(0) * 1024
 }
 
@@ -191,26 +254,52 @@ impl Drop for Server {
 
 /// Starts a server that says `listening on <address>`.
 fn announced(mut command: Command) -> (Child, String) {
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the server starts");
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the server starts");
     let mut line = String::new();
     let stdout = child.stdout.take().expect("it is piped");
-    BufReader::new(stdout).read_line(&mut line).expect("it says where it listens");
-    let address = line.trim_end().strip_prefix("listening on ").expect("an address").to_owned();
+    BufReader::new(stdout)
+        .read_line(&mut line)
+        .expect("it says where it listens");
+    let address = line
+        .trim_end()
+        .strip_prefix("listening on ")
+        .expect("an address")
+        .to_owned();
     (child, address)
 }
 
 pub(crate) fn redis_path() -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join("redis-server")).find(|file| file.is_file())
+    std::env::split_paths(&path)
+        .map(|folder| folder.join("redis-server"))
+        .find(|file| file.is_file())
 }
 
 fn redis() -> Option<(Child, String)> {
     let program = redis_path()?;
-    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let free =
+        std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     let port = free.expect("a free port").port();
     let mut command = pinned(program.to_str()?);
-    command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
-    let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("redis-server starts");
+    command.args([
+        "--port",
+        &port.to_string(),
+        "--bind",
+        "127.0.0.1",
+        "--save",
+        "",
+        "--appendonly",
+        "no",
+    ]);
+    let child = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("redis-server starts");
     Some((child, format!("127.0.0.1:{port}")))
 }
 
@@ -225,7 +314,12 @@ fn resp(words: &[&str]) -> Vec<u8> {
 
 /// A command that runs on the first core, where that can be arranged.
 fn pinned(program: &str) -> Command {
-    if Command::new("taskset").arg("-V").stdout(Stdio::null()).status().is_ok() {
+    if Command::new("taskset")
+        .arg("-V")
+        .stdout(Stdio::null())
+        .status()
+        .is_ok()
+    {
         let mut command = Command::new("taskset");
         command.args(["-c", "0", program]);
         return command;
@@ -235,8 +329,13 @@ fn pinned(program: &str) -> Command {
 
 /// Moves this process to the second core, where that can be arranged.
 pub(crate) fn pin_to_second_core(pid: u32) {
-    let moved = Command::new("taskset").args(["-cp", "1", &pid.to_string()]).stdout(Stdio::null()).status();
+    let moved = Command::new("taskset")
+        .args(["-cp", "1", &pid.to_string()])
+        .stdout(Stdio::null())
+        .status();
     if !moved.is_ok_and(|status| status.success()) {
-        println!("The load could not be given a core of its own: taskset or a second core is missing.");
+        println!(
+            "The load could not be given a core of its own: taskset or a second core is missing."
+        );
     }
 }

@@ -13,7 +13,11 @@ pub(crate) struct Table {
 
 impl Table {
     pub(crate) fn new(title: &'static str) -> Self {
-        Table { title, rows: Vec::new(), first: None }
+        Table {
+            title,
+            rows: Vec::new(),
+            first: None,
+        }
     }
 
     /// Adds a server's samples. The first server of a work is what the others are compared with.
@@ -26,7 +30,13 @@ impl Table {
                 String::new()
             }
         };
-        let quantile = |q: f64| median(samples.iter().map(|sample| sample.latency.value_at_quantile(q) as f64));
+        let quantile = |q: f64| {
+            median(
+                samples
+                    .iter()
+                    .map(|sample| sample.latency.value_at_quantile(q) as f64),
+            )
+        };
         self.rows.push(format!(
             "| {work} | {server} | {} | {ratio} | {:.2} + {:.2} | {:.0} / {:.0} / {:.0} |",
             summary(samples),
@@ -54,13 +64,19 @@ impl Table {
 /// The median rate of the samples with its spread.
 pub(crate) fn summary(samples: &[Sample]) -> String {
     let rates = || samples.iter().map(|sample| sample.per_second);
-    let (low, high) = rates().fold((f64::MAX, 0.0_f64), |(low, high), rate| (low.min(rate), high.max(rate)));
+    let (low, high) = rates().fold((f64::MAX, 0.0_f64), |(low, high), rate| {
+        (low.min(rate), high.max(rate))
+    });
     format!("{:.0} ({low:.0} to {high:.0})", median(rates()))
 }
 
 /// The median over the samples of a time for each request, in microseconds.
 pub(crate) fn per_request(samples: &[Sample], time: impl Fn(&Sample) -> Duration) -> f64 {
-    median(samples.iter().map(|sample| time(sample).as_secs_f64() * 1e6 / sample.requests as f64))
+    median(
+        samples
+            .iter()
+            .map(|sample| time(sample).as_secs_f64() * 1e6 / sample.requests as f64),
+    )
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {

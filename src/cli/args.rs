@@ -5,8 +5,8 @@ use clap::{Arg, ArgAction, Command, ValueHint};
 use discovery_service::config::Config;
 
 use super::checks::{
-    ARE_SERVERS, Check, IS_COUNT, IS_IP, IS_PATH, IS_PORT, IS_REACHABLE, IS_SHELL, IS_TIME, IS_TIME_OR_NONE, IS_TTL,
-    IS_TYPE, IS_UUID,
+    ARE_SERVERS, Check, IS_COUNT, IS_IP, IS_PATH, IS_PORT, IS_REACHABLE, IS_SHELL, IS_TIME,
+    IS_TIME_OR_NONE, IS_TTL, IS_TYPE, IS_UUID,
 };
 
 pub(super) const REGISTER: &str = "register";
@@ -86,38 +86,72 @@ enum Kind {
 }
 
 const fn positional(name: &'static str, help: &'static str) -> Argument {
-    Argument { name, help, kind: Kind::Positional, check: None, default: None, env: None }
+    Argument {
+        name,
+        help,
+        kind: Kind::Positional,
+        check: None,
+        default: None,
+        env: None,
+    }
 }
 
 const fn flag(name: &'static str, help: &'static str) -> Argument {
-    Argument { kind: Kind::Flag, ..positional(name, help) }
+    Argument {
+        kind: Kind::Flag,
+        ..positional(name, help)
+    }
 }
 
 const fn option(name: &'static str, value: &'static str, help: &'static str) -> Argument {
-    Argument { kind: Kind::Option(value), ..positional(name, help) }
+    Argument {
+        kind: Kind::Option(value),
+        ..positional(name, help)
+    }
 }
 
 const fn checked(argument: Argument, check: &'static Check) -> Argument {
-    Argument { check: Some(check), ..argument }
+    Argument {
+        check: Some(check),
+        ..argument
+    }
 }
 
 const fn with_default(argument: Argument, default: &'static str) -> Argument {
-    Argument { default: Some(default), ..argument }
+    Argument {
+        default: Some(default),
+        ..argument
+    }
 }
 
 const A_TYPE: Argument = checked(positional(TYPE, "What kind of service it is"), &IS_TYPE);
-const A_TYPE_OR_ALL: Argument =
-    Argument { kind: Kind::OptionalPositional, ..checked(positional(TYPE, "The type; without it, all"), &IS_TYPE) };
+const A_TYPE_OR_ALL: Argument = Argument {
+    kind: Kind::OptionalPositional,
+    ..checked(positional(TYPE, "The type; without it, all"), &IS_TYPE)
+};
 const A_UUID: Argument = checked(positional(UUID, "The registration"), &IS_UUID);
 const A_PORT: Argument = checked(positional(PORT, "The port on which it answers"), &IS_PORT);
-const THE_TIMEOUT: Argument =
-    with_default(checked(option(TIMEOUT, "SECONDS", "How long the service may take to answer"), &IS_TIME), "5");
+const THE_TIMEOUT: Argument = with_default(
+    checked(
+        option(
+            TIMEOUT,
+            "SECONDS",
+            "How long the service may take to answer",
+        ),
+        &IS_TIME,
+    ),
+    "5",
+);
 const THE_JSON: Argument = flag(JSON, "Print JSON");
 const THE_SERVER: Argument = Argument {
     env: Some("DISCOVERY_SERVER"),
     ..with_default(
         checked(
-            option(SERVER, "ADDR", "Address of the service, host:port; several with commas are tried in turn"),
+            option(
+                SERVER,
+                "ADDR",
+                "Address of the service, host:port; several with commas are tried in turn",
+            ),
             &ARE_SERVERS,
         ),
         "127.0.0.1:65432",
@@ -125,10 +159,15 @@ const THE_SERVER: Argument = Argument {
 };
 const THE_TOKEN_FILE: Argument = Argument {
     env: Some("DISCOVERY_TOKEN_FILE"),
-    ..checked(option(TOKEN_FILE, "PATH", "Show the first token in this file"), &IS_PATH)
+    ..checked(
+        option(TOKEN_FILE, "PATH", "Show the first token in this file"),
+        &IS_PATH,
+    )
 };
-const THE_COMMAND: Argument =
-    Argument { kind: Kind::CommandLine, ..positional(COMMAND, "The command and its arguments, behind --") };
+const THE_COMMAND: Argument = Argument {
+    kind: Kind::CommandLine,
+    ..positional(COMMAND, "The command and its arguments, behind --")
+};
 
 static VERBS: [Verb; 13] = [
     Verb {
@@ -137,10 +176,26 @@ static VERBS: [Verb; 13] = [
         after_help: "Example:\n  discovery register hive 127.0.0.1 65433 --ttl 60 --replace",
         arguments: &[
             A_TYPE,
-            checked(positional(IP, "Its address; - stands for the one that this host connects from"), &IS_IP),
+            checked(
+                positional(
+                    IP,
+                    "Its address; - stands for the one that this host connects from",
+                ),
+                &IS_IP,
+            ),
             A_PORT,
-            checked(option(TTL, "SECONDS", "How long it lives without a heartbeat; 1 to 86400"), &IS_TTL),
-            flag(REPLACE, "Take the place of all others of this type at this address"),
+            checked(
+                option(
+                    TTL,
+                    "SECONDS",
+                    "How long it lives without a heartbeat; 1 to 86400",
+                ),
+                &IS_TTL,
+            ),
+            flag(
+                REPLACE,
+                "Take the place of all others of this type at this address",
+            ),
             THE_JSON,
             THE_TIMEOUT,
             THE_SERVER,
@@ -176,7 +231,13 @@ static VERBS: [Verb; 13] = [
         name: LIST,
         about: "Show the registrations of a type, or all",
         after_help: "Example:\n  discovery list hive",
-        arguments: &[A_TYPE_OR_ALL, THE_JSON, THE_TIMEOUT, THE_SERVER, THE_TOKEN_FILE],
+        arguments: &[
+            A_TYPE_OR_ALL,
+            THE_JSON,
+            THE_TIMEOUT,
+            THE_SERVER,
+            THE_TOKEN_FILE,
+        ],
     },
     Verb {
         name: TYPES,
@@ -202,7 +263,11 @@ static VERBS: [Verb; 13] = [
         after_help: "Example:\n  discovery watch web --exec 'cat >/etc/upstreams && nginx -s reload'",
         arguments: &[
             A_TYPE_OR_ALL,
-            option(EXEC, "COMMAND", "Run this at each change, with the present list on its standard input"),
+            option(
+                EXEC,
+                "COMMAND",
+                "Run this at each change, with the present list on its standard input",
+            ),
             THE_JSON,
             THE_TIMEOUT,
             THE_SERVER,
@@ -215,7 +280,10 @@ static VERBS: [Verb; 13] = [
         after_help: "Example:\n  discovery wait database --timeout 60 && ./migrate",
         arguments: &[
             A_TYPE,
-            with_default(checked(option(COUNT, "N", "How many must be live"), &IS_COUNT), "1"),
+            with_default(
+                checked(option(COUNT, "N", "How many must be live"), &IS_COUNT),
+                "1",
+            ),
             checked(
                 option(
                     TIMEOUT,
@@ -286,7 +354,10 @@ static VERBS: [Verb; 13] = [
         name: COMPLETIONS,
         about: "Print a script that completes this command line in a shell",
         after_help: "Example:\n  discovery completions bash > /etc/bash_completion.d/discovery",
-        arguments: &[checked(positional(SHELL, "bash, elvish, fish, powershell or zsh"), &IS_SHELL)],
+        arguments: &[checked(
+            positional(SHELL, "bash, elvish, fish, powershell or zsh"),
+            &IS_SHELL,
+        )],
     },
 ];
 
@@ -314,18 +385,28 @@ fn build_verb(verb: &'static Verb) -> Command {
 }
 
 fn build_argument(argument: &'static Argument) -> Arg {
-    let mut arg = Arg::new(argument.name).help(argument.help).allow_hyphen_values(argument.name == IP);
+    let mut arg = Arg::new(argument.name)
+        .help(argument.help)
+        .allow_hyphen_values(argument.name == IP);
     arg = match argument.kind {
         Kind::Positional => arg.required(true),
         Kind::OptionalPositional => arg,
         Kind::Flag => arg.long(argument.name).action(ArgAction::SetTrue),
         Kind::Option(value) => arg.long(argument.name).value_name(value),
-        Kind::CommandLine => {
-            arg.required(true).last(true).num_args(1..).value_parser(clap::value_parser!(std::ffi::OsString))
-        }
+        Kind::CommandLine => arg
+            .required(true)
+            .last(true)
+            .num_args(1..)
+            .value_parser(clap::value_parser!(std::ffi::OsString)),
     };
     if let Some(Check { is_right, wanted }) = argument.check {
-        let check = |text: &str| if is_right(text) { Ok(text.to_owned()) } else { Err(*wanted) };
+        let check = |text: &str| {
+            if is_right(text) {
+                Ok(text.to_owned())
+            } else {
+                Err(*wanted)
+            }
+        };
         arg = arg.value_parser(check);
     }
     // What a shell completes: a type or a number is no file.
@@ -336,7 +417,9 @@ fn build_argument(argument: &'static Argument) -> Arg {
         _ if matches!(argument.kind, Kind::Flag) => ValueHint::Unknown,
         _ => ValueHint::Other,
     };
-    arg.value_hint(hint).default_value(argument.default).env(argument.env)
+    arg.value_hint(hint)
+        .default_value(argument.default)
+        .env(argument.env)
 }
 
 #[cfg(test)]

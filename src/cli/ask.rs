@@ -18,7 +18,11 @@ pub(super) fn register(
     json: bool,
 ) -> Result<(), Failure> {
     let uuid = client.register(service_type, ip, port, how)?;
-    if json { print::json(&json!({ "uuid": uuid })) } else { print::line(&uuid) }
+    if json {
+        print::json(&json!({ "uuid": uuid }))
+    } else {
+        print::line(&uuid)
+    }
 }
 
 /// Tells whether a registration is known.
@@ -38,7 +42,12 @@ fn verdict(yes: bool, printed: Result<(), Failure>) -> Result<(), Failure> {
     }
 }
 
-pub(super) fn query(client: &mut Client, service_type: &str, one: bool, json: bool) -> Result<(), Failure> {
+pub(super) fn query(
+    client: &mut Client,
+    service_type: &str,
+    one: bool,
+    json: bool,
+) -> Result<(), Failure> {
     let mut addresses = client.query(service_type)?;
     if one && !addresses.is_empty() {
         let chance = getrandom::u64().unwrap_or(0) % addresses.len() as u64;
@@ -53,27 +62,48 @@ pub(super) fn print_addresses(addresses: &[SocketAddr], json: bool) -> Result<()
         let object = |address: &SocketAddr| json!({ "ip": address.ip().to_string(), "port": address.port() });
         return print::json(&addresses.iter().map(object).collect());
     }
-    let lines: String = addresses.iter().map(|address| format!("{address}\n")).collect();
+    let lines: String = addresses
+        .iter()
+        .map(|address| format!("{address}\n"))
+        .collect();
     print::bytes(lines.as_bytes())
 }
 
-pub(super) fn list(client: &mut Client, service_type: Option<&str>, json: bool) -> Result<(), Failure> {
+pub(super) fn list(
+    client: &mut Client,
+    service_type: Option<&str>,
+    json: bool,
+) -> Result<(), Failure> {
     let list = client.list(service_type)?;
     if json {
         return print::json(&list.into());
     }
     let rows: Vec<Vec<String>> = list.iter().map(listed).collect();
-    print::table(&["TYPE", "ADDRESS", "AGE", "TTL", "KEPT BY", "LAST HEARTBEAT"], &rows)
+    print::table(
+        &["TYPE", "ADDRESS", "AGE", "TTL", "KEPT BY", "LAST HEARTBEAT"],
+        &rows,
+    )
 }
 
 fn listed(row: &Value) -> Vec<String> {
-    let kept_by = if row["held"] == true { "connection" } else { "heartbeats" };
+    let kept_by = if row["held"] == true {
+        "connection"
+    } else {
+        "heartbeats"
+    };
     let seconds = |key: &str| {
         let tenths = row[key].as_u64().unwrap_or(0) / 100;
         format!("{}.{}s", tenths / 10, tenths % 10)
     };
     let (name, heartbeat) = (text(&row["type"]), text(&row["heartbeat"]));
-    vec![name, address(row), seconds("age_ms"), seconds("ttl_ms"), kept_by.to_owned(), heartbeat]
+    vec![
+        name,
+        address(row),
+        seconds("age_ms"),
+        seconds("ttl_ms"),
+        kept_by.to_owned(),
+        heartbeat,
+    ]
 }
 
 /// The address in a row, as `ip:port`.
@@ -87,7 +117,9 @@ fn address(row: &Value) -> String {
 
 /// A value as people read it.
 fn text(value: &Value) -> String {
-    value.as_str().map_or_else(|| printable(&value.to_string()), printable)
+    value
+        .as_str()
+        .map_or_else(|| printable(&value.to_string()), printable)
 }
 
 pub(super) fn types(client: &mut Client, json: bool) -> Result<(), Failure> {
@@ -95,7 +127,10 @@ pub(super) fn types(client: &mut Client, json: bool) -> Result<(), Failure> {
     if json {
         return print::json(&types.into());
     }
-    let rows: Vec<Vec<String>> = types.iter().map(|row| vec![text(&row["type"]), text(&row["count"])]).collect();
+    let rows: Vec<Vec<String>> = types
+        .iter()
+        .map(|row| vec![text(&row["type"]), text(&row["count"])])
+        .collect();
     print::table(&["TYPE", "REGISTRATIONS"], &rows)
 }
 
@@ -124,7 +159,11 @@ fn print_members(object: &Map<String, Value>) -> Result<(), Failure> {
     for (key, value) in object {
         let row = |name: &str, value| vec![printable(name), text(value)];
         match value.as_object() {
-            Some(inner) => rows.extend(inner.iter().map(|(name, value)| row(&format!("{key}.{name}"), value))),
+            Some(inner) => rows.extend(
+                inner
+                    .iter()
+                    .map(|(name, value)| row(&format!("{key}.{name}"), value)),
+            ),
             None => rows.push(row(key, value)),
         }
     }
@@ -135,5 +174,9 @@ pub(super) fn ping(client: &mut Client, json: bool) -> Result<(), Failure> {
     let begun = std::time::Instant::now();
     client.ping()?;
     let us = begun.elapsed().as_micros() as u64;
-    if json { print::json(&json!({ "pong": true, "us": us })) } else { print::line("PONG") }
+    if json {
+        print::json(&json!({ "pong": true, "us": us }))
+    } else {
+        print::line("PONG")
+    }
 }

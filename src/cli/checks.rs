@@ -11,16 +11,30 @@ pub(super) struct Check {
     pub(super) wanted: &'static str,
 }
 
-pub(super) static IS_TYPE: Check =
-    Check { is_right: |text| ServiceType::new(text).is_ok(), wanted: "1 to 63 bytes without white space" };
-pub(super) static IS_UUID: Check = Check { is_right: |text| ServiceType::new(text).is_ok(), wanted: "a UUID" };
-pub(super) static IS_PORT: Check =
-    Check { is_right: |text| Offer::parse("any", "-", text).is_ok(), wanted: "a number from 1 to 65535" };
-pub(super) static IS_TTL: Check =
-    Check { is_right: |text| Ttl::parse(text).is_some(), wanted: "a number from 1 to 86400" };
-pub(super) static IS_COUNT: Check = Check { is_right: |text| text.parse::<usize>().is_ok(), wanted: "a number" };
-pub(super) static IS_IP: Check =
-    Check { is_right: |text| text == "-" || text.parse::<IpAddr>().is_ok(), wanted: "an IPv4 or IPv6 address, or -" };
+pub(super) static IS_TYPE: Check = Check {
+    is_right: |text| ServiceType::new(text).is_ok(),
+    wanted: "1 to 63 bytes without white space",
+};
+pub(super) static IS_UUID: Check = Check {
+    is_right: |text| ServiceType::new(text).is_ok(),
+    wanted: "a UUID",
+};
+pub(super) static IS_PORT: Check = Check {
+    is_right: |text| Offer::parse("any", "-", text).is_ok(),
+    wanted: "a number from 1 to 65535",
+};
+pub(super) static IS_TTL: Check = Check {
+    is_right: |text| Ttl::parse(text).is_some(),
+    wanted: "a number from 1 to 86400",
+};
+pub(super) static IS_COUNT: Check = Check {
+    is_right: |text| text.parse::<usize>().is_ok(),
+    wanted: "a number",
+};
+pub(super) static IS_IP: Check = Check {
+    is_right: |text| text == "-" || text.parse::<IpAddr>().is_ok(),
+    wanted: "an IPv4 or IPv6 address, or -",
+};
 pub(super) static IS_REACHABLE: Check = Check {
     is_right: |text| Offer::parse("any", text, "1").is_ok(),
     wanted: "an IPv4 or IPv6 address that others can connect to, or -",
@@ -33,11 +47,18 @@ pub(super) static IS_TIME_OR_NONE: Check = Check {
     is_right: |text| parse_time(text).is_some(),
     wanted: "a number of seconds from 0 to 31536000, such as 5 or 0.5",
 };
-pub(super) static ARE_SERVERS: Check =
-    Check { is_right: |text| text.split(',').all(is_server), wanted: "host:port, or several with commas" };
-pub(super) static IS_SHELL: Check =
-    Check { is_right: |text| SHELLS.contains(&text), wanted: "bash, elvish, fish, powershell or zsh" };
-pub(super) static IS_PATH: Check = Check { is_right: |text| !text.is_empty(), wanted: "a path" };
+pub(super) static ARE_SERVERS: Check = Check {
+    is_right: |text| text.split(',').all(is_server),
+    wanted: "host:port, or several with commas",
+};
+pub(super) static IS_SHELL: Check = Check {
+    is_right: |text| SHELLS.contains(&text),
+    wanted: "bash, elvish, fish, powershell or zsh",
+};
+pub(super) static IS_PATH: Check = Check {
+    is_right: |text| !text.is_empty(),
+    wanted: "a path",
+};
 
 const SHELLS: [&str; 5] = ["bash", "elvish", "fish", "powershell", "zsh"];
 
@@ -47,7 +68,9 @@ fn is_server(text: &str) -> bool {
         return address.port() > 0;
     }
     let is_host = |host: &str| !host.is_empty() && !host.contains([':', '/', '[', ']']);
-    let is_named = |(host, port)| is_host(host) && !host.contains(char::is_whitespace) && (IS_PORT.is_right)(port);
+    let is_named = |(host, port)| {
+        is_host(host) && !host.contains(char::is_whitespace) && (IS_PORT.is_right)(port)
+    };
     text.trim().rsplit_once(':').is_some_and(is_named)
 }
 
@@ -70,9 +93,14 @@ mod tests {
 
     #[test]
     fn servers_are_hosts_with_ports() {
-        for right in
-            ["127.0.0.1:1", "[::1]:65535", "[fe80::1%2]:80", "registry.example:65432", "a:1,b:2", "a:1, [::1]:2"]
-        {
+        for right in [
+            "127.0.0.1:1",
+            "[::1]:65535",
+            "[fe80::1%2]:80",
+            "registry.example:65432",
+            "a:1,b:2",
+            "a:1, [::1]:2",
+        ] {
             assert!((ARE_SERVERS.is_right)(right), "{right}");
         }
         for wrong in [
@@ -98,9 +126,24 @@ mod tests {
     #[test]
     fn times_are_whole_seconds_or_have_up_to_three_digits_behind_a_point() {
         let ms = |text| parse_time(text).map(|time| time.as_millis());
-        assert_eq!([ms("5"), ms("0.5"), ms("1.25"), ms("0.001"), ms("0")], [5000, 500, 1250, 1, 0].map(Some));
-        for text in ["", ".", "1.", ".5", "-1", "+1", "1e3", "1.2345", "31536001", "99999999999999999999", "five", "1 "]
-        {
+        assert_eq!(
+            [ms("5"), ms("0.5"), ms("1.25"), ms("0.001"), ms("0")],
+            [5000, 500, 1250, 1, 0].map(Some)
+        );
+        for text in [
+            "",
+            ".",
+            "1.",
+            ".5",
+            "-1",
+            "+1",
+            "1e3",
+            "1.2345",
+            "31536001",
+            "99999999999999999999",
+            "five",
+            "1 ",
+        ] {
             assert_eq!(parse_time(text), None, "{text:?}");
         }
     }

@@ -34,9 +34,10 @@ pub(super) fn watch(
     let mut output = match exec {
         Some(command) => Output::Command(command),
         None if json => Output::Json,
-        None if print::to_screen() => {
-            Output::Screen(Screen::new(service_type.unwrap_or("all types"), &options.servers()))
-        }
+        None if print::to_screen() => Output::Screen(Screen::new(
+            service_type.unwrap_or("all types"),
+            &options.servers(),
+        )),
         None => Output::Lines,
     };
     let mut watcher = Watcher::new(options, service_type);
@@ -65,7 +66,9 @@ pub(super) fn watch(
                     tell(&mut output, Some(message))?;
                 }
             }
-            None if !matches!(output, Output::Command(_)) && print::has_gone() => return Err(Failure::OutputGone),
+            None if !matches!(output, Output::Command(_)) && print::has_gone() => {
+                return Err(Failure::OutputGone);
+            }
             None => {}
         }
         if watcher.is_connected() && trouble.ends() {
@@ -111,7 +114,11 @@ impl Trouble {
 fn print_changes(update: &Update) -> Result<(), Failure> {
     let mut lines = String::new();
     for (word, services) in [("up", &update.up), ("down", &update.down)] {
-        for Service { service_type, address } in services {
+        for Service {
+            service_type,
+            address,
+        } in services
+        {
             lines += &format!("{word} {} {address}\n", printable(service_type));
         }
     }
@@ -129,7 +136,10 @@ fn as_json(update: &Update, first: bool) -> Value {
 }
 
 fn object(service: &Service) -> Value {
-    let Service { service_type, address } = service;
+    let Service {
+        service_type,
+        address,
+    } = service;
     json!({ "type": service_type, "ip": address.ip().to_string(), "port": address.port() })
 }
 
@@ -141,10 +151,16 @@ fn run(command: &str, update: &Update, service_type: Option<&str>, json: bool) {
         None => format!("{} {}\n", printable(&service.service_type), service.address),
     };
     let list: String = match json {
-        true => format!("{}\n", update.services.iter().map(object).collect::<Value>()),
+        true => format!(
+            "{}\n",
+            update.services.iter().map(object).collect::<Value>()
+        ),
         false => update.services.iter().map(line).collect(),
     };
-    let child = Command::new("sh").args(["-c", command]).stdin(Stdio::piped()).spawn();
+    let child = Command::new("sh")
+        .args(["-c", command])
+        .stdin(Stdio::piped())
+        .spawn();
     let status = child.and_then(|mut child| {
         if let Some(mut stdin) = child.stdin.take() {
             // A command need not read the list.
@@ -176,11 +192,19 @@ pub(super) fn wait(
     loop {
         match watcher.latest_within(INTERVAL) {
             Some(Ok(update)) if update.services.len() >= count => {
-                let addresses: Vec<_> = update.services.iter().map(|service| service.address).collect();
+                let addresses: Vec<_> = update
+                    .services
+                    .iter()
+                    .map(|service| service.address)
+                    .collect();
                 return ask::print_addresses(&addresses, json);
             }
             Some(Ok(update)) => live = Some(update.services.len()),
-            Some(Err(error)) if watcher.is_over() || !error.is_transient() || (live.is_none() && timeout.is_none()) => {
+            Some(Err(error))
+                if watcher.is_over()
+                    || !error.is_transient()
+                    || (live.is_none() && timeout.is_none()) =>
+            {
                 return Err(error.into());
             }
             Some(Err(error)) => {
@@ -193,7 +217,10 @@ pub(super) fn wait(
                     Some(live) if watcher.is_connected() => format!("{live} of {count} are live"),
                     _ => "the registry was away".to_owned(),
                 };
-                let message = format!("waited in vain for {service_type} at {}: {live}", options.servers());
+                let message = format!(
+                    "waited in vain for {service_type} at {}: {live}",
+                    options.servers()
+                );
                 return Err(Failure::Message(message));
             }
             None => {}

@@ -59,12 +59,24 @@ impl Invocation {
     #[inline(never)]
     fn parse(args: Vec<OsString>) -> Result<Invocation, clap::Error> {
         // With a verb the variables of the service mean nothing.
-        let has_verb = args.get(1).is_some_and(|first| !first.to_string_lossy().starts_with('-'));
+        let has_verb = args
+            .get(1)
+            .is_some_and(|first| !first.to_string_lossy().starts_with('-'));
         let ignored = |arg: &Arg, of_verb: bool| {
-            let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
-            arg.get_env().is_some_and(|name| has_verb != of_verb || is_empty(name))
+            let is_empty =
+                |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+            arg.get_env()
+                .is_some_and(|name| has_verb != of_verb || is_empty(name))
         };
-        let without = |of_verb| move |arg: Arg| if ignored(&arg, of_verb) { arg.env(Resettable::Reset) } else { arg };
+        let without = |of_verb| {
+            move |arg: Arg| {
+                if ignored(&arg, of_verb) {
+                    arg.env(Resettable::Reset)
+                } else {
+                    arg
+                }
+            }
+        };
         let help = args.iter().any(|arg| arg == "-h" || arg == "--help");
         let mut command = match args.get(1).and_then(|first| first.to_str()) {
             // What stays in memory for long does not build what it does not need.
@@ -72,7 +84,9 @@ impl Invocation {
             _ if has_verb || help => args::command(),
             _ => Config::command(),
         };
-        command = command.mut_args(without(false)).mut_subcommands(|verb| verb.mut_args(without(true)));
+        command = command
+            .mut_args(without(false))
+            .mut_subcommands(|verb| verb.mut_args(without(true)));
         let matches = command.try_get_matches_from_mut(args)?;
         if matches.subcommand_name().is_some() {
             return Ok(Invocation::Verb(Verb(matches)));
@@ -137,7 +151,9 @@ impl From<std::io::Error> for Failure {
 fn explain(error: &Error) -> String {
     let is_reason = |reason: &str, refusal: Refusal| reason == refusal.reason();
     let step = match error {
-        Error::Unreachable { .. } => "is it running? `discovery` starts it, --server names another address",
+        Error::Unreachable { .. } => {
+            "is it running? `discovery` starts it, --server names another address"
+        }
         Error::Timeout { .. } => "is it overloaded or stopped? --timeout gives it longer",
         Error::Broken { .. } => "was it restarted? try again, and look at its log",
         Error::Nonsense { .. } => "--server names another address",
@@ -160,7 +176,9 @@ fn explain(error: &Error) -> String {
 impl Verb {
     /// Does what is asked; returns the exit status.
     pub(crate) fn run(&self) -> ExitCode {
-        let Some((verb, arguments)) = self.0.subcommand() else { return ExitCode::from(NO) };
+        let Some((verb, arguments)) = self.0.subcommand() else {
+            return ExitCode::from(NO);
+        };
         #[cfg(unix)]
         if verb == args::RUN {
             return run::run(arguments);
@@ -186,20 +204,41 @@ fn ask(verb: &str, arguments: &ArgMatches) -> Result<(), Failure> {
         args::WAIT => time.min(TIMEOUT),
         _ => time,
     });
-    let token_file = arguments.get_one::<String>(args::TOKEN_FILE).map(String::as_str);
+    let token_file = arguments
+        .get_one::<String>(args::TOKEN_FILE)
+        .map(String::as_str);
     let options = options(text(arguments, args::SERVER), timeout, token_file)?;
     let json = arguments.get_flag(args::JSON);
-    let service_type = arguments.try_get_one::<String>(args::TYPE).ok().flatten().map(String::as_str);
+    let service_type = arguments
+        .try_get_one::<String>(args::TYPE)
+        .ok()
+        .flatten()
+        .map(String::as_str);
     let mut client = Client::new(&options);
     match (verb, service_type) {
         (args::REGISTER, Some(service_type)) => {
-            let how = Register { ttl: number(arguments, args::TTL), replace: arguments.get_flag(args::REPLACE) };
+            let how = Register {
+                ttl: number(arguments, args::TTL),
+                replace: arguments.get_flag(args::REPLACE),
+            };
             let port = number(arguments, args::PORT).unwrap_or(0);
-            ask::register(&mut client, service_type, text(arguments, args::IP), port, how, json)
+            ask::register(
+                &mut client,
+                service_type,
+                text(arguments, args::IP),
+                port,
+                how,
+                json,
+            )
         }
         (args::HEARTBEAT, _) => ask::known(client.heartbeat(text(arguments, args::UUID))?, json),
         (args::DEREGISTER, _) => ask::known(client.deregister(text(arguments, args::UUID))?, json),
-        (args::QUERY, Some(service_type)) => ask::query(&mut client, service_type, arguments.get_flag(args::ONE), json),
+        (args::QUERY, Some(service_type)) => ask::query(
+            &mut client,
+            service_type,
+            arguments.get_flag(args::ONE),
+            json,
+        ),
         (args::LIST, service_type) => ask::list(&mut client, service_type, json),
         (args::TYPES, _) => ask::types(&mut client, json),
         (args::STATS, _) => ask::stats(&mut client, json),
@@ -210,14 +249,22 @@ fn ask(verb: &str, arguments: &ArgMatches) -> Result<(), Failure> {
         }
         (args::WAIT, Some(service_type)) => {
             let count = number(arguments, args::COUNT).unwrap_or(1);
-            follow::wait(&options, service_type, count, time(arguments, args::TIMEOUT), json)
+            follow::wait(
+                &options,
+                service_type,
+                count,
+                time(arguments, args::TIMEOUT),
+                json,
+            )
         }
         _ => ask::ping(&mut client, json),
     }
 }
 
 fn completions(arguments: &ArgMatches) -> Result<(), Failure> {
-    let Ok(shell) = <Shell as ValueEnum>::from_str(text(arguments, args::SHELL), true) else { return Err(Failure::No) };
+    let Ok(shell) = <Shell as ValueEnum>::from_str(text(arguments, args::SHELL), true) else {
+        return Err(Failure::No);
+    };
     let mut command = args::command().mut_args(|arg| arg.env(Resettable::Reset));
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command, "discovery", &mut script);

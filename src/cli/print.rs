@@ -24,14 +24,19 @@ pub(super) struct Size {
 }
 
 impl Size {
-    pub(super) const UNKNOWN: Size = Size { lines: usize::MAX, columns: usize::MAX };
+    pub(super) const UNKNOWN: Size = Size {
+        lines: usize::MAX,
+        columns: usize::MAX,
+    };
 }
 
 #[cfg(unix)]
 pub(super) fn terminal_size() -> Size {
     let known = |size: u16| if size == 0 { usize::MAX } else { size.into() };
-    rustix::termios::tcgetwinsize(std::io::stdout())
-        .map_or(Size::UNKNOWN, |size| Size { lines: known(size.ws_row), columns: known(size.ws_col) })
+    rustix::termios::tcgetwinsize(std::io::stdout()).map_or(Size::UNKNOWN, |size| Size {
+        lines: known(size.ws_row),
+        columns: known(size.ws_col),
+    })
 }
 
 #[cfg(not(unix))]
@@ -49,7 +54,10 @@ pub(super) fn has_gone() -> bool {
 #[cfg(unix)]
 pub(super) fn state(stream: &impl AsFd, wanted: PollFlags) -> PollFlags {
     let mut streams = [PollFd::new(stream, wanted)];
-    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let at_once = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     poll(&mut streams, Some(&at_once)).map_or(PollFlags::empty(), |_| streams[0].revents())
 }
 
@@ -106,7 +114,13 @@ pub(super) fn line(text: &str) -> Result<(), Failure> {
 pub(super) fn json(document: &Value) -> Result<(), Failure> {
     let mut text = document.to_string();
     if text.contains(char::is_control) {
-        let escaped = |c: char| if c.is_control() { format!("\\u{:04x}", u32::from(c)) } else { c.into() };
+        let escaped = |c: char| {
+            if c.is_control() {
+                format!("\\u{:04x}", u32::from(c))
+            } else {
+                c.into()
+            }
+        };
         text = text.chars().map(escaped).collect();
     }
     line(&text)
@@ -118,7 +132,12 @@ pub(super) fn table(headline: &[&str], rows: &[Vec<String>]) -> Result<(), Failu
     bytes(format_table(headline, rows, to_terminal(), in_colour()).as_bytes())
 }
 
-pub(super) fn format_table(headline: &[&str], rows: &[Vec<String>], aligned: bool, colour: bool) -> String {
+pub(super) fn format_table(
+    headline: &[&str],
+    rows: &[Vec<String>],
+    aligned: bool,
+    colour: bool,
+) -> String {
     let mut text = String::new();
     if !aligned {
         for row in rows {
@@ -133,10 +152,15 @@ pub(super) fn format_table(headline: &[&str], rows: &[Vec<String>], aligned: boo
     };
     let widths: Vec<usize> = (0..headline.len()).map(width).collect();
     let mut push = |cells: &[&str], style: &str| {
-        let pad = |(cell, width): (&&str, &usize)| format!("{cell}{}", " ".repeat(width - cell.width()));
+        let pad =
+            |(cell, width): (&&str, &usize)| format!("{cell}{}", " ".repeat(width - cell.width()));
         let padded: Vec<String> = cells.iter().zip(&widths).map(pad).collect();
         let line = padded.join("  ");
-        let (on, off) = if colour && !style.is_empty() { (style, "\x1b[0m") } else { ("", "") };
+        let (on, off) = if colour && !style.is_empty() {
+            (style, "\x1b[0m")
+        } else {
+            ("", "")
+        };
         text += &format!("{on}{}{off}\n", line.trim_end());
     };
     push(headline, "\x1b[1m");
@@ -160,11 +184,28 @@ mod tests {
 
     #[test]
     fn a_table_is_aligned_on_a_terminal_and_plain_in_a_pipe() {
-        let rows = [vec!["hive".to_owned(), "1".to_owned()], vec!["b".to_owned(), "22".to_owned()]];
-        assert_eq!(format_table(&["TYPE", "N"], &rows, false, false), "hive\t1\nb\t22\n");
-        assert_eq!(format_table(&["TYPE", "N"], &rows, true, false), "TYPE  N\nhive  1\nb     22\n");
-        let wide = [vec!["蜂".to_owned(), "1".to_owned()], vec!["e\u{301}".to_owned(), "2".to_owned()]];
-        assert_eq!(format_table(&["T", "N"], &wide, true, false), "T   N\n蜂  1\ne\u{301}   2\n");
-        assert!(format_table(&["TYPE", "N"], &rows, true, true).starts_with("\x1b[1mTYPE  N\x1b[0m\n"));
+        let rows = [
+            vec!["hive".to_owned(), "1".to_owned()],
+            vec!["b".to_owned(), "22".to_owned()],
+        ];
+        assert_eq!(
+            format_table(&["TYPE", "N"], &rows, false, false),
+            "hive\t1\nb\t22\n"
+        );
+        assert_eq!(
+            format_table(&["TYPE", "N"], &rows, true, false),
+            "TYPE  N\nhive  1\nb     22\n"
+        );
+        let wide = [
+            vec!["蜂".to_owned(), "1".to_owned()],
+            vec!["e\u{301}".to_owned(), "2".to_owned()],
+        ];
+        assert_eq!(
+            format_table(&["T", "N"], &wide, true, false),
+            "T   N\n蜂  1\ne\u{301}   2\n"
+        );
+        assert!(
+            format_table(&["TYPE", "N"], &rows, true, true).starts_with("\x1b[1mTYPE  N\x1b[0m\n")
+        );
     }
 }

@@ -31,7 +31,10 @@ pub(super) struct Screen {
 impl Screen {
     /// Of what is live of `what` at these addresses.
     pub(super) fn new(what: &str, servers: &str) -> Self {
-        Screen { title: format!("{} at {servers}", printable(what)), ..Screen::default() }
+        Screen {
+            title: format!("{} at {servers}", printable(what)),
+            ..Screen::default()
+        }
     }
 
     /// Draws a change; what is live at the start is none.
@@ -48,7 +51,11 @@ impl Screen {
 
     /// Draws it again when the terminal has got another size.
     pub(super) fn fit(&mut self) -> Result<(), Failure> {
-        if self.drawn == Some(print::terminal_size()) { Ok(()) } else { self.draw() }
+        if self.drawn == Some(print::terminal_size()) {
+            Ok(())
+        } else {
+            self.draw()
+        }
     }
 
     fn apply(&mut self, update: &Update, now: DateTime<Utc>) {
@@ -56,12 +63,30 @@ impl Screen {
         for service in &self.live {
             self.since.entry(service.clone()).or_insert(now);
         }
-        self.since.retain(|service, _| self.live.binary_search(service).is_ok());
+        self.since
+            .retain(|service, _| self.live.binary_search(service).is_ok());
         let is_first = self.drawn.is_none();
-        let came = update.up.iter().filter(|_| !is_first).map(|service| ("up", service));
-        for (word, Service { service_type, address }) in came.chain(update.down.iter().map(|service| ("down", service)))
+        let came = update
+            .up
+            .iter()
+            .filter(|_| !is_first)
+            .map(|service| ("up", service));
+        for (
+            word,
+            Service {
+                service_type,
+                address,
+            },
+        ) in came.chain(update.down.iter().map(|service| ("down", service)))
         {
-            self.changes.insert(0, format!("{} {word:<4} {} {address}", clock(&now), printable(service_type)));
+            self.changes.insert(
+                0,
+                format!(
+                    "{} {word:<4} {} {address}",
+                    clock(&now),
+                    printable(service_type)
+                ),
+            );
             self.changes.truncate(CHANGES_MAX);
         }
     }
@@ -69,10 +94,16 @@ impl Screen {
     fn draw(&mut self) -> Result<(), Failure> {
         let size = print::terminal_size();
         // What is on the terminal is pushed up, where it can be scrolled back to.
-        let lines = if self.drawn.is_none() && size != Size::UNKNOWN { size.lines } else { 0 };
+        let lines = if self.drawn.is_none() && size != Size::UNKNOWN {
+            size.lines
+        } else {
+            0
+        };
         self.drawn = Some(size);
         // Written over what was there, so that nothing flickers as it would after a clearing.
-        let text = self.text(size, print::in_colour()).replace('\n', "\x1b[K\n");
+        let text = self
+            .text(size, print::in_colour())
+            .replace('\n', "\x1b[K\n");
         print::bytes(format!("{}\x1b[H{text}\x1b[J", "\n".repeat(lines)).as_bytes())
     }
 
@@ -85,10 +116,18 @@ impl Screen {
         let of_table = self.live.len().min(left);
         // An empty line goes before the changes.
         let changes = &self.changes[..self.changes.len().min((left - of_table).saturating_sub(1))];
-        let shown = if of_table < self.live.len() { of_table.saturating_sub(1) } else { of_table };
+        let shown = if of_table < self.live.len() {
+            of_table.saturating_sub(1)
+        } else {
+            of_table
+        };
         let row = |service: &Service| {
             let since = self.since.get(service).map_or(String::new(), clock);
-            vec![printable(&service.service_type), service.address.to_string(), since]
+            vec![
+                printable(&service.service_type),
+                service.address.to_string(),
+                since,
+            ]
         };
         let rows: Vec<Vec<String>> = self.live[..shown].iter().map(row).collect();
         let trouble = self.trouble.as_deref().unwrap_or_default();
@@ -100,7 +139,10 @@ impl Screen {
         if !changes.is_empty() {
             text += &format!("\n{}\n", changes.join("\n"));
         }
-        text.lines().take(lines).map(|line| print::clip(line, size.columns) + "\n").collect()
+        text.lines()
+            .take(lines)
+            .map(|line| print::clip(line, size.columns) + "\n")
+            .collect()
     }
 }
 
@@ -114,15 +156,34 @@ mod tests {
 
     /// A screen after `count` services were live at first and one more came.
     fn screen(count: u16) -> Screen {
-        let service = |port| Service { service_type: "web".to_owned(), address: ([10, 0, 0, 1], port).into() };
+        let service = |port| Service {
+            service_type: "web".to_owned(),
+            address: ([10, 0, 0, 1], port).into(),
+        };
         let mut screen = Screen::new("web", "here:1");
         let at_first: Vec<Service> = (1..=count).map(service).collect();
         let new = vec![service(count + 1)];
         let all = [&at_first[..], &new[..]].concat();
         let now = DateTime::from_timestamp(0, 0).expect("the epoch");
-        screen.apply(&Update { index: 1, up: at_first.clone(), down: vec![], services: at_first }, now);
+        screen.apply(
+            &Update {
+                index: 1,
+                up: at_first.clone(),
+                down: vec![],
+                services: at_first,
+            },
+            now,
+        );
         screen.drawn = Some(Size::UNKNOWN);
-        screen.apply(&Update { index: 2, up: new, down: vec![], services: all }, now);
+        screen.apply(
+            &Update {
+                index: 2,
+                up: new,
+                down: vec![],
+                services: all,
+            },
+            now,
+        );
         screen
     }
 
@@ -138,10 +199,17 @@ mod tests {
             web   10.0.0.1:2  1970-01-01T00:00:00Z\n\n\
             1970-01-01T00:00:00Z up   web 10.0.0.1:2\n";
         assert_eq!(screen(1).text(Size::UNKNOWN, false), text);
-        assert_eq!(screen(1).text(of(8, 80), false), text, "it fits: 7 lines and the cursor's");
+        assert_eq!(
+            screen(1).text(of(8, 80), false),
+            text,
+            "it fits: 7 lines and the cursor's"
+        );
         let mut away = screen(1);
         away.trouble = Some("it is away".to_owned());
-        assert_eq!(away.text(Size::UNKNOWN, false), text.replace("\n\nTYPE", "\nit is away\nTYPE"));
+        assert_eq!(
+            away.text(Size::UNKNOWN, false),
+            text.replace("\n\nTYPE", "\nit is away\nTYPE")
+        );
     }
 
     #[test]
@@ -153,7 +221,15 @@ mod tests {
             }
         }
         let text = screen(99).text(of(8, 80), false);
-        assert!(text.ends_with("web   10.0.0.1:3  1970-01-01T00:00:00Z\nand 97 more\n"), "{text}");
-        assert!(screen(9).text(of(8, 10), true).lines().all(|line| line.len() <= 10 + "\x1b[1m\x1b[0m".len()));
+        assert!(
+            text.ends_with("web   10.0.0.1:3  1970-01-01T00:00:00Z\nand 97 more\n"),
+            "{text}"
+        );
+        assert!(
+            screen(9)
+                .text(of(8, 10), true)
+                .lines()
+                .all(|line| line.len() <= 10 + "\x1b[1m\x1b[0m".len())
+        );
     }
 }

@@ -47,19 +47,35 @@ impl Connection {
             Some(_) => reasons.join("; "),
             None => "no address is given".to_owned(),
         };
-        Err(Error::Unreachable { servers: options.servers(), error: io::Error::other(reason) })
+        Err(Error::Unreachable {
+            servers: options.servers(),
+            error: io::Error::other(reason),
+        })
     }
 
     fn open_one(server: &str, options: &Options, deadline: Instant) -> Result<Self, Error> {
         let server = server.to_owned();
         let stream = match connect(&server, deadline) {
             Ok(stream) => stream,
-            Err(error) => return Err(Error::Unreachable { servers: server, error }),
+            Err(error) => {
+                return Err(Error::Unreachable {
+                    servers: server,
+                    error,
+                });
+            }
         };
-        let mut connection =
-            Connection { stream, server, unread: Vec::new(), searched: 0, answer_len_max: ANSWER_LEN_MAX };
+        let mut connection = Connection {
+            stream,
+            server,
+            unread: Vec::new(),
+            searched: 0,
+            answer_len_max: ANSWER_LEN_MAX,
+        };
         // Lines are written whole, so waiting for more to send gains nothing.
-        connection.stream.set_nodelay(true).map_err(|error| connection.broken(&error))?;
+        connection
+            .stream
+            .set_nodelay(true)
+            .map_err(|error| connection.broken(&error))?;
         let greeting = match options.present_token() {
             Some(token) => {
                 // It is never shown, not even where it is wrong.
@@ -81,7 +97,10 @@ impl Connection {
 
     /// From now on answers may be documents.
     pub(super) fn with_documents(self) -> Self {
-        Connection { answer_len_max: DOCUMENT_LEN_MAX, ..self }
+        Connection {
+            answer_len_max: DOCUMENT_LEN_MAX,
+            ..self
+        }
     }
 
     /// Sends a command and returns its answer, without the line end. `ERROR` is an error.
@@ -95,8 +114,15 @@ impl Connection {
     }
 
     /// Sends commands together and returns their answers, `ERROR` among them.
-    pub(super) fn ask_all<T: AsRef<str>>(&mut self, commands: &[T], deadline: Instant) -> Result<Vec<String>, Error> {
-        let lines: String = commands.iter().flat_map(|command| [command.as_ref(), "\n"]).collect();
+    pub(super) fn ask_all<T: AsRef<str>>(
+        &mut self,
+        commands: &[T],
+        deadline: Instant,
+    ) -> Result<Vec<String>, Error> {
+        let lines: String = commands
+            .iter()
+            .flat_map(|command| [command.as_ref(), "\n"])
+            .collect();
         self.write(lines.as_bytes(), deadline)?;
         commands.iter().map(|_| self.line(deadline)).collect()
     }
@@ -119,7 +145,9 @@ impl Connection {
             }
             let left = time_left(deadline);
             if left.is_zero() && has_read {
-                return Err(Error::Timeout { server: self.server.clone() });
+                return Err(Error::Timeout {
+                    server: self.server.clone(),
+                });
             }
             self.read(left)?;
             has_read = true;
@@ -148,15 +176,21 @@ impl Connection {
     }
 
     fn write(&mut self, bytes: &[u8], deadline: Instant) -> Result<(), Error> {
-        let limit = self.stream.set_write_timeout(Some(time_left(deadline).max(SHORTEST)));
-        limit.and_then(|()| self.stream.write_all(bytes)).map_err(|error| self.broken(&error))
+        let limit = self
+            .stream
+            .set_write_timeout(Some(time_left(deadline).max(SHORTEST)));
+        limit
+            .and_then(|()| self.stream.write_all(bytes))
+            .map_err(|error| self.broken(&error))
     }
 
     fn read(&mut self, time: Duration) -> Result<(), Error> {
         let mut buffer = [0; 4096];
         let limit = self.stream.set_read_timeout(Some(time.max(SHORTEST)));
         match limit.and_then(|()| self.stream.read(&mut buffer)) {
-            Ok(0) => Err(Error::Broken { server: self.server.clone() }),
+            Ok(0) => Err(Error::Broken {
+                server: self.server.clone(),
+            }),
             Ok(n) => {
                 self.unread.extend_from_slice(&buffer[..n]);
                 Ok(())
@@ -183,7 +217,9 @@ fn connect(server: &str, deadline: Instant) -> io::Result<TcpStream> {
         let share = time_left(deadline) / (addresses.len() - i) as u32;
         match TcpStream::connect_timeout(address, share.max(SHORTEST)) {
             // TCP can connect a port of this host with itself while nobody listens on it (RFC 9293, 3.5).
-            Ok(stream) if stream.local_addr().ok() == Some(*address) => last = ErrorKind::ConnectionRefused.into(),
+            Ok(stream) if stream.local_addr().ok() == Some(*address) => {
+                last = ErrorKind::ConnectionRefused.into()
+            }
             Ok(stream) => return Ok(stream),
             Err(error) => last = error,
         }
@@ -203,8 +239,15 @@ fn resolve(server: &str, deadline: Instant) -> io::Result<Vec<SocketAddr>> {
         // Who asked may have left.
         let _ = sender.send(server.to_socket_addrs().map(Iterator::collect));
     })?;
-    let timed_out = |_| Err(io::Error::new(ErrorKind::TimedOut, "the name could not be resolved in time"));
-    receiver.recv_timeout(time_left(deadline)).unwrap_or_else(timed_out)
+    let timed_out = |_| {
+        Err(io::Error::new(
+            ErrorKind::TimedOut,
+            "the name could not be resolved in time",
+        ))
+    };
+    receiver
+        .recv_timeout(time_left(deadline))
+        .unwrap_or_else(timed_out)
 }
 
 fn time_left(deadline: Instant) -> Duration {

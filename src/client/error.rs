@@ -57,22 +57,31 @@ pub enum Error {
 impl Error {
     pub(super) fn nonsense(server: &str, answer: &str) -> Error {
         const SHOWN: usize = 60;
-        Error::Nonsense { server: server.to_owned(), answer: beginning(answer, SHOWN) }
+        Error::Nonsense {
+            server: server.to_owned(),
+            answer: beginning(answer, SHOWN),
+        }
     }
 
     pub(super) fn refused(server: &str, reason: &str) -> Error {
         const SHOWN: usize = 300;
-        Error::Refused { server: server.to_owned(), reason: beginning(reason, SHOWN) }
+        Error::Refused {
+            server: server.to_owned(),
+            reason: beginning(reason, SHOWN),
+        }
     }
 
     /// Whether another try can help: the service may come back, but it does not change its mind.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Error::Unreachable { .. } | Error::Timeout { .. } | Error::Broken { .. } | Error::Thread(_) => true,
-            Error::Refused { reason, .. } => {
-                [Refusal::RegistryFull, Refusal::TooManyConnections].iter().any(|refusal| refusal.reason() == *reason)
-            }
+            Error::Unreachable { .. }
+            | Error::Timeout { .. }
+            | Error::Broken { .. }
+            | Error::Thread(_) => true,
+            Error::Refused { reason, .. } => [Refusal::RegistryFull, Refusal::TooManyConnections]
+                .iter()
+                .any(|refusal| refusal.reason() == *reason),
             Error::Nonsense { .. } | Error::Word(_) | Error::TokenFile { .. } => false,
         }
     }
@@ -87,18 +96,34 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Unreachable { servers, error } => {
-                write!(f, "cannot reach the registry at {servers}: {}", Plain(error))
+                write!(
+                    f,
+                    "cannot reach the registry at {servers}: {}",
+                    Plain(error)
+                )
             }
-            Error::Timeout { server } => write!(f, "the registry at {server} did not answer in time"),
+            Error::Timeout { server } => {
+                write!(f, "the registry at {server} did not answer in time")
+            }
             Error::Broken { server } => write!(f, "the registry at {server} closed the connection"),
-            Error::Refused { server, reason } => write!(f, "the registry at {server} refused: {reason}"),
-            Error::Nonsense { server, answer } => {
-                write!(f, "what listens at {server} is not the registry: it said \"{answer}\"")
+            Error::Refused { server, reason } => {
+                write!(f, "the registry at {server} refused: {reason}")
             }
-            Error::TokenFile { path, reason } => write!(f, "cannot use the token file {}: {reason}", path.display()),
+            Error::Nonsense { server, answer } => {
+                write!(
+                    f,
+                    "what listens at {server} is not the registry: it said \"{answer}\""
+                )
+            }
+            Error::TokenFile { path, reason } => {
+                write!(f, "cannot use the token file {}: {reason}", path.display())
+            }
             Error::Thread(error) => write!(f, "cannot start a thread: {}", Plain(error)),
             Error::Word(what) => {
-                write!(f, "{what} cannot be sent: it is empty, or has a blank or a line end in it")
+                write!(
+                    f,
+                    "{what} cannot be sent: it is empty, or has a blank or a line end in it"
+                )
             }
         }
     }

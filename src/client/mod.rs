@@ -99,7 +99,10 @@ impl Client {
     /// A client that has not connected yet.
     #[must_use]
     pub fn new(options: &Options) -> Self {
-        Client { options: options.clone(), connection: None }
+        Client {
+            options: options.clone(),
+            connection: None,
+        }
     }
 
     /// Makes a registration and returns its UUID. `ip` may be `-`, for the address that this
@@ -110,14 +113,28 @@ impl Client {
     ///
     /// # Errors
     /// [`Error`]: the service is away, refuses, or is none.
-    pub fn register(&mut self, service_type: &str, ip: &str, port: u16, how: Register) -> Result<String, Error> {
+    pub fn register(
+        &mut self,
+        service_type: &str,
+        ip: &str,
+        port: u16,
+        how: Register,
+    ) -> Result<String, Error> {
         let ttl = how.ttl.map_or(String::new(), |ttl| format!(" ttl={ttl}"));
         let replace = if how.replace { " replace" } else { "" };
-        let command = format!("register {} {} {port}{ttl}{replace}", word(service_type)?, word(ip)?);
+        let command = format!(
+            "register {} {} {port}{ttl}{replace}",
+            word(service_type)?,
+            word(ip)?
+        );
         let deadline = self.options.deadline();
         let result = self.connect(deadline)?.ask(&command, deadline);
         let answer = self.settle(result)?;
-        if is_uuid(&answer) { Ok(answer) } else { Err(self.nonsense(&answer)) }
+        if is_uuid(&answer) {
+            Ok(answer)
+        } else {
+            Err(self.nonsense(&answer))
+        }
     }
 
     /// Keeps a registration alive; `false` when it is not known and has to be made again.
@@ -167,7 +184,13 @@ impl Client {
     /// # Errors
     /// As [`register`](Self::register).
     pub fn why(&mut self, uuid: &str) -> Result<Option<Map<String, Value>>, Error> {
-        let why = |answer: &str| if answer == "NOT FOUND" { Some(None) } else { parse_object(answer).map(Some) };
+        let why = |answer: &str| {
+            if answer == "NOT FOUND" {
+                Some(None)
+            } else {
+                parse_object(answer).map(Some)
+            }
+        };
         self.read(&format!("why {}", word(uuid)?), why)
     }
 
@@ -190,9 +213,14 @@ impl Client {
         /// Commands sent before their answers are read: far less than what a connection's buffers hold.
         const BATCH: usize = 64;
         // A blank line has no answer, two lines have two, and a control character may begin a frame.
-        let is_one =
-            |command: &str| !command.trim().is_empty() && !command.contains(|c: char| c.is_control() && c != '\t');
-        if let Some(wrong) = commands.iter().map(AsRef::as_ref).find(|command| !is_one(command)) {
+        let is_one = |command: &str| {
+            !command.trim().is_empty() && !command.contains(|c: char| c.is_control() && c != '\t')
+        };
+        if let Some(wrong) = commands
+            .iter()
+            .map(AsRef::as_ref)
+            .find(|command| !is_one(command))
+        {
             return Err(Error::Word(format!("{wrong:?}")));
         }
         let mut answers = Vec::with_capacity(commands.len());
@@ -213,7 +241,11 @@ impl Client {
     }
 
     /// Sends a command and returns what its answer means; `None` for nonsense.
-    fn read<T>(&mut self, command: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, Error> {
+    fn read<T>(
+        &mut self,
+        command: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<T, Error> {
         let answer = self.ask(command)?;
         parse(&answer).ok_or_else(|| self.nonsense(&answer))
     }
@@ -235,7 +267,11 @@ impl Client {
 
     fn connect(&mut self, deadline: Instant) -> Result<&mut Connection, Error> {
         // A service that was started again has closed the connection in the meantime.
-        if self.connection.as_ref().is_some_and(|connection| !connection.is_open()) {
+        if self
+            .connection
+            .as_ref()
+            .is_some_and(|connection| !connection.is_open())
+        {
             self.connection = None;
         }
         match &mut self.connection {
@@ -255,7 +291,10 @@ impl Client {
     fn nonsense(&mut self, answer: &str) -> Error {
         let connection = self.connection.take();
         let servers = self.options.servers();
-        Error::nonsense(connection.as_ref().map_or(&servers, Connection::server), answer)
+        Error::nonsense(
+            connection.as_ref().map_or(&servers, Connection::server),
+            answer,
+        )
     }
 }
 
@@ -310,5 +349,8 @@ fn address(object: &Value) -> Option<SocketAddr> {
 
 /// The service in `{"type":"hive","ip":"127.0.0.1","port":80}`.
 fn service(object: &Value) -> Option<Service> {
-    Some(Service { service_type: object["type"].as_str()?.to_owned(), address: address(object)? })
+    Some(Service {
+        service_type: object["type"].as_str()?.to_owned(),
+        address: address(object)?,
+    })
 }

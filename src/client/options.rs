@@ -36,8 +36,16 @@ impl Options {
     /// One address, or several with commas between, which are tried in turn until one answers: `host:port`.
     #[must_use]
     pub fn new(servers: &str) -> Self {
-        let servers = servers.split(',').map(|server| server.trim().to_owned()).filter(|server| !server.is_empty());
-        Options { servers: servers.collect(), token: None, token_file: None, timeout: TIMEOUT }
+        let servers = servers
+            .split(',')
+            .map(|server| server.trim().to_owned())
+            .filter(|server| !server.is_empty());
+        Options {
+            servers: servers.collect(),
+            token: None,
+            token_file: None,
+            timeout: TIMEOUT,
+        }
     }
 
     /// Shows this token on every connection.
@@ -62,7 +70,11 @@ impl Options {
     /// The token to show on a connection that is made now.
     pub(super) fn present_token(&self) -> Option<String> {
         // A pipe can be read once only, and a file that is just being written holds nothing.
-        let again = self.token_file.as_deref().filter(|path| path.is_file()).and_then(|path| read_token(path).ok());
+        let again = self
+            .token_file
+            .as_deref()
+            .filter(|path| path.is_file())
+            .and_then(|path| read_token(path).ok());
         again.or_else(|| self.token.clone())
     }
 
@@ -87,9 +99,15 @@ impl Options {
 
 /// The first token in a file.
 fn read_token(path: &Path) -> Result<String, Error> {
-    let wrong = |reason: &dyn fmt::Display| Error::TokenFile { path: path.to_owned(), reason: reason.to_string() };
+    let wrong = |reason: &dyn fmt::Display| Error::TokenFile {
+        path: path.to_owned(),
+        reason: reason.to_string(),
+    };
     let mut text = String::new();
-    let read = File::open(path).and_then(|file| file.take(TOKEN_FILE_LEN_MAX).read_to_string(&mut text));
+    let read =
+        File::open(path).and_then(|file| file.take(TOKEN_FILE_LEN_MAX).read_to_string(&mut text));
     read.map_err(|error| wrong(&Plain(&error)))?;
-    tokens::first(&text).map(str::to_owned).map_err(|error| wrong(&error))
+    tokens::first(&text)
+        .map(str::to_owned)
+        .map_err(|error| wrong(&error))
 }

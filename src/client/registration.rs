@@ -98,7 +98,9 @@ impl Shared {
 
     /// Waits for so long, or until the registration is to stop; `true` when it is.
     fn rest(&self, time: Duration) -> bool {
-        let result = self.changed.wait_timeout_while(self.state(), time, |state| !state.stopping);
+        let result = self
+            .changed
+            .wait_timeout_while(self.state(), time, |state| !state.stopping);
         result.unwrap_or_else(PoisonError::into_inner).0.stopping
     }
 }
@@ -140,9 +142,20 @@ impl Registration {
         held: Option<(Connection, String)>,
         observe: impl FnMut(Notice) + Send + 'static,
     ) -> Result<Self, Error> {
-        let keeper = Keeper { shared: Arc::clone(&shared), options: options.clone(), command, observe };
-        let thread = std::thread::Builder::new().spawn(move || keeper.run(held)).map_err(Error::Thread)?;
-        Ok(Registration { shared, timeout: options.timeout.min(STOP_MAX), thread: Some(thread) })
+        let keeper = Keeper {
+            shared: Arc::clone(&shared),
+            options: options.clone(),
+            command,
+            observe,
+        };
+        let thread = std::thread::Builder::new()
+            .spawn(move || keeper.run(held))
+            .map_err(Error::Thread)?;
+        Ok(Registration {
+            shared,
+            timeout: options.timeout.min(STOP_MAX),
+            thread: Some(thread),
+        })
     }
 
     /// The UUID under which the service is registered at this moment, if it is.
@@ -158,7 +171,9 @@ impl Registration {
     }
 
     fn stop(&mut self) {
-        let Some(thread) = self.thread.take() else { return };
+        let Some(thread) = self.thread.take() else {
+            return;
+        };
         let mut state = self.shared.state();
         state.stopping = true;
         if let Some(stream) = &state.stream {
@@ -166,7 +181,10 @@ impl Registration {
             let _ = stream.shutdown(Shutdown::Write);
         }
         self.shared.changed.notify_all();
-        let waited = self.shared.changed.wait_timeout_while(state, self.timeout, |state| !state.ended);
+        let waited = self
+            .shared
+            .changed
+            .wait_timeout_while(state, self.timeout, |state| !state.ended);
         let state = waited.unwrap_or_else(PoisonError::into_inner).0;
         if state.ended {
             drop(state);
@@ -206,19 +224,21 @@ impl<F: FnMut(Notice)> Keeper<F> {
         // What an earlier connection held may outlive it where the network broke.
         let mut earlier: Option<String> = None;
         while !self.shared.state().stopping {
-            let (error, lasted) =
-                match held.take().map_or_else(|| hold(&self.options, &self.command, earlier.as_deref()), Ok) {
-                    Ok((connection, uuid)) => {
-                        earlier = Some(uuid.clone());
-                        let begun = Instant::now();
-                        (self.follow(connection, uuid), begun.elapsed())
-                    }
-                    Err(error) => {
-                        // Where that one is full, another may have room.
-                        self.options.servers.rotate_left(1);
-                        (error, Duration::ZERO)
-                    }
-                };
+            let (error, lasted) = match held.take().map_or_else(
+                || hold(&self.options, &self.command, earlier.as_deref()),
+                Ok,
+            ) {
+                Ok((connection, uuid)) => {
+                    earlier = Some(uuid.clone());
+                    let begun = Instant::now();
+                    (self.follow(connection, uuid), begun.elapsed())
+                }
+                Err(error) => {
+                    // Where that one is full, another may have room.
+                    self.options.servers.rotate_left(1);
+                    (error, Duration::ZERO)
+                }
+            };
             if self.shared.state().stopping {
                 break;
             }
@@ -235,7 +255,10 @@ impl<F: FnMut(Notice)> Keeper<F> {
             return error;
         }
         if !self.shared.state().stopping {
-            (self.observe)(Notice::Registered { uuid, server: connection.server().to_owned() });
+            (self.observe)(Notice::Registered {
+                uuid,
+                server: connection.server().to_owned(),
+            });
         }
         let error = loop {
             let heard = match connection.line(after(PING_INTERVAL)) {
@@ -260,12 +283,20 @@ fn hold_command(service_type: &str, ip: &str, port: u16) -> Result<String, Error
 }
 
 /// Connects and holds, in place of what was held before.
-fn hold(options: &Options, command: &str, earlier: Option<&str>) -> Result<(Connection, String), Error> {
+fn hold(
+    options: &Options,
+    command: &str,
+    earlier: Option<&str>,
+) -> Result<(Connection, String), Error> {
     let deadline = options.deadline();
     let mut connection = Connection::open(options, deadline)?;
     if let Some(earlier) = earlier {
         connection.ask(&format!("deregister {earlier}"), deadline)?;
     }
     let uuid = connection.ask(command, deadline)?;
-    if is_uuid(&uuid) { Ok((connection, uuid)) } else { Err(Error::nonsense(connection.server(), &uuid)) }
+    if is_uuid(&uuid) {
+        Ok((connection, uuid))
+    } else {
+        Err(Error::nonsense(connection.server(), &uuid))
+    }
 }

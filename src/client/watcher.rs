@@ -129,7 +129,9 @@ impl Watcher {
     /// # Errors
     /// As the iterator's.
     pub fn next_within(&mut self, time: Duration) -> Option<Result<Update, Error>> {
-        self.hear_change(after(time)).map(|()| self.tell()).transpose()
+        self.hear_change(after(time))
+            .map(|()| self.tell())
+            .transpose()
     }
 
     /// As [`next_within`](Self::next_within), for who wants to know what is live now, and not how it came
@@ -148,7 +150,10 @@ impl Watcher {
     /// Whether it has come to its end.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        (self.ended && self.failure.is_none()) || self.deadline.is_some_and(|deadline| deadline <= Instant::now())
+        (self.ended && self.failure.is_none())
+            || self
+                .deadline
+                .is_some_and(|deadline| deadline <= Instant::now())
     }
 
     /// This time, unless it is to give up before.
@@ -180,7 +185,10 @@ impl Watcher {
 
     /// What has changed since it was told last.
     fn tell(&mut self) -> Option<Update> {
-        let picture = self.picture.as_ref().filter(|picture| self.told.as_ref() != Some(picture))?;
+        let picture = self
+            .picture
+            .as_ref()
+            .filter(|picture| self.told.as_ref() != Some(picture))?;
         let none = Picture::new();
         let told = self.told.as_ref().unwrap_or(&none);
         let update = Update {
@@ -231,7 +239,11 @@ impl Watcher {
 
     /// Connects, once it is time, and hears the first line.
     fn connect(&mut self, deadline: Instant) -> Result<bool, Error> {
-        std::thread::sleep(self.retry_at.min(deadline).saturating_duration_since(Instant::now()));
+        std::thread::sleep(
+            self.retry_at
+                .min(deadline)
+                .saturating_duration_since(Instant::now()),
+        );
         if Instant::now() < self.retry_at {
             return Ok(false);
         }
@@ -251,18 +263,30 @@ impl Watcher {
         let nonsense = || Error::nonsense(server, line);
         let object: Value = serde_json::from_str(line).map_err(|_| nonsense())?;
         let list = |key: &str| -> Result<Option<Vec<Service>>, Error> {
-            let Some(list) = object.get(key) else { return Ok(None) };
-            let services = list.as_array().and_then(|list| list.iter().map(service).collect());
+            let Some(list) = object.get(key) else {
+                return Ok(None);
+            };
+            let services = list
+                .as_array()
+                .and_then(|list| list.iter().map(service).collect());
             services.map(Some).ok_or_else(nonsense)
         };
         self.index = object["index"].as_u64().ok_or_else(nonsense)?;
-        match (list("services")?, list("up")?, list("down")?, &mut self.picture) {
+        match (
+            list("services")?,
+            list("up")?,
+            list("down")?,
+            &mut self.picture,
+        ) {
             (Some(services), None, None, picture) => {
                 let picture = picture.insert(Picture::new());
-                services.into_iter().for_each(|service| *picture.entry(service).or_default() += 1);
+                services
+                    .into_iter()
+                    .for_each(|service| *picture.entry(service).or_default() += 1);
             }
             (None, Some(up), Some(down), Some(picture)) => {
-                up.into_iter().for_each(|service| *picture.entry(service).or_default() += 1);
+                up.into_iter()
+                    .for_each(|service| *picture.entry(service).or_default() += 1);
                 for service in down {
                     match picture.get_mut(&service) {
                         Some(1) => drop(picture.remove(&service)),
@@ -313,18 +337,39 @@ mod tests {
         let options = Options::new(&listener.local_addr().expect("an address").to_string());
         let service = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().expect("a connection");
-            BufReader::new(&stream).read_line(&mut String::new()).expect("a command");
-            stream.write_all(b"{\"index\":1,\"services\":[]}\n").expect("it reads");
+            BufReader::new(&stream)
+                .read_line(&mut String::new())
+                .expect("a command");
+            stream
+                .write_all(b"{\"index\":1,\"services\":[]}\n")
+                .expect("it reads");
             stream
         });
         let mut watcher = Watcher::new(&options, None);
         watcher.next().expect("it is endless").expect("a state");
         let mut stream = service.join().expect("it has answered");
         let line = r#"{"index":2,"up":[{"type":"a","ip":"::1","port":1}],"down":[]}"#;
-        stream.write_all(format!("{line}\n").as_bytes()).expect("it reads");
-        watcher.heard_at = Instant::now().checked_sub(2 * SILENCE_MAX).expect("the host is up for a minute");
-        assert_eq!(watcher.next().expect("it is endless").expect("a change").up.len(), 1);
-        watcher.heard_at = Instant::now().checked_sub(2 * SILENCE_MAX).expect("the host is up for a minute");
-        assert!(matches!(watcher.next(), Some(Err(Error::Timeout { .. }))), "silence is a dead connection");
+        stream
+            .write_all(format!("{line}\n").as_bytes())
+            .expect("it reads");
+        watcher.heard_at = Instant::now()
+            .checked_sub(2 * SILENCE_MAX)
+            .expect("the host is up for a minute");
+        assert_eq!(
+            watcher
+                .next()
+                .expect("it is endless")
+                .expect("a change")
+                .up
+                .len(),
+            1
+        );
+        watcher.heard_at = Instant::now()
+            .checked_sub(2 * SILENCE_MAX)
+            .expect("the host is up for a minute");
+        assert!(
+            matches!(watcher.next(), Some(Err(Error::Timeout { .. }))),
+            "silence is a dead connection"
+        );
     }
 }

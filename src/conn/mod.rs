@@ -176,7 +176,12 @@ impl Conn {
     /// # Errors
     /// [`Pause::NotYet`]: call again with the same rest in the next turn. [`Pause::Stateless`]: the
     /// rest is used, and the connection can end when the peer has been told the state.
-    pub fn finish(&mut self, rest: &[u8], handler: &mut impl Handler, now: Moment) -> Result<(), Pause> {
+    pub fn finish(
+        &mut self,
+        rest: &[u8],
+        handler: &mut impl Handler,
+        now: Moment,
+    ) -> Result<(), Pause> {
         if self.phase == Phase::Open {
             let decoded = self.codec.finish(rest);
             if let Outcome::NotYet = self.decide(decoded, handler, now) {
@@ -215,7 +220,9 @@ impl Conn {
 
     /// The answers that wait here and may wait elsewhere too.
     pub fn shared(&self) -> impl Iterator<Item = &Rc<Vec<u8>>> {
-        self.output.shared().chain(self.feed.iter().flat_map(|feed| feed.lines()))
+        self.output
+            .shared()
+            .chain(self.feed.iter().flat_map(|feed| feed.lines()))
     }
 
     /// What the service knows of the peer.
@@ -261,7 +268,11 @@ impl Conn {
     pub fn shut_when_sent(&mut self, now: Moment) -> bool {
         match self.phase {
             Phase::Ending { drained } if self.output.is_empty() => {
-                self.phase = if drained { Phase::Done } else { Phase::Lingering { since: now } };
+                self.phase = if drained {
+                    Phase::Done
+                } else {
+                    Phase::Lingering { since: now }
+                };
                 !drained
             }
             _ => false,
@@ -275,12 +286,17 @@ impl Conn {
     /// peer is still there.
     #[must_use]
     pub fn deadline(&self, idle_ms_max: Option<u64>) -> Option<Moment> {
-        let stalled = (!self.output.is_empty()).then(|| self.progress_at.plus_millis(OUTPUT_STALL_MS_MAX));
+        let stalled =
+            (!self.output.is_empty()).then(|| self.progress_at.plus_millis(OUTPUT_STALL_MS_MAX));
         match self.phase {
-            Phase::Open if self.caller.stays() => self.command_since.map(|since| since.plus_millis(COMMAND_MS_MAX)),
+            Phase::Open if self.caller.stays() => self
+                .command_since
+                .map(|since| since.plus_millis(COMMAND_MS_MAX)),
             Phase::Open => {
                 let idle = idle_ms_max.map(|ms| self.completed_at.plus_millis(ms));
-                let command = self.command_since.map(|since| since.plus_millis(COMMAND_MS_MAX));
+                let command = self
+                    .command_since
+                    .map(|since| since.plus_millis(COMMAND_MS_MAX));
                 [stalled, idle, command].into_iter().flatten().min()
             }
             Phase::Ending { .. } => stalled,
@@ -293,7 +309,10 @@ impl Conn {
     /// watcher's silence.
     #[must_use]
     pub fn alarm(&self, idle_ms_max: Option<u64>) -> Option<Moment> {
-        self.deadline(idle_ms_max).into_iter().chain(self.silent_at()).min()
+        self.deadline(idle_ms_max)
+            .into_iter()
+            .chain(self.silent_at())
+            .min()
     }
 
     /// Bytes kept in memory for this connection between turns, shared answers left out.

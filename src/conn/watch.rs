@@ -22,7 +22,9 @@ impl Conn {
     /// Whether `line` may wait for this watcher with what waits already.
     #[must_use]
     pub fn has_room_for(&self, line: &[u8]) -> bool {
-        self.feed.as_ref().is_some_and(|feed| feed.has_room(line.len(), &self.output))
+        self.feed
+            .as_ref()
+            .is_some_and(|feed| feed.has_room(line.len(), &self.output))
     }
 
     /// Tells a watcher of a change, for which there is room.
@@ -69,7 +71,8 @@ impl Conn {
     }
 
     pub(super) fn silent_at(&self) -> Option<Moment> {
-        let told = self.phase == Phase::Open && self.feed.is_some() && !self.needs_state() && !self.owes();
+        let told =
+            self.phase == Phase::Open && self.feed.is_some() && !self.needs_state() && !self.owes();
         told.then(|| self.told_at.plus_millis(WATCH_SILENCE_MS))
     }
 }

@@ -28,12 +28,23 @@ impl Clock {
     /// A clock whose registry time starts at `monotonic`.
     pub(super) fn new(monotonic: Duration, tick: Duration) -> Self {
         let zero = Duration::ZERO;
-        Clock { tick, seen: monotonic, elapsed: zero, held_for: None, stalled: zero }
+        Clock {
+            tick,
+            seen: monotonic,
+            elapsed: zero,
+            held_for: None,
+            stalled: zero,
+        }
     }
 
     /// Starts a turn. `slept` is how long the loop meant to sleep before it at most; `backlog` says
     /// whether input is known to wait that no turn has seen yet. Returns what was cut off.
-    pub(super) fn advance(&mut self, monotonic: Duration, slept: Duration, backlog: bool) -> Duration {
+    pub(super) fn advance(
+        &mut self,
+        monotonic: Duration,
+        slept: Duration,
+        backlog: bool,
+    ) -> Duration {
         const PATIENCE: Duration = Duration::from_millis(STALL_BACKLOG_MS_MAX);
         let step = monotonic.saturating_sub(self.seen);
         self.seen = self.seen.max(monotonic);
@@ -44,7 +55,9 @@ impl Clock {
             None => (step, None),
             // Late again: this is no pause but load, under which time must go on.
             Some(_) if late => (allowance, Some(PATIENCE)),
-            Some(held_for) if backlog && held_for + step < PATIENCE => (Duration::ZERO, Some(held_for + step)),
+            Some(held_for) if backlog && held_for + step < PATIENCE => {
+                (Duration::ZERO, Some(held_for + step))
+            }
             Some(_) => (step, None),
         };
         self.held_for = held_for;
@@ -101,11 +114,23 @@ mod tests {
         let mut clock = clock();
         clock.advance(ms(5_100), TICK, false);
         assert_eq!(clock.advance(ms(45_100), TICK, false), ms(40_000));
-        assert_eq!(clock.now(), Moment::from_millis(100), "the turn after the pause handles what has arrived");
+        assert_eq!(
+            clock.now(),
+            Moment::from_millis(100),
+            "the turn after the pause handles what has arrived"
+        );
         clock.advance(ms(45_110), Duration::ZERO, true);
-        assert_eq!(clock.now(), Moment::from_millis(100), "still something waits");
+        assert_eq!(
+            clock.now(),
+            Moment::from_millis(100),
+            "still something waits"
+        );
         clock.advance(ms(45_112), Duration::ZERO, false);
-        assert_eq!(clock.now(), Moment::from_millis(102), "what was heard of has not aged by the pause");
+        assert_eq!(
+            clock.now(),
+            Moment::from_millis(102),
+            "what was heard of has not aged by the pause"
+        );
         assert_eq!(clock.stalled(), ms(40_010));
     }
 
@@ -125,7 +150,10 @@ mod tests {
         for turn in 1..=100 {
             let before = clock.now();
             clock.advance(ms(5_000 + turn * 3_000), Duration::ZERO, true);
-            assert!(clock.now().millis_since(before) <= 2_000, "at most two ticks a turn");
+            assert!(
+                clock.now().millis_since(before) <= 2_000,
+                "at most two ticks a turn"
+            );
         }
         assert!(clock.now() >= Moment::from_millis(90_000));
     }
@@ -133,7 +161,10 @@ mod tests {
     #[test]
     fn a_sleep_that_was_meant_is_no_stall() {
         let mut clock = clock();
-        assert_eq!(clock.advance(ms(305_000), ms(300_000), false), Duration::ZERO);
+        assert_eq!(
+            clock.advance(ms(305_000), ms(300_000), false),
+            Duration::ZERO
+        );
         assert_eq!(clock.now(), Moment::from_millis(300_000));
     }
 

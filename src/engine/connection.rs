@@ -7,7 +7,9 @@ use slab::Slab;
 
 use super::{Buffers, Engine, Network};
 use crate::conn::{Conn, Pause, Phase};
-use crate::limits::{OUTPUT_WAITING_LEN_MAX, READ_LEN_MAX, TURN_COMMANDS_MAX, TURN_READ_LEN_MAX, TURN_WRITE_LEN_MAX};
+use crate::limits::{
+    OUTPUT_WAITING_LEN_MAX, READ_LEN_MAX, TURN_COMMANDS_MAX, TURN_READ_LEN_MAX, TURN_WRITE_LEN_MAX,
+};
 use crate::service::Handler;
 use crate::time::Moment;
 use crate::wheel::{WheelLink, WheelLinks};
@@ -77,21 +79,39 @@ impl<T> Connection<T> {
 
     pub(super) fn check_invariants(&self, key: usize, idle_ms_max: Option<u64>) {
         let Connection { conn, .. } = self;
-        assert!(conn.phase() != Phase::Done, "connection {key} is over, but not reaped");
-        assert!(conn.kept_len() <= READ_LEN_MAX + OUTPUT_WAITING_LEN_MAX, "connection {key} keeps too much");
+        assert!(
+            conn.phase() != Phase::Done,
+            "connection {key} is over, but not reaped"
+        );
+        assert!(
+            conn.kept_len() <= READ_LEN_MAX + OUTPUT_WAITING_LEN_MAX,
+            "connection {key} keeps too much"
+        );
         if let Some(due) = conn.alarm(idle_ms_max) {
-            assert!(self.alarm.is_some_and(|alarm| alarm <= due), "connection {key} has no timer");
+            assert!(
+                self.alarm.is_some_and(|alarm| alarm <= due),
+                "connection {key} has no timer"
+            );
         }
         assert!(
             conn.phase() == Phase::Open || !conn.caller().stays(),
             "connection {key} is ending, but holds or watches"
         );
-        assert!(!conn.wants_state() || self.wants_state || self.queued, "connection {key} waits for a state in vain");
+        assert!(
+            !conn.wants_state() || self.wants_state || self.queued,
+            "connection {key} waits for a state in vain"
+        );
         if !self.queued {
             let waits_for_room = conn.owes_since().is_some();
-            assert!(!(self.writable && waits_for_room), "connection {key} could write, but waits for an event");
+            assert!(
+                !(self.writable && waits_for_room),
+                "connection {key} could write, but waits for an event"
+            );
             let waits = waits_for_room || self.wants_state;
-            assert!(!self.readable || waits, "connection {key} could read, but waits for an event");
+            assert!(
+                !self.readable || waits,
+                "connection {key} could read, but waits for an event"
+            );
         }
     }
 
@@ -124,7 +144,9 @@ enum Visit {
 impl<N: Network, H: Handler> Engine<N, H> {
     /// Serves the connection `key`, which has been taken from the ready list.
     pub(super) fn serve(&mut self, network: &mut N, key: usize, now: Moment) {
-        let Some(connection) = self.connections.get_mut(key) else { return };
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
         connection.queued = false;
         self.waiting.remove(key, &connection.conn);
         let visit = match connection.conn.phase() {
@@ -140,7 +162,9 @@ impl<N: Network, H: Handler> Engine<N, H> {
         if connection.conn.phase() != Phase::Open {
             // It hears nothing more and holds nothing more, also while its last answers are sent.
             connection.conn.leave(&mut self.handler);
-        } else if connection.conn.caller().holds && !std::mem::replace(&mut connection.guarded, true) {
+        } else if connection.conn.caller().holds
+            && !std::mem::replace(&mut connection.guarded, true)
+        {
             network.guard(&mut connection.stream, self.settings.ttl);
         }
         self.waiting.add(key, &connection.conn);
@@ -174,7 +198,9 @@ impl<T> Connection<T> {
         self.conn.refill(now);
         let mut budget = Budget::default();
         let visit = loop {
-            let (used, pause) = self.conn.run(&buffers.input[..len], handler, now, &mut budget.commands);
+            let (used, pause) =
+                self.conn
+                    .run(&buffers.input[..len], handler, now, &mut budget.commands);
             buffers.input.copy_within(used..len, 0);
             len -= used;
             let full = self.conn.output().len();
@@ -188,27 +214,35 @@ impl<T> Connection<T> {
                 Pause::Stateless => break Visit::Blocked,
                 Pause::NotYet | Pause::Budget => break Visit::Again,
                 Pause::Full if self.conn.output().len() < full => {}
-                Pause::Full => break if self.writable { Visit::Again } else { Visit::Blocked },
-                Pause::Starved => match self.read(network, &mut buffers.input[len..], &mut budget) {
-                    Read::Bytes(n) => len += n,
-                    Read::End => match self.conn.finish(&buffers.input[..len], handler, now) {
-                        Ok(()) => len = 0,
-                        Err(Pause::Stateless) => {
-                            len = 0;
-                            if !self.stopping {
-                                break Visit::Blocked;
+                Pause::Full => {
+                    break if self.writable {
+                        Visit::Again
+                    } else {
+                        Visit::Blocked
+                    };
+                }
+                Pause::Starved => {
+                    match self.read(network, &mut buffers.input[len..], &mut budget) {
+                        Read::Bytes(n) => len += n,
+                        Read::End => match self.conn.finish(&buffers.input[..len], handler, now) {
+                            Ok(()) => len = 0,
+                            Err(Pause::Stateless) => {
+                                len = 0;
+                                if !self.stopping {
+                                    break Visit::Blocked;
+                                }
+                                self.conn.end(true);
                             }
-                            self.conn.end(true);
-                        }
-                        Err(_) => break Visit::Again,
-                    },
-                    Read::Nothing if self.stopping => {
-                        self.conn.end(budget.is_unused() && self.conn.output().is_empty())
+                            Err(_) => break Visit::Again,
+                        },
+                        Read::Nothing if self.stopping => self
+                            .conn
+                            .end(budget.is_unused() && self.conn.output().is_empty()),
+                        Read::Nothing => break Visit::Blocked,
+                        Read::Budget => break Visit::Again,
+                        Read::Failed => break Visit::Failed,
                     }
-                    Read::Nothing => break Visit::Blocked,
-                    Read::Budget => break Visit::Again,
-                    Read::Failed => break Visit::Failed,
-                },
+                }
             }
         };
         self.conn.pack(&buffers.input[..len], &mut buffers.output);
@@ -218,14 +252,21 @@ impl<T> Connection<T> {
     }
 
     /// Writes what waits. `Err` ends the visit.
-    fn send<N: Network<Stream = T>>(&mut self, network: &mut N, budget: &mut Budget, now: Moment) -> Result<(), Visit> {
+    fn send<N: Network<Stream = T>>(
+        &mut self,
+        network: &mut N,
+        budget: &mut Budget,
+        now: Moment,
+    ) -> Result<(), Visit> {
         while self.writable && (self.conn.refill(now) || !self.conn.output().is_empty()) {
             if budget.write_len == 0 {
                 return Err(Visit::Again);
             }
             let before = self.conn.output().len();
             let stream = &mut self.stream;
-            let result = self.conn.send(budget.write_len, now, |bytes| network.write(stream, bytes));
+            let result = self
+                .conn
+                .send(budget.write_len, now, |bytes| network.write(stream, bytes));
             let written = before - self.conn.output().len();
             budget.write_len = budget.write_len.saturating_sub(written);
             budget.bytes_out += written as u64;
@@ -241,7 +282,12 @@ impl<T> Connection<T> {
         Ok(())
     }
 
-    fn read<N: Network<Stream = T>>(&mut self, network: &mut N, buffer: &mut [u8], budget: &mut Budget) -> Read {
+    fn read<N: Network<Stream = T>>(
+        &mut self,
+        network: &mut N,
+        buffer: &mut [u8],
+        budget: &mut Budget,
+    ) -> Read {
         if !self.readable {
             return Read::Nothing;
         }
@@ -276,9 +322,17 @@ impl<T> Connection<T> {
     fn close_when_sent<N: Network<Stream = T>>(&mut self, network: &mut N, now: Moment) -> Visit {
         if self.conn.shut_when_sent(now) {
             network.shut(&mut self.stream);
-            return if self.readable { Visit::Again } else { Visit::Blocked };
+            return if self.readable {
+                Visit::Again
+            } else {
+                Visit::Blocked
+            };
         }
-        if self.writable { Visit::Again } else { Visit::Blocked }
+        if self.writable {
+            Visit::Again
+        } else {
+            Visit::Blocked
+        }
     }
 
     /// Drops what arrives until the peer ends its input.

@@ -7,7 +7,9 @@ use log::{debug, warn};
 
 use super::{Connection, Engine, Network};
 use crate::conn::Conn;
-use crate::limits::{ACCEPT_FAILURES_MAX, ACCEPT_RETRY_MS, LINGERING_REFUSED_MAX, TURN_ACCEPTS_MAX};
+use crate::limits::{
+    ACCEPT_FAILURES_MAX, ACCEPT_RETRY_MS, LINGERING_REFUSED_MAX, TURN_ACCEPTS_MAX,
+};
 use crate::message::{Refusal, Reply};
 use crate::output::Output;
 use crate::service::{Caller, Handler};
@@ -28,7 +30,12 @@ pub(super) struct Listener<L> {
 impl<L> Listener<L> {
     pub(super) fn new(socket: L) -> Self {
         // A connection may have come before the socket was watched.
-        Listener { socket, pending: true, retry_at: None, warned_at: None }
+        Listener {
+            socket,
+            pending: true,
+            retry_at: None,
+            warned_at: None,
+        }
     }
 
     pub(super) fn into_socket(self) -> L {
@@ -44,7 +51,10 @@ impl<L> Listener<L> {
     fn back_off(&mut self, error: &io::Error, now: Moment) {
         const QUIET_MS: u64 = 10_000;
         self.retry_at = Some(now.plus_millis(ACCEPT_RETRY_MS));
-        if self.warned_at.is_none_or(|at| now.millis_since(at) >= QUIET_MS) {
+        if self
+            .warned_at
+            .is_none_or(|at| now.millis_since(at) >= QUIET_MS)
+        {
             warn!("cannot accept connections: {error}; trying again every {ACCEPT_RETRY_MS} ms");
             self.warned_at = Some(now);
         }
@@ -54,7 +64,9 @@ impl<L> Listener<L> {
 impl<N: Network, H: Handler> Engine<N, H> {
     pub(super) fn accept_ready(&mut self, network: &mut N, now: Moment) {
         for number in 0..self.listeners.len() {
-            let Some(mut listener) = self.listeners[number].take() else { continue };
+            let Some(mut listener) = self.listeners[number].take() else {
+                continue;
+            };
             if listener.retry_at.is_some_and(|at| at <= now) {
                 listener.retry_at = None;
             }
@@ -89,7 +101,8 @@ impl<N: Network, H: Handler> Engine<N, H> {
     }
 
     fn admit(&mut self, network: &mut N, mut stream: N::Stream, ip: IpAddr, now: Moment) {
-        let refused = self.connections.len() - self.refused_lingering >= self.settings.connections_max;
+        let refused =
+            self.connections.len() - self.refused_lingering >= self.settings.connections_max;
         if refused {
             self.refused += 1;
             debug!("{ip}: refused: {}", Refusal::TooManyConnections);
@@ -110,8 +123,11 @@ impl<N: Network, H: Handler> Engine<N, H> {
             return;
         }
         let caller = Caller::new(key, ip);
-        let conn =
-            if refused { Conn::refused(caller, Refusal::TooManyConnections, now) } else { Conn::new(caller, now) };
+        let conn = if refused {
+            Conn::refused(caller, Refusal::TooManyConnections, now)
+        } else {
+            Conn::new(caller, now)
+        };
         let mut connection = Connection::new(stream, conn);
         connection.refused = refused;
         self.refused_lingering += usize::from(refused);

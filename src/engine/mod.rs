@@ -18,7 +18,8 @@ use log::warn;
 use slab::Slab;
 
 use crate::limits::{
-    OUTPUT_WAITING_LEN_MAX, READ_LEN_MAX, SHUTDOWN_MS_MAX, TURN_TIMERS_MAX, TURN_VISITS_MAX, WAITING_LEN_MAX,
+    OUTPUT_WAITING_LEN_MAX, READ_LEN_MAX, SHUTDOWN_MS_MAX, TURN_TIMERS_MAX, TURN_VISITS_MAX,
+    WAITING_LEN_MAX,
 };
 use crate::service::{Handler, Meter, Turn};
 use crate::time::{Moment, WallTime};
@@ -100,12 +101,20 @@ struct Buffers {
 impl<N: Network, H: Handler> Engine<N, H> {
     /// An engine without connections. `monotonic` is the reading of the clock that the turns go on
     /// from.
-    pub fn new(settings: Settings, handler: H, listeners: Vec<N::Listener>, monotonic: Duration) -> Self {
+    pub fn new(
+        settings: Settings,
+        handler: H,
+        listeners: Vec<N::Listener>,
+        monotonic: Duration,
+    ) -> Self {
         Engine {
             settings,
             handler,
             clock: Clock::new(monotonic, settings.tick),
-            listeners: listeners.into_iter().map(|socket| Some(Listener::new(socket))).collect(),
+            listeners: listeners
+                .into_iter()
+                .map(|socket| Some(Listener::new(socket)))
+                .collect(),
             connections: Slab::new(),
             timers: Wheel::new(),
             ready: VecDeque::new(),
@@ -145,13 +154,19 @@ impl<N: Network, H: Handler> Engine<N, H> {
         let cut = self.clock.advance(reading.monotonic, self.waited, backlog);
         let now = self.clock.now();
         self.log_stall(cut, now);
-        self.handler.begin_turn(Turn { now, wall: reading.wall, meter: self.meter(&reading) });
+        self.handler.begin_turn(Turn {
+            now,
+            wall: reading.wall,
+            meter: self.meter(&reading),
+        });
         for event in events {
             self.note(event);
         }
         self.accept_ready(network, now);
         for _ in 0..self.ready.len().min(TURN_VISITS_MAX) {
-            let Some(key) = self.ready.pop_front() else { break };
+            let Some(key) = self.ready.pop_front() else {
+                break;
+            };
             self.serve(network, key, now);
         }
         while let Some(key) = self.waiting.excess() {
@@ -193,7 +208,8 @@ impl<N: Network, H: Handler> Engine<N, H> {
     /// Whether a stopped engine has nothing left to do.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
-        self.stopping.is_some_and(|deadline| self.connections.is_empty() || self.clock.now() >= deadline)
+        self.stopping
+            .is_some_and(|deadline| self.connections.is_empty() || self.clock.now() >= deadline)
     }
 
     fn meter(&self, reading: &Reading) -> Meter {
@@ -239,7 +255,10 @@ impl<N: Network, H: Handler> Engine<N, H> {
 
     /// Panics with what is wrong when the state between two turns is not as it must be. O(n).
     pub fn check_invariants(&self) {
-        assert!(self.over.is_empty(), "a connection that is over keeps its slot");
+        assert!(
+            self.over.is_empty(),
+            "a connection that is over keeps its slot"
+        );
         let mut waiting = Waiting::default();
         let mut refused = 0;
         for (key, connection) in &self.connections {
@@ -248,7 +267,10 @@ impl<N: Network, H: Handler> Engine<N, H> {
             refused += usize::from(connection.refused);
         }
         assert_eq!(refused, self.refused_lingering);
-        assert_eq!(waiting, self.waiting, "the ledger of waiting answers is wrong");
+        assert_eq!(
+            waiting, self.waiting,
+            "the ledger of waiting answers is wrong"
+        );
         assert!(self.waiting.len() <= WAITING_LEN_MAX);
     }
 
@@ -259,7 +281,12 @@ impl<N: Network, H: Handler> Engine<N, H> {
                     listener.pending = true;
                 }
             }
-            Event::Connection { key, readable, writable, ended } => {
+            Event::Connection {
+                key,
+                readable,
+                writable,
+                ended,
+            } => {
                 if let Some(connection) = self.connections.get_mut(key) {
                     connection.readable |= readable || ended;
                     connection.writable |= writable;
@@ -274,8 +301,12 @@ impl<N: Network, H: Handler> Engine<N, H> {
 
     fn fire_timers(&mut self, now: Moment) {
         for _ in 0..TURN_TIMERS_MAX {
-            let Some(key) = self.timers.poll(&mut self.connections, now) else { break };
-            let Some(connection) = self.connections.get_mut(key as usize) else { continue };
+            let Some(key) = self.timers.poll(&mut self.connections, now) else {
+                break;
+            };
+            let Some(connection) = self.connections.get_mut(key as usize) else {
+                continue;
+            };
             connection.alarm = None;
             match connection.conn.deadline(self.settings.idle_ms_max) {
                 Some(deadline) if deadline <= now => self.give_up(key as usize),
@@ -297,7 +328,9 @@ impl<N: Network, H: Handler> Engine<N, H> {
     /// early is set again then; so a deadline that only moves on costs nothing.
     fn arm(&mut self, key: usize) {
         let connection = &self.connections[key];
-        let Some(due) = connection.conn.alarm(self.settings.idle_ms_max) else { return };
+        let Some(due) = connection.conn.alarm(self.settings.idle_ms_max) else {
+            return;
+        };
         if connection.alarm.is_some_and(|alarm| alarm <= due) {
             return;
         }
@@ -310,7 +343,8 @@ impl<N: Network, H: Handler> Engine<N, H> {
     /// The one place where slots are freed.
     fn reap(&mut self, network: &mut N) {
         while let Some(key) = self.over.pop() {
-            self.timers.remove(&mut self.connections, connection::timer_key(key));
+            self.timers
+                .remove(&mut self.connections, connection::timer_key(key));
             let mut connection = self.connections.remove(key);
             connection.conn.leave(&mut self.handler);
             self.refused_lingering -= usize::from(connection.refused);
@@ -324,7 +358,9 @@ impl<N: Network, H: Handler> Engine<N, H> {
 
     /// Whether there is work that needs no event.
     fn has_backlog(&self) -> bool {
-        !self.ready.is_empty() || !self.wanting.is_empty() || self.listeners.iter().flatten().any(Listener::can_accept)
+        !self.ready.is_empty()
+            || !self.wanting.is_empty()
+            || self.listeners.iter().flatten().any(Listener::can_accept)
     }
 
     fn wait(&mut self, now: Moment) -> Option<Duration> {
@@ -335,17 +371,30 @@ impl<N: Network, H: Handler> Engine<N, H> {
             self.next_tick = now.plus_millis(self.settings.tick.as_millis() as u64);
         }
         let tick = self.handler.needs_ticks().then_some(self.next_tick);
-        let retry = self.listeners.iter().flatten().filter_map(|listener| listener.retry_at).min();
-        let next = [tick, retry, self.timers.next_due(), self.stopping].into_iter().flatten().min()?;
+        let retry = self
+            .listeners
+            .iter()
+            .flatten()
+            .filter_map(|listener| listener.retry_at)
+            .min();
+        let next = [tick, retry, self.timers.next_due(), self.stopping]
+            .into_iter()
+            .flatten()
+            .min()?;
         Some(next.since(now))
     }
 
     fn log_stall(&mut self, cut: Duration, now: Moment) {
         const QUIET_MS: u64 = 1_000;
         self.stall_to_log += cut;
-        let quiet = self.stall_logged.is_none_or(|at| now.millis_since(at) >= QUIET_MS);
+        let quiet = self
+            .stall_logged
+            .is_none_or(|at| now.millis_since(at) >= QUIET_MS);
         if !self.stall_to_log.is_zero() && quiet {
-            warn!("stalled for {} ms in all, by which no registration has aged", self.stall_to_log.as_millis());
+            warn!(
+                "stalled for {} ms in all, by which no registration has aged",
+                self.stall_to_log.as_millis()
+            );
             self.stall_to_log = Duration::ZERO;
             self.stall_logged = Some(now);
         }

@@ -13,9 +13,18 @@ impl<N: Network, H: Handler> Engine<N, H> {
             self.wanting.clear();
             return;
         }
-        let Engine { handler, connections, waiting, ready, wanting, .. } = self;
+        let Engine {
+            handler,
+            connections,
+            waiting,
+            ready,
+            wanting,
+            ..
+        } = self;
         handler.publish(&mut |key, line| {
-            let Some(connection) = connections.get_mut(key) else { return };
+            let Some(connection) = connections.get_mut(key) else {
+                return;
+            };
             let conn = &mut connection.conn;
             if conn.needs_state() {
                 return;
@@ -41,7 +50,9 @@ impl<N: Network, H: Handler> Engine<N, H> {
             }
         });
         while let Some(key) = self.wanting.pop_front() {
-            let Some(connection) = self.connections.get_mut(key) else { continue };
+            let Some(connection) = self.connections.get_mut(key) else {
+                continue;
+            };
             if !connection.take_for_state() {
                 continue;
             }
@@ -62,7 +73,9 @@ impl<N: Network, H: Handler> Engine<N, H> {
     /// stands before the change that it counts.
     pub(super) fn break_silence(&mut self, now: Moment) {
         while let Some(key) = self.silent.pop() {
-            let Some(connection) = self.connections.get_mut(key) else { continue };
+            let Some(connection) = self.connections.get_mut(key) else {
+                continue;
+            };
             if connection.conn.is_silent(now) {
                 connection.conn.tell(&self.handler.still(), now);
                 self.waiting.add(key, &connection.conn);

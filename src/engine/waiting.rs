@@ -23,7 +23,9 @@ pub(super) struct Waiting {
 impl Waiting {
     /// Counts what waits in the connection `key`; nothing when nothing does.
     pub(super) fn add(&mut self, key: usize, conn: &Conn) {
-        let Some(since) = conn.owes_since() else { return };
+        let Some(since) = conn.owes_since() else {
+            return;
+        };
         self.debtors.insert((conn.caller().stays(), since, key));
         self.len += conn.output().own_capacity();
         for answer in conn.shared() {
@@ -43,12 +45,17 @@ impl Waiting {
     /// Takes back what [`add`](Self::add) counted; to be called before the connection's answers
     /// change.
     pub(super) fn remove(&mut self, key: usize, conn: &Conn) {
-        let Some(since) = conn.owes_since() else { return };
+        let Some(since) = conn.owes_since() else {
+            return;
+        };
         self.debtors.remove(&(conn.caller().stays(), since, key));
         self.len -= conn.output().own_capacity();
         for answer in conn.shared() {
             let address = Rc::as_ptr(answer);
-            let holders = self.shares.get_mut(&address).expect("what is removed was added");
+            let holders = self
+                .shares
+                .get_mut(&address)
+                .expect("what is removed was added");
             *holders -= 1;
             if *holders == 0 {
                 self.shares.remove(&address);

@@ -20,7 +20,10 @@ impl ServiceAddress {
     /// # Errors
     /// A [`Refusal`] that says what is wrong with the address or the port.
     pub fn new(ip: &str, port: u64) -> Result<Self, Refusal> {
-        Ok(ServiceAddress { ip: parse_ip(ip)?, port: port_number(port)? })
+        Ok(ServiceAddress {
+            ip: parse_ip(ip)?,
+            port: port_number(port)?,
+        })
     }
 }
 
@@ -30,15 +33,24 @@ fn parse_port(text: &str) -> u64 {
 }
 
 fn port_number(port: u64) -> Result<NonZeroU16, Refusal> {
-    u16::try_from(port).ok().and_then(NonZeroU16::new).ok_or(Refusal::Port)
+    u16::try_from(port)
+        .ok()
+        .and_then(NonZeroU16::new)
+        .ok_or(Refusal::Port)
 }
 
 /// Reads an address that a client can connect to. RFC 4291 section 2.2 gives the text forms of
 /// IPv6; an IPv4 address mapped into IPv6 obeys the rules of the IPv4 address in it.
 fn parse_ip(text: &str) -> Result<IpAddr, Refusal> {
     let Ok(ip) = text.parse::<IpAddr>() else {
-        let zoned = text.split_once('%').is_some_and(|(ip, _)| ip.parse::<IpAddr>().is_ok());
-        return Err(if zoned { Refusal::IpZone } else { Refusal::IpText });
+        let zoned = text
+            .split_once('%')
+            .is_some_and(|(ip, _)| ip.parse::<IpAddr>().is_ok());
+        return Err(if zoned {
+            Refusal::IpZone
+        } else {
+            Refusal::IpText
+        });
     };
     let plain = ip.to_canonical();
     if plain.is_unspecified() {
@@ -79,14 +91,25 @@ impl<'a> Offer<'a> {
     /// # Errors
     /// A [`Refusal`] that says what is wrong with the address or the port.
     pub fn new(service_type: ServiceType<'a>, ip: &str, port: u64) -> Result<Self, Refusal> {
-        let ip = if ip == OBSERVED_IP { None } else { Some(parse_ip(ip)?) };
-        Ok(Offer { service_type, ip, port: port_number(port)? })
+        let ip = if ip == OBSERVED_IP {
+            None
+        } else {
+            Some(parse_ip(ip)?)
+        };
+        Ok(Offer {
+            service_type,
+            ip,
+            port: port_number(port)?,
+        })
     }
 
     /// Where the service can be reached, for a connection that comes from `observed`.
     #[must_use]
     pub fn address(&self, observed: IpAddr) -> ServiceAddress {
-        ServiceAddress { ip: self.ip.unwrap_or(observed), port: self.port }
+        ServiceAddress {
+            ip: self.ip.unwrap_or(observed),
+            port: self.port,
+        }
     }
 }
 
@@ -98,7 +121,8 @@ mod tests {
     use super::*;
 
     fn address(ip: &str, port: &str) -> Result<String, Refusal> {
-        let ServiceAddress { ip, port } = Offer::parse("hive", ip, port)?.address(Ipv4Addr::LOCALHOST.into());
+        let ServiceAddress { ip, port } =
+            Offer::parse("hive", ip, port)?.address(Ipv4Addr::LOCALHOST.into());
         Ok(format!("{ip} {port}"))
     }
 

@@ -116,7 +116,9 @@ impl Ttl {
     #[must_use]
     pub fn parse(digits: &str) -> Option<Ttl> {
         let seconds = plain_number(digits)?;
-        let seconds = u32::try_from(seconds).ok().filter(|seconds| TTL_SECONDS.contains(seconds))?;
+        let seconds = u32::try_from(seconds)
+            .ok()
+            .filter(|seconds| TTL_SECONDS.contains(seconds))?;
         Some(Ttl(seconds))
     }
 
@@ -226,14 +228,36 @@ mod tests {
 
     #[test]
     fn types_are_1_to_63_bytes_without_white_space_or_control_characters() {
-        for name in ["a", "hive", "web/API_v2.1", "ß", "日本語", &"x".repeat(63), &"é".repeat(31)] {
+        for name in [
+            "a",
+            "hive",
+            "web/API_v2.1",
+            "ß",
+            "日本語",
+            &"x".repeat(63),
+            &"é".repeat(31),
+        ] {
             assert_eq!(ServiceType::new(name).unwrap().as_str(), name);
         }
         assert_eq!(ServiceType::new(""), Err(Refusal::TypeEmpty));
         assert_eq!(ServiceType::new("x".repeat(64)), Err(Refusal::TypeTooLong));
         assert_eq!(ServiceType::new("é".repeat(32)), Err(Refusal::TypeTooLong));
-        for name in ["a b", "a\tb", "a\u{a0}b", "a\u{2028}b", "a\nb", "a\0", "\u{1b}[31m", "a\u{7f}", "a\u{85}"] {
-            assert_eq!(ServiceType::new(name), Err(Refusal::TypeCharacter), "{name:?}");
+        for name in [
+            "a b",
+            "a\tb",
+            "a\u{a0}b",
+            "a\u{2028}b",
+            "a\nb",
+            "a\0",
+            "\u{1b}[31m",
+            "a\u{7f}",
+            "a\u{85}",
+        ] {
+            assert_eq!(
+                ServiceType::new(name),
+                Err(Refusal::TypeCharacter),
+                "{name:?}"
+            );
         }
     }
 }

@@ -121,9 +121,13 @@ impl Refusal {
             Refusal::TypeEmpty => "the type is empty",
             Refusal::TypeTooLong => "the type is longer than 63 bytes",
             Refusal::TypeCharacter => "the type holds white space or a control character",
-            Refusal::IpText => "the ip is not an IPv4 or IPv6 address (host names are not accepted)",
+            Refusal::IpText => {
+                "the ip is not an IPv4 or IPv6 address (host names are not accepted)"
+            }
             Refusal::IpZone => "the ip has a zone suffix, which means nothing on another host",
-            Refusal::IpUnspecified => "the ip is the unspecified address, which nobody can connect to",
+            Refusal::IpUnspecified => {
+                "the ip is the unspecified address, which nobody can connect to"
+            }
             Refusal::IpMulticast => "the ip is a multicast address",
             Refusal::IpBroadcast => "the ip is the broadcast address",
             Refusal::Port => "the port is not a decimal number from 1 to 65535",
@@ -135,7 +139,9 @@ impl Refusal {
             Refusal::AuthenticationFailed => "authentication failed",
             Refusal::AuthenticationRequired => "authentication required",
             Refusal::TooManyConnections => "too many connections",
-            Refusal::Http => "this is not an HTTP server: send one command a line, such as: query <type>",
+            Refusal::Http => {
+                "this is not an HTTP server: send one command a line, such as: query <type>"
+            }
             Refusal::Tls => "TLS is not spoken here: connect in plain text",
             Refusal::Proxy => "PROXY protocol headers are not accepted",
         };

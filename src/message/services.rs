@@ -29,7 +29,10 @@ impl Services {
         }
         array.push(b']');
         array.shrink_to_fit();
-        Services { array: Rc::new(array), json_string: OnceCell::new() }
+        Services {
+            array: Rc::new(array),
+            json_string: OnceCell::new(),
+        }
     }
 
     /// The array as it stands in a text answer, without a line end.
@@ -65,7 +68,11 @@ mod tests {
     #[test]
     fn services_are_one_array_and_a_json_string_of_it() {
         let addresses = [("127.0.0.1", 65_433), ("::1", 80)];
-        let services = Services::new(addresses.iter().map(|&(ip, port)| ServiceAddress::new(ip, port).unwrap()));
+        let services = Services::new(
+            addresses
+                .iter()
+                .map(|&(ip, port)| ServiceAddress::new(ip, port).unwrap()),
+        );
         let array = br#"[{"ip":"127.0.0.1","port":65433},{"ip":"::1","port":80}]"#;
         assert_eq!(&services.array()[..], array);
         let decoded: String = serde_json::from_slice(services.json_string()).unwrap();

@@ -66,7 +66,10 @@ impl Verb {
 const _: () = {
     let mut index = 0;
     while index < Verb::ALL.len() {
-        assert!(Verb::ALL[index] as usize == index, "a verb is its index in the list of all");
+        assert!(
+            Verb::ALL[index] as usize == index,
+            "a verb is its index in the list of all"
+        );
         index += 1;
     }
 };

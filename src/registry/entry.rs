@@ -128,7 +128,12 @@ pub(super) struct Entries {
 
 impl Default for Entries {
     fn default() -> Self {
-        Entries { slots: Pages::default(), free: NONE, len: 0, v6: Slab::new() }
+        Entries {
+            slots: Pages::default(),
+            free: NONE,
+            len: 0,
+            v6: Slab::new(),
+        }
     }
 }
 
@@ -144,7 +149,13 @@ impl Entries {
 
     /// Stores a new entry and returns its slot.
     pub(super) fn insert(&mut self, new: NewEntry) -> u32 {
-        let NewEntry { uuid, address, ttl_ms, service_type, now } = new;
+        let NewEntry {
+            uuid,
+            address,
+            ttl_ms,
+            service_type,
+            now,
+        } = new;
         let (ip, v6) = match address.ip {
             IpAddr::V4(ip) => (ip.to_bits(), 0),
             IpAddr::V6(ip) => (self.v6.insert(ip) as u32, Flag::V6 as u32),
@@ -202,7 +213,10 @@ impl Entries {
         } else {
             IpAddr::V4(Ipv4Addr::from_bits(entry.ip))
         };
-        ServiceAddress { ip, port: entry.port }
+        ServiceAddress {
+            ip,
+            port: entry.port,
+        }
     }
 }
 

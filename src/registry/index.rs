@@ -33,7 +33,11 @@ impl Index {
 
     /// The first slot of the chain in which an entry with this hash would be, or [`NONE`].
     pub(super) fn first(&self, hash: u64) -> u32 {
-        if self.heads.len() == 0 { NONE } else { self.heads[self.bucket(hash)] }
+        if self.heads.len() == 0 {
+            NONE
+        } else {
+            self.heads[self.bucket(hash)]
+        }
     }
 
     /// Adds `slot`, which is not in, and splits one bucket if there are more entries than buckets.
@@ -75,7 +79,11 @@ impl Index {
         let buckets = self.heads.len();
         let mask = u32::MAX >> (buckets - 1).leading_zeros().min(31);
         let bucket = hash as u32 & mask;
-        if bucket < buckets { bucket } else { bucket & (mask >> 1) }
+        if bucket < buckets {
+            bucket
+        } else {
+            bucket & (mask >> 1)
+        }
     }
 
     /// Adds a bucket and moves to it what belongs there from the one it splits off.
@@ -99,7 +107,9 @@ impl Index {
     /// Takes the last bucket away and gives its chain back to the one it was split off.
     fn merge(&mut self, chains: &mut impl Chains) {
         let last = self.heads.len() - 1;
-        let Some(mut at) = self.heads.pop() else { return };
+        let Some(mut at) = self.heads.pop() else {
+            return;
+        };
         if last == 0 {
             debug_assert_eq!(at, NONE);
             return;

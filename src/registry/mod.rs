@@ -176,7 +176,9 @@ impl<S: BuildHasher> Registry<S> {
 
     /// Keeps a registration alive; `false` when no live one has this UUID.
     pub fn heartbeat(&mut self, now: Moment, uuid: &Uuid) -> bool {
-        let Some(slot) = self.find(uuid) else { return false };
+        let Some(slot) = self.find(uuid) else {
+            return false;
+        };
         let entry = self.entries.get_mut(slot);
         if !entry.is_live(now) {
             return false;
@@ -184,7 +186,11 @@ impl<S: BuildHasher> Registry<S> {
         if entry.beat(now) {
             let (ttl_ms, of) = (entry.ttl_ms(), entry.service_type);
             let service_type = Rc::clone(&self.types.get(of).name);
-            self.events.push(Event::Late { service_type, address: self.entries.address(slot), ttl_ms });
+            self.events.push(Event::Late {
+                service_type,
+                address: self.entries.address(slot),
+                ttl_ms,
+            });
         }
         self.mutated();
         true
@@ -205,12 +211,20 @@ impl<S: BuildHasher> Registry<S> {
     /// Removes every registration of this type at this address, for another that is to replace
     /// them. Does a part of the work that `budget` bounds, and takes it off; `false` when that was
     /// not all: call again.
-    pub fn replace(&mut self, now: Moment, service_type: &str, address: ServiceAddress, budget: &mut usize) -> bool {
+    pub fn replace(
+        &mut self,
+        now: Moment,
+        service_type: &str,
+        address: ServiceAddress,
+        budget: &mut usize,
+    ) -> bool {
         if !self.places.make(&mut self.entries, &self.hasher, *budget) {
             *budget = 0;
             return false;
         }
-        let Some(of) = self.types.find(service_type, &self.hasher) else { return true };
+        let Some(of) = self.types.find(service_type, &self.hasher) else {
+            return true;
+        };
         while let Some(slot) = self.places.entry_at(of, address, &self.hasher) {
             if *budget == 0 {
                 return false;
@@ -226,7 +240,10 @@ impl<S: BuildHasher> Registry<S> {
         let mut expired = 0;
         for _ in 0..budget {
             let Some(slot) = self.deadlines.poll(&mut self.entries, now) else {
-                return Sweep { expired, caught_up: true };
+                return Sweep {
+                    expired,
+                    caught_up: true,
+                };
             };
             let entry = self.entries.get(slot);
             if entry.is_live(now) {
@@ -237,14 +254,20 @@ impl<S: BuildHasher> Registry<S> {
                 expired += 1;
             }
         }
-        Sweep { expired, caught_up: self.deadlines.next_due().is_none_or(|due| due > now) }
+        Sweep {
+            expired,
+            caught_up: self.deadlines.next_due().is_none_or(|due| due > now),
+        }
     }
 
     /// The registration with this UUID, if it is live.
     #[must_use]
     pub fn get(&self, now: Moment, uuid: &Uuid) -> Option<Record<'_>> {
         let slot = self.find(uuid)?;
-        self.entries.get(slot).is_live(now).then(|| self.record(slot, now))
+        self.entries
+            .get(slot)
+            .is_live(now)
+            .then(|| self.record(slot, now))
     }
 
     /// The type with this name, as it is stored: after a [`sweep`](Self::sweep) that caught up with
@@ -269,10 +292,21 @@ impl<S: BuildHasher> Registry<S> {
             let mut len = 0;
             while slot != NONE {
                 let entry = self.entries.get(slot);
-                assert_eq!(entry.service_type, key, "an entry is in another type's list");
+                assert_eq!(
+                    entry.service_type, key,
+                    "an entry is in another type's list"
+                );
                 assert_eq!(entry.previous, previous, "a type's list is broken");
-                assert_eq!(self.find(&entry.uuid), Some(slot), "an entry is not found by its UUID");
-                assert_eq!(entry.timer.is_linked(), !entry.is_held(), "what is held has no deadline, all else has");
+                assert_eq!(
+                    self.find(&entry.uuid),
+                    Some(slot),
+                    "an entry is not found by its UUID"
+                );
+                assert_eq!(
+                    entry.timer.is_linked(),
+                    !entry.is_held(),
+                    "what is held has no deadline, all else has"
+                );
                 previous = slot;
                 slot = entry.next;
                 len += 1;
@@ -304,7 +338,12 @@ impl<S: BuildHasher> Registry<S> {
 
     /// Adds an entry to everything but the wheel.
     fn add(&mut self, now: Moment, new: Registration<'_>) -> Result<u32, RegisterError> {
-        let Registration { uuid, service_type, address, ttl } = new;
+        let Registration {
+            uuid,
+            service_type,
+            address,
+            ttl,
+        } = new;
         debug_assert!(ttl.as_secs() <= u64::from(*TTL_SECONDS.end()));
         let hash = hash(&self.hasher, &uuid);
         if let Some(slot) = self.find_hashed(&uuid, hash) {
@@ -318,12 +357,28 @@ impl<S: BuildHasher> Registry<S> {
         }
         let service_type = self.types.find_or_insert(service_type, &self.hasher);
         let ttl_ms = ttl.as_millis() as u32;
-        let slot = self.entries.insert(NewEntry { uuid, address, ttl_ms, service_type, now });
-        self.by_uuid.insert(&mut Uuids { entries: &mut self.entries, hasher: &self.hasher }, slot, hash);
+        let slot = self.entries.insert(NewEntry {
+            uuid,
+            address,
+            ttl_ms,
+            service_type,
+            now,
+        });
+        self.by_uuid.insert(
+            &mut Uuids {
+                entries: &mut self.entries,
+                hasher: &self.hasher,
+            },
+            slot,
+            hash,
+        );
         self.places.insert(&mut self.entries, &self.hasher, slot);
         self.changes += 1;
         self.types.append(&mut self.entries, slot, self.changes);
-        self.events.push(Event::Up { service_type: Rc::clone(&self.types.get(service_type).name), address });
+        self.events.push(Event::Up {
+            service_type: Rc::clone(&self.types.get(service_type).name),
+            address,
+        });
         Ok(slot)
     }
 
@@ -339,12 +394,23 @@ impl<S: BuildHasher> Registry<S> {
         };
         let service_type = Rc::clone(&self.types.get(entry.service_type).name);
         let (uuid, address) = (entry.uuid, self.entries.address(slot));
-        self.events.push(Event::Down(Departure { uuid, service_type, address, reason, at, heartbeat }));
+        self.events.push(Event::Down(Departure {
+            uuid,
+            service_type,
+            address,
+            reason,
+            at,
+            heartbeat,
+        }));
         self.deadlines.remove(&mut self.entries, slot);
         self.changes += 1;
-        self.types.unlink(&mut self.entries, slot, self.changes, &self.hasher);
+        self.types
+            .unlink(&mut self.entries, slot, self.changes, &self.hasher);
         self.places.remove(&mut self.entries, &self.hasher, slot);
-        let mut uuids = Uuids { entries: &mut self.entries, hasher: &self.hasher };
+        let mut uuids = Uuids {
+            entries: &mut self.entries,
+            hasher: &self.hasher,
+        };
         let hash = uuids.hash(slot);
         self.by_uuid.remove(&mut uuids, slot, hash);
         self.entries.remove(slot);

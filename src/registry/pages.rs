@@ -12,7 +12,10 @@ pub(super) struct Pages<T, const BITS: u32> {
 
 impl<T, const BITS: u32> Default for Pages<T, BITS> {
     fn default() -> Self {
-        Pages { pages: Vec::new(), len: 0 }
+        Pages {
+            pages: Vec::new(),
+            len: 0,
+        }
     }
 }
 
@@ -79,7 +82,11 @@ mod tests {
         for i in (0..1_000).rev() {
             assert_eq!(pages.pop(), Some(i * 7));
             assert_eq!(pages.len(), i);
-            assert_eq!(pages.pages.len(), i.div_ceil(4) as usize, "empty pages are given back");
+            assert_eq!(
+                pages.pages.len(),
+                i.div_ceil(4) as usize,
+                "empty pages are given back"
+            );
         }
         assert_eq!(pages.pop(), None);
     }

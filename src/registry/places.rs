@@ -38,7 +38,12 @@ pub(super) struct Places {
 
 impl Places {
     /// Goes on making the index, with `budget` slots at most. `true` when it is whole.
-    pub(super) fn make(&mut self, entries: &mut Entries, hasher: &impl BuildHasher, budget: usize) -> bool {
+    pub(super) fn make(
+        &mut self,
+        entries: &mut Entries,
+        hasher: &impl BuildHasher,
+        budget: usize,
+    ) -> bool {
         self.wanted = true;
         let end = entries.slots().min(self.made.saturating_add(budget as u32));
         while self.made < end {
@@ -69,7 +74,9 @@ impl Places {
         if slot >= self.made {
             return;
         }
-        let key = self.find(location(entries, slot), hasher).expect("a slot below `made` has its place");
+        let key = self
+            .find(location(entries, slot), hasher)
+            .expect("a slot below `made` has its place");
         let place = self.table.get_mut(key);
         let position = entries.get(slot).place_position;
         place.entries.swap_remove(position as usize);
@@ -93,8 +100,16 @@ impl Places {
 
     /// Panics when the index is not as it must be.
     pub(super) fn check(&self, entries: &Entries, hasher: &impl BuildHasher) {
-        let used = (0..self.made).filter(|&slot| entries.get(slot).is_used()).count();
-        assert_eq!(self.table.iter().map(|(_, place)| place.entries.len()).sum::<usize>(), used);
+        let used = (0..self.made)
+            .filter(|&slot| entries.get(slot).is_used())
+            .count();
+        assert_eq!(
+            self.table
+                .iter()
+                .map(|(_, place)| place.entries.len())
+                .sum::<usize>(),
+            used
+        );
         self.table.check(hasher, |a, b| a.location == b.location);
         for (_, place) in self.table.iter() {
             for (position, &slot) in place.entries.iter().enumerate() {
@@ -107,7 +122,10 @@ impl Places {
     fn add(&mut self, entries: &mut Entries, hasher: &impl BuildHasher, slot: u32) {
         let location = location(entries, slot);
         let key = self.find(location, hasher).unwrap_or_else(|| {
-            let place = Place { location, entries: Vec::with_capacity(1) };
+            let place = Place {
+                location,
+                entries: Vec::with_capacity(1),
+            };
             self.table.insert(place, hasher)
         });
         let place = self.table.get_mut(key);
@@ -116,7 +134,9 @@ impl Places {
     }
 
     fn find(&self, location: Location, hasher: &impl BuildHasher) -> Option<u32> {
-        self.table.find(hasher.hash_one(location), |place| place.location == location)
+        self.table.find(hasher.hash_one(location), |place| {
+            place.location == location
+        })
     }
 }
 

@@ -29,7 +29,10 @@ struct Node<T> {
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Table { nodes: Slab::new(), index: Index::default() }
+        Table {
+            nodes: Slab::new(),
+            index: Index::default(),
+        }
     }
 }
 
@@ -50,7 +53,10 @@ impl<T: Keyed> Table<T> {
     /// Stores a value that is not in yet; returns its slot.
     pub(super) fn insert(&mut self, value: T, hasher: &impl BuildHasher) -> u32 {
         let slot = self.nodes.insert(Node { value, chain: NONE }) as u32;
-        let mut chains = NodeChains { nodes: &mut self.nodes, hasher };
+        let mut chains = NodeChains {
+            nodes: &mut self.nodes,
+            hasher,
+        };
         let hash = chains.hash(slot);
         self.index.insert(&mut chains, slot, hash);
         slot
@@ -58,7 +64,10 @@ impl<T: Keyed> Table<T> {
 
     /// Removes the value in `slot`.
     pub(super) fn remove(&mut self, slot: u32, hasher: &impl BuildHasher) {
-        let mut chains = NodeChains { nodes: &mut self.nodes, hasher };
+        let mut chains = NodeChains {
+            nodes: &mut self.nodes,
+            hasher,
+        };
         let hash = chains.hash(slot);
         self.index.remove(&mut chains, slot, hash);
         self.nodes.remove(slot as usize);
@@ -78,7 +87,9 @@ impl<T: Keyed> Table<T> {
 
     /// All values with their slots.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
-        self.nodes.iter().map(|(slot, node)| (slot as u32, &node.value))
+        self.nodes
+            .iter()
+            .map(|(slot, node)| (slot as u32, &node.value))
     }
 
     /// Panics when the index does not agree with the values; `same` tells two apart.

@@ -39,7 +39,13 @@ impl Types {
     /// The slot of the type with this name, which is made if need be.
     pub(super) fn find_or_insert(&mut self, name: &str, hasher: &impl BuildHasher) -> u32 {
         self.find(name, hasher).unwrap_or_else(|| {
-            let new = Type { name: name.into(), first: NONE, last: NONE, len: 0, version: 0 };
+            let new = Type {
+                name: name.into(),
+                first: NONE,
+                last: NONE,
+                len: 0,
+                version: 0,
+            };
             self.0.insert(new, hasher)
         })
     }
@@ -66,7 +72,13 @@ impl Types {
     }
 
     /// Takes the entry `slot` out of its type's list; the type goes with its last entry.
-    pub(super) fn unlink(&mut self, entries: &mut Entries, slot: u32, version: u64, hasher: &impl BuildHasher) {
+    pub(super) fn unlink(
+        &mut self,
+        entries: &mut Entries,
+        slot: u32,
+        version: u64,
+        hasher: &impl BuildHasher,
+    ) {
         let entry = entries.get(slot);
         let (key, previous, next) = (entry.service_type, entry.previous, entry.next);
         let of = self.0.get_mut(key);

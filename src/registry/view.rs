@@ -75,7 +75,11 @@ impl<'a, S> TypeView<'a, S> {
 
     fn slots(&self) -> Slots<'a> {
         let of = self.registry.types.get(self.slot);
-        Slots { entries: &self.registry.entries, next: of.first, left: of.len }
+        Slots {
+            entries: &self.registry.entries,
+            next: of.first,
+            left: of.len,
+        }
     }
 }
 

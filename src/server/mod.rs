@@ -44,8 +44,12 @@ pub enum StartError {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            StartError::Listen(address, error) => write!(f, "cannot listen on {address}: {}", Plain(error)),
-            StartError::TokenFile(path, error) => write!(f, "cannot use the token file {}: {error}", path.display()),
+            StartError::Listen(address, error) => {
+                write!(f, "cannot listen on {address}: {}", Plain(error))
+            }
+            StartError::TokenFile(path, error) => {
+                write!(f, "cannot use the token file {}: {error}", path.display())
+            }
             StartError::System(what, error) => write!(f, "cannot {what}: {}", Plain(error)),
         }
     }
@@ -62,25 +66,36 @@ impl std::error::Error for StartError {}
 #[inline(never)]
 pub fn run(config: &Config, announce: &mut dyn FnMut(SocketAddr)) -> Result<(), StartError> {
     let tokens = match &config.token_file {
-        Some(path) => Some(token_file::read(path).map_err(|error| StartError::TokenFile(path.clone(), error))?),
+        Some(path) => Some(
+            token_file::read(path).map_err(|error| StartError::TokenFile(path.clone(), error))?,
+        ),
         None => None,
     };
     let poll = Poll::new().map_err(|error| StartError::System("create an event loop", error))?;
-    let mut signals = Signals::new(poll.registry()).map_err(|error| StartError::System("handle signals", error))?;
-    let uuids = ids::random_uuids().map_err(|error| StartError::System("get random numbers", error))?;
-    let mut network = MioNetwork::new(poll.registry()).map_err(|error| StartError::System("watch sockets", error))?;
+    let mut signals = Signals::new(poll.registry())
+        .map_err(|error| StartError::System("handle signals", error))?;
+    let uuids =
+        ids::random_uuids().map_err(|error| StartError::System("get random numbers", error))?;
+    let mut network = MioNetwork::new(poll.registry())
+        .map_err(|error| StartError::System("watch sockets", error))?;
     let mut listeners = Vec::with_capacity(config.listen.len());
     let mut addresses = Vec::with_capacity(config.listen.len());
     for &address in &config.listen {
-        let (listener, address) =
-            network.listen(address, listeners.len()).map_err(|error| StartError::Listen(address, error))?;
+        let (listener, address) = network
+            .listen(address, listeners.len())
+            .map_err(|error| StartError::Listen(address, error))?;
         listeners.push(listener);
         addresses.push(address);
     }
     let start = Instant::now();
     let settings = Settings {
-        connections_max: descriptors::fit_connections(config.connections_max as usize, listeners.len()),
-        idle_ms_max: config.idle_timeout.map(|timeout| timeout.as_millis() as u64),
+        connections_max: descriptors::fit_connections(
+            config.connections_max as usize,
+            listeners.len(),
+        ),
+        idle_ms_max: config
+            .idle_timeout
+            .map(|timeout| timeout.as_millis() as u64),
         tick: config.tick,
         ttl: config.ttl,
     };
@@ -88,7 +103,9 @@ pub fn run(config: &Config, announce: &mut dyn FnMut(SocketAddr)) -> Result<(), 
     let mut service = Service::new(registry, uuids, config.ttl);
     if let Some(tokens) = tokens {
         service.set_tokens(tokens);
-        signals.receive_reload().map_err(|error| StartError::System("handle signals", error))?;
+        signals
+            .receive_reload()
+            .map_err(|error| StartError::System("handle signals", error))?;
     }
     addresses.iter().copied().for_each(announce);
     let server = Server {
@@ -99,7 +116,9 @@ pub fn run(config: &Config, announce: &mut dyn FnMut(SocketAddr)) -> Result<(), 
         token_file: config.token_file.clone(),
         start,
     };
-    server.run().map_err(|error| StartError::System("wait for events", error))
+    server
+        .run()
+        .map_err(|error| StartError::System("wait for events", error))
 }
 
 /// What the wall clock shows.
@@ -134,14 +153,21 @@ impl Server {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             }
-            if events.iter().any(|event| event.token() == network::SIGNALS) && !self.obey_signals() {
+            if events.iter().any(|event| event.token() == network::SIGNALS) && !self.obey_signals()
+            {
                 return Ok(());
             }
             let more_events = events.iter().count() == TURN_EVENTS_MAX;
             turn_start = self.start.elapsed();
-            let reading = Reading { monotonic: turn_start, wall: wall_time(), worst_turn };
+            let reading = Reading {
+                monotonic: turn_start,
+                wall: wall_time(),
+                worst_turn,
+            };
             let events = events.iter().filter_map(network::to_event);
-            let wait = self.engine.turn(&mut self.network, events, more_events, reading);
+            let wait = self
+                .engine
+                .turn(&mut self.network, events, more_events, reading);
             if self.engine.is_stopped() {
                 return Ok(());
             }
@@ -162,14 +188,19 @@ impl Server {
                     self.engine.stop(&mut self.network);
                 }
                 Signal::Reload => {
-                    let Some(path) = &self.token_file else { continue };
+                    let Some(path) = &self.token_file else {
+                        continue;
+                    };
                     match token_file::read(path) {
                         Ok(tokens) => {
                             self.engine.handler_mut().set_tokens(tokens);
                             info!("read the token file again");
                         }
                         Err(error) => {
-                            error!("cannot use the token file {}: {error}; the old tokens stay", path.display());
+                            error!(
+                                "cannot use the token file {}: {error}; the old tokens stay",
+                                path.display()
+                            );
                         }
                     }
                 }

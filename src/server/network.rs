@@ -24,13 +24,20 @@ pub(super) struct MioNetwork {
 
 impl MioNetwork {
     pub(super) fn new(registry: &Registry) -> io::Result<Self> {
-        Ok(MioNetwork { registry: registry.try_clone()? })
+        Ok(MioNetwork {
+            registry: registry.try_clone()?,
+        })
     }
 
     /// Opens the listener with this number; returns it with its real address.
-    pub(super) fn listen(&mut self, address: SocketAddr, number: usize) -> io::Result<(TcpListener, SocketAddr)> {
+    pub(super) fn listen(
+        &mut self,
+        address: SocketAddr,
+        number: usize,
+    ) -> io::Result<(TcpListener, SocketAddr)> {
         let mut listener = listen(address)?;
-        self.registry.register(&mut listener, Token(LISTENERS + number), Interest::READABLE)?;
+        self.registry
+            .register(&mut listener, Token(LISTENERS + number), Interest::READABLE)?;
         let address = listener.local_addr()?;
         Ok((listener, address))
     }
@@ -65,7 +72,8 @@ impl Network for MioNetwork {
     fn watch(&mut self, stream: &mut TcpStream, key: usize) -> io::Result<()> {
         // Both at once and for good: on an edge, an interest in writing costs nothing until a
         // write has found no room.
-        self.registry.register(stream, Token(key), Interest::READABLE | Interest::WRITABLE)
+        self.registry
+            .register(stream, Token(key), Interest::READABLE | Interest::WRITABLE)
     }
 
     fn guard(&mut self, stream: &mut TcpStream, time: Duration) {

@@ -39,7 +39,13 @@ impl Signals {
 
     /// The signals that have come since the last call.
     pub(super) fn pending(&mut self) -> impl Iterator<Item = Signal> + '_ {
-        self.0.pending().map(|signal| if signal == SIGHUP { Signal::Reload } else { Signal::Stop })
+        self.0.pending().map(|signal| {
+            if signal == SIGHUP {
+                Signal::Reload
+            } else {
+                Signal::Stop
+            }
+        })
     }
 }
 

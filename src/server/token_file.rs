@@ -50,12 +50,17 @@ pub(super) fn read(path: &Path) -> Result<Tokens, TokenFileError> {
         use std::os::unix::fs::PermissionsExt;
         const OTHERS_READ: u32 = 0o004;
         if metadata.permissions().mode() & OTHERS_READ != 0 {
-            warn!("the token file {} is readable by everybody: chmod 600 it", path.display());
+            warn!(
+                "the token file {} is readable by everybody: chmod 600 it",
+                path.display()
+            );
         }
     }
     let mut text = String::new();
     let limit = TOKEN_FILE_LEN_MAX + 1;
-    File::open(path).and_then(|file| file.take(limit).read_to_string(&mut text)).map_err(TokenFileError::Read)?;
+    File::open(path)
+        .and_then(|file| file.take(limit).read_to_string(&mut text))
+        .map_err(TokenFileError::Read)?;
     if text.len() as u64 == limit {
         return Err(TokenFileError::TooLong);
     }

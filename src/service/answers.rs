@@ -34,7 +34,10 @@ impl Answers {
 
     /// The answer for a type that has no services.
     pub(super) fn none(&mut self) -> Rc<Services> {
-        Rc::clone(self.none.get_or_insert_with(|| Rc::new(Services::new(std::iter::empty()))))
+        Rc::clone(
+            self.none
+                .get_or_insert_with(|| Rc::new(Services::new(std::iter::empty()))),
+        )
     }
 
     /// Forgets every answer and gives the memory back.
@@ -51,12 +54,17 @@ impl Answers {
             self.by_type.resize_with(index + 1, || None);
         }
         self.kept_len += services.array().len();
-        match self.by_type[index].replace(Answer { version, services: Rc::clone(services) }) {
+        match self.by_type[index].replace(Answer {
+            version,
+            services: Rc::clone(services),
+        }) {
             Some(old) => self.kept_len -= old.services.array().len(),
             None => self.kept.push_back(slot),
         }
         while self.kept_len > ANSWERS_KEPT_LEN_MAX && self.kept.len() > 1 {
-            let Some(oldest) = self.kept.pop_front() else { break };
+            let Some(oldest) = self.kept.pop_front() else {
+                break;
+            };
             if oldest == slot {
                 self.kept.push_back(slot);
             } else if let Some(old) = self.by_type[oldest as usize].take() {

@@ -44,7 +44,10 @@ impl Departures {
     /// The last departure of a registration with this UUID.
     pub(super) fn find(&self, uuid: &Uuid) -> Option<&Gone> {
         let (new, old) = self.ring.split_at(self.next.min(self.ring.len()));
-        new.iter().rev().chain(old.iter().rev()).find(|gone| gone.uuid == *uuid)
+        new.iter()
+            .rev()
+            .chain(old.iter().rev())
+            .find(|gone| gone.uuid == *uuid)
     }
 }
 
@@ -60,8 +63,14 @@ mod tests {
             let at = Moment::from_millis(ms);
             let address = ServiceAddress::new("10.0.0.1", 80).unwrap();
             let uuid = Uuid::from_u128(number);
-            let departure =
-                Departure { uuid, service_type: "a".into(), address, reason: Reason::Expired, at, heartbeat: at };
+            let departure = Departure {
+                uuid,
+                service_type: "a".into(),
+                address,
+                reason: Reason::Expired,
+                at,
+                heartbeat: at,
+            };
             departures.note(&departure, at, WallTime::from_unix_millis(ms as i64));
         };
         for number in 0..3_000 {

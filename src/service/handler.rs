@@ -26,7 +26,13 @@ impl Caller {
     /// The caller on a new connection.
     #[must_use]
     pub fn new(connection: usize, ip: IpAddr) -> Self {
-        Caller { connection, ip: ip.to_canonical(), authenticated: false, holds: false, watches: false }
+        Caller {
+            connection,
+            ip: ip.to_canonical(),
+            authenticated: false,
+            holds: false,
+            watches: false,
+        }
     }
 
     /// Whether something ends with the connection, so that its being there is worth something by

@@ -18,7 +18,9 @@ pub(super) struct Holds {
 impl Holds {
     /// Whether the connection may hold one more.
     pub(super) fn has_room(&self, connection: usize) -> bool {
-        self.by_connection.get(&connection).is_none_or(|held| held.len() < HOLDS_MAX)
+        self.by_connection
+            .get(&connection)
+            .is_none_or(|held| held.len() < HOLDS_MAX)
     }
 
     pub(super) fn add(&mut self, connection: usize, uuid: Uuid) {
@@ -28,8 +30,12 @@ impl Holds {
 
     /// A registration is gone; if it was held, its connection holds one less.
     pub(super) fn forget(&mut self, uuid: &Uuid) {
-        let Some(connection) = self.holders.remove(uuid) else { return };
-        let Some(held) = self.by_connection.get_mut(&connection) else { return };
+        let Some(connection) = self.holders.remove(uuid) else {
+            return;
+        };
+        let Some(held) = self.by_connection.get_mut(&connection) else {
+            return;
+        };
         held.retain(|other| other != uuid);
         if held.is_empty() {
             self.by_connection.remove(&connection);
@@ -38,7 +44,8 @@ impl Holds {
 
     /// The connection has ended: all that it holds is to go.
     pub(super) fn end(&mut self, connection: usize) {
-        self.leaving.extend(self.by_connection.remove(&connection).unwrap_or_default());
+        self.leaving
+            .extend(self.by_connection.remove(&connection).unwrap_or_default());
     }
 
     /// Takes one of those that are to go.

@@ -124,20 +124,31 @@ impl<S: BuildHasher> Service<S> {
         let now = self.turn.now;
         match request {
             Request::Auth { token } => Some(self.authenticate(token, caller)),
-            Request::Register { offer, ttl, replace } => self.register(offer, *ttl, *replace, caller),
+            Request::Register {
+                offer,
+                ttl,
+                replace,
+            } => self.register(offer, *ttl, *replace, caller),
             Request::Hold { offer } => self.hold(offer, caller),
             Request::Heartbeat { uuid } => Some(self.heartbeat(uuid.as_ref())),
             Request::Revive { uuid, offer, ttl } => self.revive(*uuid, offer, *ttl, caller),
             Request::Deregister { uuid } => {
-                let live = uuid.is_some_and(|uuid| self.registry.deregister(now, &uuid, Reason::Deregistered));
+                let live = uuid
+                    .is_some_and(|uuid| self.registry.deregister(now, &uuid, Reason::Deregistered));
                 Some(if live { Reply::Ok } else { Reply::NotFound })
             }
-            Request::Query { service_type, max_age } => self.query(service_type, *max_age),
+            Request::Query {
+                service_type,
+                max_age,
+            } => self.query(service_type, *max_age),
             Request::Types => self.types(),
             Request::List { service_type } => self.list(service_type.as_ref()),
             Request::Why { uuid } => self.why(uuid.as_ref()),
             Request::Watch { service_type } => {
-                self.watchers.add(caller.connection, service_type.as_ref().map(ServiceType::as_str));
+                self.watchers.add(
+                    caller.connection,
+                    service_type.as_ref().map(ServiceType::as_str),
+                );
                 caller.watches = true;
                 Some(Reply::Watching)
             }
@@ -150,7 +161,11 @@ impl<S: BuildHasher> Service<S> {
 
     /// Without tokens every token is as good as none, so a client may always send its own.
     fn authenticate(&self, token: &str, caller: &mut Caller) -> Reply {
-        if self.tokens.as_ref().is_none_or(|tokens| tokens.accept(token)) {
+        if self
+            .tokens
+            .as_ref()
+            .is_none_or(|tokens| tokens.accept(token))
+        {
             caller.authenticated = true;
             Reply::Ok
         } else {
@@ -159,10 +174,20 @@ impl<S: BuildHasher> Service<S> {
         }
     }
 
-    fn register(&mut self, offer: &Offer<'_>, ttl: Option<Ttl>, replace: bool, caller: &Caller) -> Option<Reply> {
+    fn register(
+        &mut self,
+        offer: &Offer<'_>,
+        ttl: Option<Ttl>,
+        replace: bool,
+        caller: &Caller,
+    ) -> Option<Reply> {
         let address = offer.address(caller.ip);
         let name = offer.service_type.as_str();
-        if replace && !self.registry.replace(self.turn.now, name, address, &mut self.removals_left) {
+        if replace
+            && !self
+                .registry
+                .replace(self.turn.now, name, address, &mut self.removals_left)
+        {
             return None;
         }
         self.add(offer, ttl, caller, Registry::register)
@@ -180,7 +205,13 @@ impl<S: BuildHasher> Service<S> {
         Some(reply)
     }
 
-    fn revive(&mut self, uuid: Uuid, offer: &Offer<'_>, ttl: Option<Ttl>, caller: &Caller) -> Option<Reply> {
+    fn revive(
+        &mut self,
+        uuid: Uuid,
+        offer: &Offer<'_>,
+        ttl: Option<Ttl>,
+        caller: &Caller,
+    ) -> Option<Reply> {
         if self.registry.heartbeat(self.turn.now, &uuid) {
             return Some(Reply::Ok);
         }
@@ -191,7 +222,13 @@ impl<S: BuildHasher> Service<S> {
     }
 
     /// Adds a registration under a new UUID, with `how`.
-    fn add(&mut self, offer: &Offer<'_>, ttl: Option<Ttl>, caller: &Caller, how: Add<S>) -> Option<Reply> {
+    fn add(
+        &mut self,
+        offer: &Offer<'_>,
+        ttl: Option<Ttl>,
+        caller: &Caller,
+        how: Add<S>,
+    ) -> Option<Reply> {
         loop {
             let uuid = (self.uuids)();
             return match self.add_as(uuid, offer, ttl, caller, how) {
@@ -212,20 +249,37 @@ impl<S: BuildHasher> Service<S> {
     ) -> Result<(), RegisterError> {
         let (service_type, address) = (offer.service_type.as_str(), offer.address(caller.ip));
         let ttl = ttl.map_or(self.ttl, Ttl::duration);
-        how(&mut self.registry, self.turn.now, Registration { uuid, service_type, address, ttl })?;
+        how(
+            &mut self.registry,
+            self.turn.now,
+            Registration {
+                uuid,
+                service_type,
+                address,
+                ttl,
+            },
+        )?;
         // A UUID is the right to change a registration: the log gets a part of it.
         let part = uuid.as_fields().0;
-        debug!("{}: registered {service_type:?} at {} {} as {part:08x}…", caller.ip, address.ip, address.port);
+        debug!(
+            "{}: registered {service_type:?} at {} {} as {part:08x}…",
+            caller.ip, address.ip, address.port
+        );
         Ok(())
     }
 
     fn not_registered(&mut self, error: RegisterError) -> Option<Reply> {
-        debug_assert_eq!(error, RegisterError::Full, "who is not known has not taken a UUID");
+        debug_assert_eq!(
+            error,
+            RegisterError::Full,
+            "who is not known has not taken a UUID"
+        );
         // Room may come from what has expired or is leaving.
         if !self.is_settled() {
             return None;
         }
-        self.notices.registry_full(self.turn.now, self.registry.services_max());
+        self.notices
+            .registry_full(self.turn.now, self.registry.services_max());
         Some(Reply::Refused(Refusal::RegistryFull))
     }
 
@@ -239,8 +293,12 @@ impl<S: BuildHasher> Service<S> {
         let now = self.turn.now;
         if let Some(max_age) = max_age {
             self.build_len_left = spend(self.build_len_left, view.len() * RECORD_LEN)?;
-            let young = view.records(now).filter(|record| now.since(record.heartbeat) < max_age.duration());
-            return Some(Reply::Services(Rc::new(Services::new(young.map(|record| record.address)))));
+            let young = view
+                .records(now)
+                .filter(|record| now.since(record.heartbeat) < max_age.duration());
+            return Some(Reply::Services(Rc::new(Services::new(
+                young.map(|record| record.address),
+            ))));
         }
         if let Some(services) = self.answers.get(view.slot(), view.version()) {
             return Some(Reply::Services(services));
@@ -262,13 +320,21 @@ impl<S: BuildHasher> Service<S> {
         let Turn { now, wall, .. } = self.turn;
         for event in self.registry.drain_events() {
             match event {
-                Event::Up { service_type, address } => self.watchers.up(&service_type, address),
+                Event::Up {
+                    service_type,
+                    address,
+                } => self.watchers.up(&service_type, address),
                 Event::Down(departure) => {
-                    self.watchers.down(&departure.service_type, departure.address);
+                    self.watchers
+                        .down(&departure.service_type, departure.address);
                     self.holds.forget(&departure.uuid);
                     self.departures.note(&departure, now, wall);
                 }
-                Event::Late { service_type, address, ttl_ms } => {
+                Event::Late {
+                    service_type,
+                    address,
+                    ttl_ms,
+                } => {
                     self.notices.late(now, &service_type, address, ttl_ms);
                 }
             }
@@ -281,7 +347,8 @@ impl<S: BuildHasher> Service<S> {
             && let Some(uuid) = self.holds.next_leaving()
         {
             self.removals_left -= 1;
-            self.registry.deregister(self.turn.now, &uuid, Reason::ConnectionClosed);
+            self.registry
+                .deregister(self.turn.now, &uuid, Reason::ConnectionClosed);
         }
         self.take_events();
     }
@@ -320,7 +387,9 @@ impl<S: BuildHasher> Handler for Service<S> {
     fn apply(&mut self, request: &Request<'_>, caller: &mut Caller) -> Option<Reply> {
         let reply = match request {
             // Most requests are heartbeats: they take the short way, and change nothing that is told.
-            Request::Heartbeat { uuid } if !caller.watches && self.admits(caller) => self.heartbeat(uuid.as_ref()),
+            Request::Heartbeat { uuid } if !caller.watches && self.admits(caller) => {
+                self.heartbeat(uuid.as_ref())
+            }
             _ => self.apply_any(request, caller)?,
         };
         self.counts.count(request);
@@ -332,7 +401,11 @@ impl<S: BuildHasher> Handler for Service<S> {
     fn refuse(&mut self, refusal: Refusal, caller: &Caller) -> Reply {
         self.counts.errors += 1;
         let told = refusal.ends_connection() || self.admits(caller);
-        Reply::Refused(if told { refusal } else { Refusal::AuthenticationRequired })
+        Reply::Refused(if told {
+            refusal
+        } else {
+            Refusal::AuthenticationRequired
+        })
     }
 
     fn leave(&mut self, caller: &mut Caller) {
@@ -356,7 +429,8 @@ impl<S: BuildHasher> Handler for Service<S> {
         if !self.is_settled() {
             return None;
         }
-        self.watchers.state(connection, &self.registry, &mut self.build_len_left)
+        self.watchers
+            .state(connection, &self.registry, &mut self.build_len_left)
     }
 
     fn still(&mut self) -> Line {

@@ -15,7 +15,13 @@ pub(super) struct Notices {
 
 impl Notices {
     /// A service sends its heartbeats too seldom.
-    pub(super) fn late(&mut self, now: Moment, service_type: &str, address: ServiceAddress, ttl_ms: u32) {
+    pub(super) fn late(
+        &mut self,
+        now: Moment,
+        service_type: &str,
+        address: ServiceAddress,
+        ttl_ms: u32,
+    ) {
         if let Some(unsaid) = self.late.take(now) {
             let ServiceAddress { ip, port } = address;
             warn!(
@@ -29,7 +35,10 @@ impl Notices {
     /// A registration was refused.
     pub(super) fn registry_full(&mut self, now: Moment, services_max: u32) {
         if let Some(unsaid) = self.full.take(now) {
-            warn!("registration refused: all {services_max} of --max-services are live{}", Others(unsaid));
+            warn!(
+                "registration refused: all {services_max} of --max-services are live{}",
+                Others(unsaid)
+            );
         }
     }
 }
@@ -44,7 +53,10 @@ struct Quiet {
 impl Quiet {
     /// How many lines were left out since the last one, if this one is to be said.
     fn take(&mut self, now: Moment) -> Option<u64> {
-        if self.said_at.is_some_and(|at| now.millis_since(at) < LOG_QUIET_MS) {
+        if self
+            .said_at
+            .is_some_and(|at| now.millis_since(at) < LOG_QUIET_MS)
+        {
             self.unsaid += 1;
             return None;
         }

@@ -21,10 +21,16 @@ impl<S: BuildHasher> Service<S> {
             return None;
         }
         if self.registry.types_len() > LISTED_MAX {
-            return Some(Reply::Refused(Refusal::TooMany("more than 65536 types, too many for one answer")));
+            return Some(Reply::Refused(Refusal::TooMany(
+                "more than 65536 types, too many for one answer",
+            )));
         }
         self.build_len_left = spend(self.build_len_left, self.registry.types_len() * RECORD_LEN)?;
-        let mut types: Vec<_> = self.registry.types().map(|view| (&**view.name(), view.len())).collect();
+        let mut types: Vec<_> = self
+            .registry
+            .types()
+            .map(|view| (&**view.name(), view.len()))
+            .collect();
         types.sort_unstable();
         Some(Reply::Document(Rc::new(types_document(types.into_iter()))))
     }
@@ -35,9 +41,15 @@ impl<S: BuildHasher> Service<S> {
         }
         let view = service_type.map(|name| self.registry.service_type(name.as_str()));
         let (len, advice) = match &view {
-            None => (self.registry.len(), "more than 65536 registrations, too many for one list: name a type"),
+            None => (
+                self.registry.len(),
+                "more than 65536 registrations, too many for one list: name a type",
+            ),
             Some(None) => (0, ""),
-            Some(Some(view)) => (view.len(), "more than 65536 registrations, too many for one list: use query"),
+            Some(Some(view)) => (
+                view.len(),
+                "more than 65536 registrations, too many for one list: use query",
+            ),
         };
         if len > LISTED_MAX {
             return Some(Reply::Refused(Refusal::TooMany(advice)));
@@ -58,7 +70,9 @@ impl<S: BuildHasher> Service<S> {
             return None;
         }
         let Turn { now, wall, .. } = self.turn;
-        let Some(uuid) = uuid else { return Some(Reply::NotFound) };
+        let Some(uuid) = uuid else {
+            return Some(Reply::NotFound);
+        };
         let document = match (self.registry.get(now, uuid), self.departures.find(uuid)) {
             (Some(record), _) => live_document(record, now, wall),
             (None, Some(gone)) => gone_document(gone),
@@ -73,7 +87,11 @@ impl<S: BuildHasher> Service<S> {
             types: self.registry.types_len(),
             watchers: self.watchers.len(),
         };
-        Reply::Document(Rc::new(stats_document(&self.counts, &held, &self.turn.meter)))
+        Reply::Document(Rc::new(stats_document(
+            &self.counts,
+            &held,
+            &self.turn.meter,
+        )))
     }
 }
 
@@ -95,7 +113,11 @@ fn types_document<'a>(types: impl Iterator<Item = (&'a str, usize)>) -> Vec<u8> 
 }
 
 /// `[{"type":"hive","ip":"127.0.0.1","port":65433,"heartbeat":"…","age_ms":…,…},…]`
-fn list_document<'a>(records: impl Iterator<Item = Record<'a>>, now: Moment, wall: WallTime) -> Vec<u8> {
+fn list_document<'a>(
+    records: impl Iterator<Item = Record<'a>>,
+    now: Moment,
+    wall: WallTime,
+) -> Vec<u8> {
     let mut text = vec![b'['];
     for record in records {
         if text.len() > 1 {
@@ -119,9 +141,17 @@ fn live_document(record: Record<'_>, now: Moment, wall: WallTime) -> Vec<u8> {
 
 /// `{"state":"gone","reason":"expired","at":"…","last_heartbeat":"…"}`
 fn gone_document(gone: &Gone) -> Vec<u8> {
-    let Gone { reason, at, last_heartbeat, .. } = gone;
+    let Gone {
+        reason,
+        at,
+        last_heartbeat,
+        ..
+    } = gone;
     let reason = reason.as_str();
-    format!(r#"{{"state":"gone","reason":"{reason}","at":"{at}","last_heartbeat":"{last_heartbeat}"}}"#).into_bytes()
+    format!(
+        r#"{{"state":"gone","reason":"{reason}","at":"{at}","last_heartbeat":"{last_heartbeat}"}}"#
+    )
+    .into_bytes()
 }
 
 fn push_record(text: &mut Vec<u8>, record: Record<'_>, now: Moment, wall: WallTime) {
@@ -167,9 +197,23 @@ fn stats_document(counts: &Counts, held: &Held, meter: &Meter) -> Vec<u8> {
         // A String takes every write.
         let _ = write!(commands, r#"{comma}"{}":{count}"#, verb.name());
     }
-    let Held { registrations, types, watchers } = held;
-    let Counts { errors, expirations, .. } = counts;
-    let Meter { connections, refused_connections, bytes_in, bytes_out, .. } = meter;
+    let Held {
+        registrations,
+        types,
+        watchers,
+    } = held;
+    let Counts {
+        errors,
+        expirations,
+        ..
+    } = counts;
+    let Meter {
+        connections,
+        refused_connections,
+        bytes_in,
+        bytes_out,
+        ..
+    } = meter;
     format!(
         "{{\"version\":\"{}\",\"uptime_seconds\":{},\"registrations\":{registrations},\"types\":{types},\
          \"connections\":{connections},\"watchers\":{watchers},\"commands\":{{{commands}}},\"errors\":{errors},\

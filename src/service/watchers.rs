@@ -53,14 +53,19 @@ impl Watchers {
 
     /// The connection watches no more, if it did.
     pub(super) fn remove(&mut self, connection: usize) {
-        let Some((watched, position)) = self.watches.remove(&connection) else { return };
+        let Some((watched, position)) = self.watches.remove(&connection) else {
+            return;
+        };
         let list = match &watched {
             Some(name) => self.by_type.get_mut(name),
             None => Some(&mut self.of_all),
         };
         let Some(list) = list else { return };
         list.swap_remove(position);
-        if let Some(moved) = list.get(position).and_then(|moved| self.watches.get_mut(moved)) {
+        if let Some(moved) = list
+            .get(position)
+            .and_then(|moved| self.watches.get_mut(moved))
+        {
             moved.1 = position;
         }
         if let (true, Some(name)) = (list.is_empty(), &watched) {
@@ -80,7 +85,11 @@ impl Watchers {
 
     fn change(&mut self, service_type: &Rc<str>, address: ServiceAddress, sign: i64) {
         if !self.of_all.is_empty() || self.by_type.contains_key(service_type) {
-            self.changes.push(Change { service_type: Rc::clone(service_type), address, sign });
+            self.changes.push(Change {
+                service_type: Rc::clone(service_type),
+                address,
+                sign,
+            });
         }
     }
 
@@ -90,15 +99,21 @@ impl Watchers {
         let mut changes = std::mem::take(&mut self.changes);
         if !changes.is_empty() && !self.of_all.is_empty() {
             let line = change_line(index, &changes);
-            self.of_all.iter().for_each(|&connection| tell(connection, &line));
+            self.of_all
+                .iter()
+                .for_each(|&connection| tell(connection, &line));
         }
         if !self.by_type.is_empty() {
             // Stable, so that the changes of a type stay in their order.
             changes.sort_by(|a, b| a.service_type.cmp(&b.service_type));
             for of_type in changes.chunk_by(|a, b| a.service_type == b.service_type) {
-                let Some(watchers) = self.by_type.get(&of_type[0].service_type) else { continue };
+                let Some(watchers) = self.by_type.get(&of_type[0].service_type) else {
+                    continue;
+                };
                 let line = change_line(index, of_type);
-                watchers.iter().for_each(|&connection| tell(connection, &line));
+                watchers
+                    .iter()
+                    .for_each(|&connection| tell(connection, &line));
             }
         }
     }
@@ -177,7 +192,9 @@ fn change_line(index: u64, changes: &[Change]) -> Line {
     let mixed = changes.iter().any(|change| change.sign != changes[0].sign);
     if mixed {
         for change in changes {
-            *balance.entry((&change.service_type, change.address)).or_default() += change.sign;
+            *balance
+                .entry((&change.service_type, change.address))
+                .or_default() += change.sign;
         }
     }
     let mut line = Vec::with_capacity(64 + 80 * changes.len());
@@ -215,7 +232,11 @@ mod tests {
     use super::*;
 
     fn change(port: u64, sign: i64) -> Change {
-        Change { service_type: "a\"".into(), address: ServiceAddress::new("::1", port).unwrap(), sign }
+        Change {
+            service_type: "a\"".into(),
+            address: ServiceAddress::new("::1", port).unwrap(),
+            sign,
+        }
     }
 
     fn line(changes: &[Change]) -> String {
@@ -226,12 +247,27 @@ mod tests {
     fn a_line_tells_what_is_left_of_the_changes_of_a_turn() {
         let service = |port: u64| format!(r#"{{"type":"a\"","ip":"::1","port":{port}}}"#);
         let (one, two) = (service(1), service(2));
-        assert_eq!(line(&[change(1, 1), change(2, 1)]), format!("{{\"index\":7,\"up\":[{one},{two}],\"down\":[]}}\n"));
-        assert_eq!(line(&[change(2, -1), change(1, 1)]), format!("{{\"index\":7,\"up\":[{one}],\"down\":[{two}]}}\n"));
-        assert_eq!(line(&[change(1, -1), change(1, 1)]), "{\"index\":7,\"up\":[],\"down\":[]}\n");
+        assert_eq!(
+            line(&[change(1, 1), change(2, 1)]),
+            format!("{{\"index\":7,\"up\":[{one},{two}],\"down\":[]}}\n")
+        );
+        assert_eq!(
+            line(&[change(2, -1), change(1, 1)]),
+            format!("{{\"index\":7,\"up\":[{one}],\"down\":[{two}]}}\n")
+        );
+        assert_eq!(
+            line(&[change(1, -1), change(1, 1)]),
+            "{\"index\":7,\"up\":[],\"down\":[]}\n"
+        );
         let twice = [change(1, 1), change(1, -1), change(1, 1)];
-        assert_eq!(line(&twice), format!("{{\"index\":7,\"up\":[{one}],\"down\":[]}}\n"));
+        assert_eq!(
+            line(&twice),
+            format!("{{\"index\":7,\"up\":[{one}],\"down\":[]}}\n")
+        );
         let gone = [change(1, -1), change(1, -1), change(1, 1)];
-        assert_eq!(line(&gone), format!("{{\"index\":7,\"up\":[],\"down\":[{one}]}}\n"));
+        assert_eq!(
+            line(&gone),
+            format!("{{\"index\":7,\"up\":[],\"down\":[{one}]}}\n")
+        );
     }
 }

@@ -28,10 +28,19 @@ impl Decoder {
     /// Decodes the frame at the front of `input`.
     pub fn decode<'a>(&mut self, input: &'a [u8]) -> Step<'a> {
         match self.try_decode(input) {
-            Ok(Some((consumed, command))) => Step { consumed, decoded: Decoded::Command(command) },
-            Ok(None) => Step { consumed: 0, decoded: Decoded::Incomplete },
+            Ok(Some((consumed, command))) => Step {
+                consumed,
+                decoded: Decoded::Command(command),
+            },
+            Ok(None) => Step {
+                consumed: 0,
+                decoded: Decoded::Incomplete,
+            },
             // Where a bad frame ends is anybody's guess.
-            Err(refusal) => Step { consumed: input.len(), decoded: Decoded::Refused(refusal) },
+            Err(refusal) => Step {
+                consumed: input.len(),
+                decoded: Decoded::Refused(refusal),
+            },
         }
     }
 
@@ -52,14 +61,18 @@ impl Decoder {
                 None => return Ok(None),
             },
         };
-        let Some(content) = input.get(span.start..span.end) else { return Ok(None) };
+        let Some(content) = input.get(span.start..span.end) else {
+            return Ok(None);
+        };
         Ok(Some((span.end, command(content)?)))
     }
 }
 
 /// Reads the length and the header, once all of it is there.
 fn header(input: &[u8]) -> Result<Option<Span>, Refusal> {
-    let Some((&prefix, rest)) = input.split_first_chunk::<FRAME_PREFIX_LEN>() else { return Ok(None) };
+    let Some((&prefix, rest)) = input.split_first_chunk::<FRAME_PREFIX_LEN>() else {
+        return Ok(None);
+    };
     let len = usize::from(u16::from_be_bytes(prefix));
     if len == 0 {
         return Err(Refusal::Frame("the header is empty"));
@@ -67,17 +80,24 @@ fn header(input: &[u8]) -> Result<Option<Span>, Refusal> {
     if len > FRAME_HEADER_LEN_MAX {
         return Err(Refusal::Frame("the header is longer than 2047 bytes"));
     }
-    let Some(header) = rest.get(..len) else { return Ok(None) };
+    let Some(header) = rest.get(..len) else {
+        return Ok(None);
+    };
     let content_len = content_len(header)?;
     let start = FRAME_PREFIX_LEN + len;
-    Ok(Some(Span { start, end: start + content_len }))
+    Ok(Some(Span {
+        start,
+        end: start + content_len,
+    }))
 }
 
 /// Checks the header; returns the length of the content. The value of `byteorder` says nothing about
 /// JSON in UTF-8, so whatever it is makes no difference.
 fn content_len(header: &[u8]) -> Result<usize, Refusal> {
     let mut header = Object::parse(header, "the header is not a JSON object")?;
-    header.text("byteorder", "the byteorder is not a string")?.ok_or(Refusal::Frame("the header has no byteorder"))?;
+    header
+        .text("byteorder", "the byteorder is not a string")?
+        .ok_or(Refusal::Frame("the header has no byteorder"))?;
     let content_type = header
         .text("content-type", "the content-type is not a string")?
         .ok_or(Refusal::Frame("the header has no content-type"))?;
@@ -85,7 +105,10 @@ fn content_len(header: &[u8]) -> Result<usize, Refusal> {
         .text("content-encoding", "the content-encoding is not a string")?
         .ok_or(Refusal::Frame("the header has no content-encoding"))?;
     let len = header
-        .integer("content-length", Refusal::Frame("the content-length is not an integer of 0 or more"))?
+        .integer(
+            "content-length",
+            Refusal::Frame("the content-length is not an integer of 0 or more"),
+        )?
         .ok_or(Refusal::Frame("the header has no content-length"))?;
     if content_type != "text/json" {
         return Err(Refusal::Frame("the content-type is not text/json"));
@@ -102,14 +125,17 @@ fn content_len(header: &[u8]) -> Result<usize, Refusal> {
 /// Reads the content: a request, and `"token": <string>` beside its `action`.
 fn command(content: &[u8]) -> Result<Command<'_>, Refusal> {
     let mut content = Object::parse(content, "the content is not a JSON object")?;
-    let action =
-        content.text("action", "the action is not a string")?.ok_or(Refusal::Frame("the content has no action"))?;
+    let action = content
+        .text("action", "the action is not a string")?
+        .ok_or(Refusal::Frame("the content has no action"))?;
     let token = content.text("token", "the token is not a string")?;
     let request = match Verb::ALL.into_iter().find(|verb| verb.name() == action) {
         Some(Verb::Register) => register(content),
         Some(Verb::Heartbeat) => heartbeat(content),
         Some(Verb::Query) => query(content),
-        Some(Verb::Deregister) => Ok(Request::Deregister { uuid: uuid(content)? }),
+        Some(Verb::Deregister) => Ok(Request::Deregister {
+            uuid: uuid(content)?,
+        }),
         Some(Verb::Types) => Ok(Request::Types),
         Some(Verb::List) => list(content),
         Some(Verb::Stats) => Ok(Request::Stats),
@@ -127,20 +153,33 @@ fn command(content: &[u8]) -> Result<Command<'_>, Refusal> {
 /// `{"action": "register", "type": <string>, "ip": <string>, "port": <integer>}`
 fn register(mut content: Object<'_>) -> Result<Request<'_>, Refusal> {
     let service_type = service_type(&mut content)?;
-    let ip = content.text("ip", "the ip is not a string")?.ok_or(Refusal::Frame("the content has no ip"))?;
-    let port = content.integer("port", Refusal::Port)?.ok_or(Refusal::Frame("the content has no port"))?;
-    Ok(Request::Register { offer: Offer::new(service_type, &ip, port)?, ttl: None, replace: false })
+    let ip = content
+        .text("ip", "the ip is not a string")?
+        .ok_or(Refusal::Frame("the content has no ip"))?;
+    let port = content
+        .integer("port", Refusal::Port)?
+        .ok_or(Refusal::Frame("the content has no port"))?;
+    Ok(Request::Register {
+        offer: Offer::new(service_type, &ip, port)?,
+        ttl: None,
+        replace: false,
+    })
 }
 
 /// `{"action": "heartbeat", "uuid": <string>}`
 fn heartbeat(content: Object<'_>) -> Result<Request<'_>, Refusal> {
-    Ok(Request::Heartbeat { uuid: uuid(content)? })
+    Ok(Request::Heartbeat {
+        uuid: uuid(content)?,
+    })
 }
 
 /// The UUID under the key `uuid`, which may also be `service_uuid`.
 fn uuid(mut content: Object<'_>) -> Result<Option<Uuid>, Refusal> {
     const NOT_TEXT: &str = "the uuid is not a string";
-    let uuid = match (content.text("uuid", NOT_TEXT)?, content.text("service_uuid", NOT_TEXT)?) {
+    let uuid = match (
+        content.text("uuid", NOT_TEXT)?,
+        content.text("service_uuid", NOT_TEXT)?,
+    ) {
         (Some(_), Some(_)) => Err(Refusal::Frame("uuid and service_uuid are both given")),
         (None, None) => Err(Refusal::Frame("the content has no uuid")),
         (Some(uuid), None) | (None, Some(uuid)) => Ok(uuid),
@@ -150,19 +189,26 @@ fn uuid(mut content: Object<'_>) -> Result<Option<Uuid>, Refusal> {
 
 /// `{"action": "query", "type": <string>}`
 fn query(mut content: Object<'_>) -> Result<Request<'_>, Refusal> {
-    Ok(Request::Query { service_type: service_type(&mut content)?, max_age: None })
+    Ok(Request::Query {
+        service_type: service_type(&mut content)?,
+        max_age: None,
+    })
 }
 
 /// `{"action": "list", "type": <string>}`, or without a type.
 fn list(mut content: Object<'_>) -> Result<Request<'_>, Refusal> {
     let name = content.text("type", TYPE_NOT_TEXT)?;
-    Ok(Request::List { service_type: name.map(ServiceType::new).transpose()? })
+    Ok(Request::List {
+        service_type: name.map(ServiceType::new).transpose()?,
+    })
 }
 
 const TYPE_NOT_TEXT: &str = "the type is not a string";
 
 fn service_type<'a>(content: &mut Object<'a>) -> Result<ServiceType<'a>, Refusal> {
-    let name = content.text("type", TYPE_NOT_TEXT)?.ok_or(Refusal::Frame("the content has no type"))?;
+    let name = content
+        .text("type", TYPE_NOT_TEXT)?
+        .ok_or(Refusal::Frame("the content has no type"))?;
     ServiceType::new(name)
 }
 
@@ -171,7 +217,11 @@ pub fn encode(reply: &Reply, output: &mut Output) {
     match reply {
         Reply::Registered(uuid) => {
             let mut text = uuid::Uuid::encode_buffer();
-            push_plain(output, uuid.hyphenated().encode_lower(&mut text).as_bytes(), None);
+            push_plain(
+                output,
+                uuid.hyphenated().encode_lower(&mut text).as_bytes(),
+                None,
+            );
         }
         Reply::Ok => push_plain(output, b"OK", None),
         Reply::NotFound => push_plain(output, b"NOT FOUND", None),
@@ -206,7 +256,11 @@ fn push_header(output: &mut Output, content_type: &str, content_len: usize, erro
         content_type,
         r#"", "content-encoding": "utf-8", "content-length": "#,
         content_len,
-        if error.is_some() { r#", "error": ""# } else { "" },
+        if error.is_some() {
+            r#", "error": ""#
+        } else {
+            ""
+        },
         error.unwrap_or_default(),
         if error.is_some() { r#""}"# } else { "}" },
     ];

@@ -26,7 +26,11 @@ impl Guard {
     }
 
     /// Looks at a whole line with its line end. `is_verb` knows the verbs of this service.
-    pub(super) fn refuse_line(&mut self, line: &[u8], is_verb: impl Fn(&[u8]) -> bool) -> Option<Refusal> {
+    pub(super) fn refuse_line(
+        &mut self,
+        line: &[u8],
+        is_verb: impl Fn(&[u8]) -> bool,
+    ) -> Option<Refusal> {
         if self.passed {
             return None;
         }
@@ -44,8 +48,12 @@ impl Guard {
             return None;
         }
         self.passed = true;
-        let mut words = text.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-        let (Some(first), Some(second)) = (words.next(), words.next()) else { return None };
+        let mut words = text
+            .split(u8::is_ascii_whitespace)
+            .filter(|word| !word.is_empty());
+        let (Some(first), Some(second)) = (words.next(), words.next()) else {
+            return None;
+        };
         if first == b"PROXY" && [&b"TCP4"[..], b"TCP6", b"UNKNOWN"].contains(&second) {
             return Some(Refusal::Proxy);
         }

@@ -29,27 +29,45 @@ impl Decoder {
     /// Decodes the first line of `input`; empty lines before it are dropped with it.
     pub fn decode<'a>(&mut self, input: &'a [u8]) -> Step<'a> {
         if let Some(refusal) = self.guard.refuse_start(input) {
-            return Step { consumed: input.len(), decoded: Decoded::Refused(refusal) };
+            return Step {
+                consumed: input.len(),
+                decoded: Decoded::Refused(refusal),
+            };
         }
         let mut start = 0;
         loop {
             let rest = &input[start..];
             let Some(found) = memchr(b'\n', &rest[self.searched..]) else {
                 let decoded = self.unfinished(rest);
-                return Step { consumed: start, decoded };
+                return Step {
+                    consumed: start,
+                    decoded,
+                };
             };
             let end = self.searched + found;
             self.searched = 0;
             let line = rest[..end].strip_suffix(b"\r").unwrap_or(&rest[..end]);
             start += end + 1;
             if line.len() > LINE_LEN_MAX {
-                return Step { consumed: start, decoded: Decoded::Refused(Refusal::LineTooLong) };
+                return Step {
+                    consumed: start,
+                    decoded: Decoded::Refused(Refusal::LineTooLong),
+                };
             }
-            if let Some(refusal) = self.guard.refuse_line(&rest[..=end], |word| verb(word).is_some()) {
-                return Step { consumed: start, decoded: Decoded::Refused(refusal) };
+            if let Some(refusal) = self
+                .guard
+                .refuse_line(&rest[..=end], |word| verb(word).is_some())
+            {
+                return Step {
+                    consumed: start,
+                    decoded: Decoded::Refused(refusal),
+                };
             }
             if let Some(decoded) = command(line) {
-                return Step { consumed: start, decoded };
+                return Step {
+                    consumed: start,
+                    decoded,
+                };
             }
         }
     }
@@ -80,14 +98,19 @@ impl Decoder {
 }
 
 fn verb(word: &[u8]) -> Option<Verb> {
-    Verb::ALL.into_iter().find(|verb| verb.name().as_bytes().eq_ignore_ascii_case(word))
+    Verb::ALL
+        .into_iter()
+        .find(|verb| verb.name().as_bytes().eq_ignore_ascii_case(word))
 }
 
 /// Decodes a line without its line end; `None` when nothing stands in it.
 fn command(line: &[u8]) -> Option<Decoded<'_>> {
     if let Some(uuid) = plain_heartbeat(line) {
         let request = Request::Heartbeat { uuid: Some(uuid) };
-        return Some(Decoded::Command(Command { token: None, request }));
+        return Some(Decoded::Command(Command {
+            token: None,
+            request,
+        }));
     }
     let Ok(text) = std::str::from_utf8(line) else {
         return Some(Decoded::Refused(Refusal::LineUtf8));
@@ -97,9 +120,14 @@ fn command(line: &[u8]) -> Option<Decoded<'_>> {
     }
     let mut words = Words(text);
     let name = words.next()?;
-    let request = verb(name.as_bytes()).ok_or(Refusal::UnknownCommand).and_then(|verb| request(verb, words));
+    let request = verb(name.as_bytes())
+        .ok_or(Refusal::UnknownCommand)
+        .and_then(|verb| request(verb, words));
     Some(match request {
-        Ok(request) => Decoded::Command(Command { token: None, request }),
+        Ok(request) => Decoded::Command(Command {
+            token: None,
+            request,
+        }),
         Err(refusal) => Decoded::Refused(refusal),
     })
 }
@@ -140,7 +168,9 @@ fn plain_heartbeat(line: &[u8]) -> Option<uuid::Uuid> {
 /// printable ASCII, which one pass without a branch for each byte finds out.
 fn has_control_character(text: &str) -> bool {
     let printable = |byte: u8| (byte.wrapping_sub(b' ') <= b'~' - b' ') | (byte == b'\t');
-    let plain = text.bytes().fold(true, |plain, byte| plain & printable(byte));
+    let plain = text
+        .bytes()
+        .fold(true, |plain, byte| plain & printable(byte));
     !plain && text.chars().any(|c| c.is_control() && c != '\t')
 }
 
@@ -164,7 +194,10 @@ impl<'a> Iterator for Words<'a> {
     fn next(&mut self) -> Option<&'a str> {
         let bytes = self.0.as_bytes();
         let start = bytes.iter().position(|byte| !is_blank(byte))?;
-        let len = bytes[start..].iter().position(is_blank).unwrap_or(bytes.len() - start);
+        let len = bytes[start..]
+            .iter()
+            .position(is_blank)
+            .unwrap_or(bytes.len() - start);
         let (word, rest) = self.0[start..].split_at(len);
         self.0 = rest;
         Some(word)
@@ -174,7 +207,9 @@ impl<'a> Iterator for Words<'a> {
 /// `auth <token>`
 fn auth(words: Words<'_>) -> Result<Request<'_>, Refusal> {
     let [token] = arguments(words, "usage: auth <token>")?;
-    Ok(Request::Auth { token: token.into() })
+    Ok(Request::Auth {
+        token: token.into(),
+    })
 }
 
 /// `register <type> <ip|-> <port> [ttl=<seconds>] [replace]`
@@ -187,11 +222,17 @@ fn register(mut words: Words<'_>) -> Result<Request<'_>, Refusal> {
         match option.strip_prefix(TTL) {
             Some(seconds) => set_seconds(&mut ttl, TTL, seconds)?,
             None if option != REPLACE => return Err(Refusal::UnknownOption(option.into())),
-            None if std::mem::replace(&mut replace, true) => return Err(Refusal::OptionTwice(REPLACE)),
+            None if std::mem::replace(&mut replace, true) => {
+                return Err(Refusal::OptionTwice(REPLACE));
+            }
             None => {}
         }
     }
-    Ok(Request::Register { offer, ttl, replace })
+    Ok(Request::Register {
+        offer,
+        ttl,
+        replace,
+    })
 }
 
 /// `hold <type> <ip|-> <port>`
@@ -215,47 +256,73 @@ fn heartbeat(mut words: Words<'_>) -> Result<Request<'_>, Refusal> {
     let [service_type, ip, port] = first_arguments(&mut words, FORM)?;
     let offer = Offer::parse(service_type, ip, port)?;
     let ttl = seconds_option(words, TTL)?;
-    Ok(Request::Revive { uuid: uuid.ok_or(Refusal::Uuid)?, offer, ttl })
+    Ok(Request::Revive {
+        uuid: uuid.ok_or(Refusal::Uuid)?,
+        offer,
+        ttl,
+    })
 }
 
 /// `deregister <uuid>`
 fn deregister(words: Words<'_>) -> Result<Request<'_>, Refusal> {
     let [uuid] = arguments(words, "usage: deregister <uuid>")?;
-    Ok(Request::Deregister { uuid: parse_uuid(uuid) })
+    Ok(Request::Deregister {
+        uuid: parse_uuid(uuid),
+    })
 }
 
 /// `query <type> [max-age=<seconds>]`
 fn query(mut words: Words<'_>) -> Result<Request<'_>, Refusal> {
     let [service_type] = first_arguments(&mut words, "usage: query <type> [max-age=<seconds>]")?;
     let service_type = ServiceType::new(service_type)?;
-    Ok(Request::Query { service_type, max_age: seconds_option(words, MAX_AGE)? })
+    Ok(Request::Query {
+        service_type,
+        max_age: seconds_option(words, MAX_AGE)?,
+    })
 }
 
 /// `list [<type>]`
 fn list(words: Words<'_>) -> Result<Request<'_>, Refusal> {
-    Ok(Request::List { service_type: optional_type(words, "usage: list [<type>]")? })
+    Ok(Request::List {
+        service_type: optional_type(words, "usage: list [<type>]")?,
+    })
 }
 
 /// `why <uuid>`
 fn why(words: Words<'_>) -> Result<Request<'_>, Refusal> {
     let [uuid] = arguments(words, "usage: why <uuid>")?;
-    Ok(Request::Why { uuid: parse_uuid(uuid) })
+    Ok(Request::Why {
+        uuid: parse_uuid(uuid),
+    })
 }
 
 /// `watch [<type>]`
 fn watch(words: Words<'_>) -> Result<Request<'_>, Refusal> {
-    Ok(Request::Watch { service_type: optional_type(words, "usage: watch [<type>]")? })
+    Ok(Request::Watch {
+        service_type: optional_type(words, "usage: watch [<type>]")?,
+    })
 }
 
 /// A verb without arguments.
-fn nothing<'a>(words: Words<'a>, request: Request<'a>, form: &'static str) -> Result<Request<'a>, Refusal> {
+fn nothing<'a>(
+    words: Words<'a>,
+    request: Request<'a>,
+    form: &'static str,
+) -> Result<Request<'a>, Refusal> {
     let [] = arguments(words, form)?;
     Ok(request)
 }
 
-fn optional_type<'a>(mut words: Words<'a>, form: &'static str) -> Result<Option<ServiceType<'a>>, Refusal> {
+fn optional_type<'a>(
+    mut words: Words<'a>,
+    form: &'static str,
+) -> Result<Option<ServiceType<'a>>, Refusal> {
     let service_type = words.next().map(ServiceType::new).transpose()?;
-    if words.is_over() { Ok(service_type) } else { Err(Refusal::Usage(form)) }
+    if words.is_over() {
+        Ok(service_type)
+    } else {
+        Err(Refusal::Usage(form))
+    }
 }
 
 const TTL: &str = "ttl=";
@@ -266,7 +333,9 @@ const REPLACE: &str = "replace";
 fn seconds_option(words: Words<'_>, name: &'static str) -> Result<Option<Ttl>, Refusal> {
     let mut value = None;
     for option in words {
-        let seconds = option.strip_prefix(name).ok_or_else(|| Refusal::UnknownOption(option.into()))?;
+        let seconds = option
+            .strip_prefix(name)
+            .ok_or_else(|| Refusal::UnknownOption(option.into()))?;
         set_seconds(&mut value, name, seconds)?;
     }
     Ok(value)
@@ -281,13 +350,23 @@ fn set_seconds(value: &mut Option<Ttl>, name: &'static str, seconds: &str) -> Re
 }
 
 /// Exactly `N` words.
-fn arguments<'a, const N: usize>(mut words: Words<'a>, form: &'static str) -> Result<[&'a str; N], Refusal> {
+fn arguments<'a, const N: usize>(
+    mut words: Words<'a>,
+    form: &'static str,
+) -> Result<[&'a str; N], Refusal> {
     let arguments = first_arguments(&mut words, form)?;
-    if words.is_over() { Ok(arguments) } else { Err(Refusal::Usage(form)) }
+    if words.is_over() {
+        Ok(arguments)
+    } else {
+        Err(Refusal::Usage(form))
+    }
 }
 
 /// The first `N` words.
-fn first_arguments<'a, const N: usize>(words: &mut Words<'a>, form: &'static str) -> Result<[&'a str; N], Refusal> {
+fn first_arguments<'a, const N: usize>(
+    words: &mut Words<'a>,
+    form: &'static str,
+) -> Result<[&'a str; N], Refusal> {
     let mut arguments = [""; N];
     for argument in &mut arguments {
         *argument = words.next().ok_or(Refusal::Usage(form))?;

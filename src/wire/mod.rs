@@ -52,7 +52,10 @@ impl Codec {
     pub fn decode<'a>(&mut self, input: &'a [u8]) -> Step<'a> {
         match self {
             Codec::Undecided => match input.first() {
-                None => Step { consumed: 0, decoded: Decoded::Incomplete },
+                None => Step {
+                    consumed: 0,
+                    decoded: Decoded::Incomplete,
+                },
                 Some(&first) => {
                     *self = if usize::from(first) <= FRAME_HEADER_LEN_MAX >> 8 {
                         Codec::Frame(frame::Decoder::default())

@@ -32,11 +32,24 @@ impl Service {
 
     /// Starts the service with this command and waits until it listens wherever it was told to.
     pub fn spawn(mut command: Command) -> Self {
-        let listeners = command.get_args().filter(|arg| *arg == "--listen").count().max(1);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
+        let listeners = command
+            .get_args()
+            .filter(|arg| *arg == "--listen")
+            .count()
+            .max(1);
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
         let stdout = Captured::new(child.stdout.take().expect("it is piped"));
         let log = Captured::new(child.stderr.take().expect("it is piped"));
-        let mut service = Service { child, addresses: Vec::new(), stdout, log };
+        let mut service = Service {
+            child,
+            addresses: Vec::new(),
+            stdout,
+            log,
+        };
         let announced = wait_until("it listens", || {
             let said = service.stdout.text();
             let ended = service.ended();
@@ -44,7 +57,9 @@ impl Service {
             (said.matches('\n').count() >= listeners).then_some(said)
         });
         let addresses = announced.lines().map(|line| {
-            let address = line.strip_prefix("listening on ").unwrap_or_else(|| panic!("{line:?}"));
+            let address = line
+                .strip_prefix("listening on ")
+                .unwrap_or_else(|| panic!("{line:?}"));
             address.parse().expect("an address")
         });
         service.addresses = addresses.collect();
@@ -95,21 +110,37 @@ impl Service {
 
     /// The value in kB of a line of `/proc/<pid>/status`.
     pub fn status_kb(&self, name: &str) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
-        let line = status.lines().find(|line| line.starts_with(name)).expect("there is such a line");
-        line.split_ascii_whitespace().nth(1).expect("a value").parse().expect("a number")
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
+        let line = status
+            .lines()
+            .find(|line| line.starts_with(name))
+            .expect("there is such a line");
+        line.split_ascii_whitespace()
+            .nth(1)
+            .expect("a value")
+            .parse()
+            .expect("a number")
     }
 
     /// Descriptors that it holds: its sockets, and a few besides.
     pub fn open_files(&self) -> usize {
-        std::fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("it runs").count()
+        std::fs::read_dir(format!("/proc/{}/fd", self.pid()))
+            .expect("it runs")
+            .count()
     }
 
     /// Processor time used so far, in user mode and in the kernel.
     pub fn processor_time(&self) -> Duration {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("it runs");
-        let fields: Vec<&str> = stat.rsplit(") ").next().expect("fields").split(' ').collect();
-        let ticks: u64 = fields[11].parse::<u64>().expect("utime") + fields[12].parse::<u64>().expect("stime");
+        let fields: Vec<&str> = stat
+            .rsplit(") ")
+            .next()
+            .expect("fields")
+            .split(' ')
+            .collect();
+        let ticks: u64 =
+            fields[11].parse::<u64>().expect("utime") + fields[12].parse::<u64>().expect("stime");
         Duration::from_millis(ticks * 10)
     }
 }
@@ -134,10 +165,15 @@ impl Captured {
         let reader = std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(n @ 1..) = stream.read(&mut buffer) {
-                sink.lock().expect("nobody panics with it").push_str(&String::from_utf8_lossy(&buffer[..n]));
+                sink.lock()
+                    .expect("nobody panics with it")
+                    .push_str(&String::from_utf8_lossy(&buffer[..n]));
             }
         });
-        Captured { text, reader: Some(reader) }
+        Captured {
+            text,
+            reader: Some(reader),
+        }
     }
 
     fn text(&self) -> String {
@@ -168,7 +204,9 @@ pub fn command() -> Command {
 /// A client verb at this service, ready to run.
 pub fn verb(address: SocketAddr, arguments: &[&str]) -> Command {
     let mut command = command();
-    command.args(arguments).env("DISCOVERY_SERVER", address.to_string());
+    command
+        .args(arguments)
+        .env("DISCOVERY_SERVER", address.to_string());
     command
 }
 
@@ -198,7 +236,11 @@ pub struct Talking {
 
 impl Talking {
     pub fn spawn(mut command: Command) -> Self {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("it runs");
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it runs");
         let lines = BufReader::new(child.stdout.take().expect("it is piped"));
         Talking { child, lines }
     }
@@ -269,7 +311,10 @@ impl Client {
         stream.set_nodelay(true).expect("an option");
         stream.set_read_timeout(Some(PATIENCE)).expect("an option");
         stream.set_write_timeout(Some(PATIENCE)).expect("an option");
-        Client { stream, unread: Vec::new() }
+        Client {
+            stream,
+            unread: Vec::new(),
+        }
     }
 
     pub fn stream(&self) -> &TcpStream {
@@ -277,7 +322,9 @@ impl Client {
     }
 
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.stream.write_all(bytes.as_ref()).expect("the service reads");
+        self.stream
+            .write_all(bytes.as_ref())
+            .expect("the service reads");
     }
 
     /// Sends, and does not mind if the service has closed.
@@ -294,7 +341,12 @@ impl Client {
             }
             let mut buffer = [0; 16 * 1024];
             let n = self.stream.read(&mut buffer).expect("an answer");
-            assert_ne!(n, 0, "the service closed; unread: {:?}", String::from_utf8_lossy(&self.unread));
+            assert_ne!(
+                n,
+                0,
+                "the service closed; unread: {:?}",
+                String::from_utf8_lossy(&self.unread)
+            );
             self.unread.extend(&buffer[..n]);
         }
     }
@@ -328,7 +380,9 @@ impl Client {
     /// Everything until the service closes in good order.
     pub fn rest(&mut self) -> Vec<u8> {
         let mut bytes = std::mem::take(&mut self.unread);
-        self.stream.read_to_end(&mut bytes).expect("an end, not a reset");
+        self.stream
+            .read_to_end(&mut bytes)
+            .expect("an end, not a reset");
         bytes
     }
 
@@ -344,7 +398,9 @@ impl Client {
             match self.stream.read(&mut buffer) {
                 Ok(0) => return,
                 Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => panic!("the service does not close"),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    panic!("the service does not close")
+                }
                 Err(_) => return,
             }
         }
@@ -352,7 +408,9 @@ impl Client {
 
     /// Closes with a reset instead of an end.
     pub fn reset(self) {
-        socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).expect("an option");
+        socket2::SockRef::from(&self.stream)
+            .set_linger(Some(Duration::ZERO))
+            .expect("an option");
     }
 }
 
@@ -397,9 +455,12 @@ pub struct Frame {
 impl Frame {
     /// Takes apart bytes that must be exactly one frame, with the header that the contract gives.
     pub fn parse(bytes: &[u8]) -> Self {
-        let (prefix, rest) = bytes.split_at_checked(2).unwrap_or_else(|| panic!("no frame: {bytes:?}"));
+        let (prefix, rest) = bytes
+            .split_at_checked(2)
+            .unwrap_or_else(|| panic!("no frame: {bytes:?}"));
         let header_len = usize::from(u16::from_be_bytes([prefix[0], prefix[1]]));
-        let header: serde_json::Value = serde_json::from_slice(&rest[..header_len]).expect("a JSON header");
+        let header: serde_json::Value =
+            serde_json::from_slice(&rest[..header_len]).expect("a JSON header");
         let content = String::from_utf8(rest[header_len..].to_vec()).expect("UTF-8");
         assert_eq!(header["byteorder"], "little");
         assert_eq!(header["content-encoding"], "utf-8");

@@ -30,23 +30,36 @@ const RUNS: u64 = 20_000;
 /// Runs a target once for each seed; a failure names its seed.
 fn fuzz(target: &str, execute: impl Fn(&mut Rng)) {
     let number = |name: &str, default: u64| {
-        std::env::var(name).map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+        std::env::var(name).map_or(default, |value| {
+            value
+                .parse()
+                .unwrap_or_else(|_| panic!("{name} is a number"))
+        })
     };
     let first = number("FUZZ_SEED", 0);
     let runs = number("FUZZ_RUNS", RUNS);
     let begun = Instant::now();
     for seed in first..first + runs {
         let outcome = catch_unwind(AssertUnwindSafe(|| execute(&mut Rng::new(seed))));
-        assert!(outcome.is_ok(), "{target}: replay with FUZZ_SEED={seed} FUZZ_RUNS=1 cargo test --test fuzz {target}");
+        assert!(
+            outcome.is_ok(),
+            "{target}: replay with FUZZ_SEED={seed} FUZZ_RUNS=1 cargo test --test fuzz {target}"
+        );
     }
-    println!("{target}: {runs} executions in {:.1} s", begun.elapsed().as_secs_f64());
+    println!(
+        "{target}: {runs} executions in {:.1} s",
+        begun.elapsed().as_secs_f64()
+    );
 }
 
 fn text(rng: &mut Rng) -> Vec<u8> {
     let mut input = Vec::new();
     for _ in 0..rng.below(16) {
         match rng.below(20) {
-            0 => input.extend(std::iter::repeat_n(b'x', rng.between(1_000, 1_060) as usize)),
+            0 => input.extend(std::iter::repeat_n(
+                b'x',
+                rng.between(1_000, 1_060) as usize,
+            )),
             1 | 2 => input.extend((0..rng.below(6)).map(|_| rng.next() as u8)),
             _ => input.extend(WORDS[rng.index(WORDS.len())]),
         }
@@ -89,7 +102,12 @@ fn line_codec() {
     fuzz("line_codec", |rng| {
         // Behind a first line nothing is taken for the opening of another protocol.
         let input = [b"query a\n", &text(rng)[..]].concat();
-        assert_eq!(decode(&[&input]), naive(&input), "{:?}", String::from_utf8_lossy(&input));
+        assert_eq!(
+            decode(&[&input]),
+            naive(&input),
+            "{:?}",
+            String::from_utf8_lossy(&input)
+        );
     });
 }
 
@@ -99,11 +117,15 @@ fn frame_codec() {
         let input = framed(rng);
         let seen = decode(&[&input]);
         let is_frame = input.first().is_some_and(|&first| first < 8);
-        assert!(!is_frame || seen.len() == 1, "one frame, one answer: {seen:?}");
+        assert!(
+            !is_frame || seen.len() == 1,
+            "one frame, one answer: {seen:?}"
+        );
         // What the decoder takes for a request, another reader of JSON takes for an object too.
         if is_frame && seen[0].starts_with("Command") {
             let header_len = usize::from(u16::from_be_bytes([input[0], input[1]]));
-            let header: serde_json::Value = serde_json::from_slice(&input[2..2 + header_len]).expect("a header");
+            let header: serde_json::Value =
+                serde_json::from_slice(&input[2..2 + header_len]).expect("a header");
             let content_len = header["content-length"].as_u64().expect("a length") as usize;
             let content = &input[2 + header_len..2 + header_len + content_len];
             let content: serde_json::Value = serde_json::from_slice(content).expect("a content");
@@ -115,7 +137,11 @@ fn frame_codec() {
 #[test]
 fn split_equivalence() {
     fuzz("split_equivalence", |rng| {
-        let input = if rng.chance(50) { text(rng) } else { framed(rng) };
+        let input = if rng.chance(50) {
+            text(rng)
+        } else {
+            framed(rng)
+        };
         let whole = decode(&[&input]);
         let mut pieces = Vec::new();
         let mut rest = &input[..];
@@ -126,7 +152,12 @@ fn split_equivalence() {
             pieces.push(piece);
             rest = behind;
         }
-        assert_eq!(decode(&pieces), whole, "{:?}", String::from_utf8_lossy(&input));
+        assert_eq!(
+            decode(&pieces),
+            whole,
+            "{:?}",
+            String::from_utf8_lossy(&input)
+        );
     });
 }
 
@@ -144,7 +175,8 @@ struct Entry {
 fn operation_sequences() {
     fuzz("operation_sequences", |rng| {
         let services_max = rng.between(1, 12) as u32;
-        let mut registry = Registry::new(services_max, BuildHasherDefault::<DefaultHasher>::default());
+        let mut registry =
+            Registry::new(services_max, BuildHasherDefault::<DefaultHasher>::default());
         let mut model: Vec<Entry> = Vec::new();
         let mut now = Moment::from_millis(rng.below(1 << 40));
         let uuid_of = |n: u8| Builder::from_random_bytes([n; 16]).into_uuid();
@@ -155,28 +187,49 @@ fn operation_sequences() {
             match rng.below(9) {
                 8 => {
                     let (service_type, port) = (rng.below(3), rng.between(1, 9));
-                    let ip = if rng.chance(50) { "10.0.0.1" } else { "2001:db8::1" };
+                    let ip = if rng.chance(50) {
+                        "10.0.0.1"
+                    } else {
+                        "2001:db8::1"
+                    };
                     let address = ServiceAddress::new(ip, port).expect("an address");
                     let name = names[service_type as usize];
                     while !registry.replace(now, name, address, &mut rng.index(3)) {}
-                    let replaced =
-                        |entry: &Entry| (entry.service_type, entry.port, entry.ip) == (service_type, port, ip);
+                    let replaced = |entry: &Entry| {
+                        (entry.service_type, entry.port, entry.ip) == (service_type, port, ip)
+                    };
                     model.retain(|entry| !replaced(entry));
                 }
                 0..3 => {
                     let (service_type, port) = (rng.below(3), rng.between(1, 9));
                     let ttl = Duration::from_secs(rng.between(1, 3));
-                    let ip = if rng.chance(50) { "10.0.0.1" } else { "2001:db8::1" };
+                    let ip = if rng.chance(50) {
+                        "10.0.0.1"
+                    } else {
+                        "2001:db8::1"
+                    };
                     let address = ServiceAddress::new(ip, port).expect("an address");
                     let name = names[service_type as usize];
                     registry.sweep(now, usize::MAX);
-                    let new = Registration { uuid: uuid_of(n), service_type: name, address, ttl };
+                    let new = Registration {
+                        uuid: uuid_of(n),
+                        service_type: name,
+                        address,
+                        ttl,
+                    };
                     let expected = if model.iter().any(|entry| entry.uuid == n) {
                         Err(RegisterError::UuidTaken)
                     } else if model.len() == services_max as usize {
                         Err(RegisterError::Full)
                     } else {
-                        model.push(Entry { uuid: n, service_type, port, ip, heartbeat: now, ttl });
+                        model.push(Entry {
+                            uuid: n,
+                            service_type,
+                            port,
+                            ip,
+                            heartbeat: now,
+                            ttl,
+                        });
                         Ok(())
                     };
                     assert_eq!(registry.register(now, new), expected);
@@ -191,7 +244,10 @@ fn operation_sequences() {
                 4 => {
                     let before = model.len();
                     model.retain(|entry| entry.uuid != n);
-                    assert_eq!(registry.deregister(now, &uuid_of(n), Reason::Deregistered), model.len() < before);
+                    assert_eq!(
+                        registry.deregister(now, &uuid_of(n), Reason::Deregistered),
+                        model.len() < before
+                    );
                 }
                 5 => drop(registry.sweep(now, rng.index(4))),
                 6 => now = now.plus_millis([1, 500, 999, 1_000, 1_001, 100_000][rng.index(6)]),
@@ -204,9 +260,12 @@ fn operation_sequences() {
                             .filter(|entry| entry.service_type == service_type as u64)
                             .map(|entry| entry.port)
                             .collect();
-                        let found: Vec<u64> = registry.service_type(name).map_or(Vec::new(), |view| {
-                            view.addresses().map(|address| u64::from(address.port.get())).collect()
-                        });
+                        let found: Vec<u64> =
+                            registry.service_type(name).map_or(Vec::new(), |view| {
+                                view.addresses()
+                                    .map(|address| u64::from(address.port.get()))
+                                    .collect()
+                            });
                         assert_eq!(found, expected, "{name}");
                     }
                 }

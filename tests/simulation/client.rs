@@ -28,24 +28,41 @@ const NOTHING: &str = "(nothing)";
 
 impl Exchange {
     pub fn new(request: &Request<'_>, reply: &Reply) -> Self {
-        let optional =
-            |name: &Option<ServiceType<'_>>| name.as_ref().map_or(String::new(), |n| format!(" {}", n.as_str()));
+        let optional = |name: &Option<ServiceType<'_>>| {
+            name.as_ref()
+                .map_or(String::new(), |n| format!(" {}", n.as_str()))
+        };
         let seconds = |name: &str, ttl: &Option<Ttl>| {
-            ttl.map_or(String::new(), |ttl| format!(" {name}={}", ttl.duration().as_secs()))
+            ttl.map_or(String::new(), |ttl| {
+                format!(" {name}={}", ttl.duration().as_secs())
+            })
         };
         let id = |uuid: &Option<Uuid>| uuid.map_or("ERROR".to_owned(), |uuid| uuid.to_string());
         let request = match request {
             Request::Auth { token } => format!("auth {token}"),
-            Request::Register { offer, ttl, replace } => {
+            Request::Register {
+                offer,
+                ttl,
+                replace,
+            } => {
                 let replace = if *replace { " replace" } else { "" };
                 format!("register {}{}{replace}", words(offer), seconds("ttl", ttl))
             }
             Request::Hold { offer } => format!("hold {}", words(offer)),
             Request::Heartbeat { uuid } => format!("heartbeat {}", id(uuid)),
-            Request::Revive { uuid, offer, ttl } => format!("heartbeat {uuid} {}{}", words(offer), seconds("ttl", ttl)),
+            Request::Revive { uuid, offer, ttl } => {
+                format!("heartbeat {uuid} {}{}", words(offer), seconds("ttl", ttl))
+            }
             Request::Deregister { uuid } => format!("deregister {}", id(uuid)),
-            Request::Query { service_type, max_age } => {
-                format!("query {}{}", service_type.as_str(), seconds("max-age", max_age))
+            Request::Query {
+                service_type,
+                max_age,
+            } => {
+                format!(
+                    "query {}{}",
+                    service_type.as_str(),
+                    seconds("max-age", max_age)
+                )
             }
             Request::Types => "types".to_owned(),
             Request::List { service_type } => format!("list{}", optional(service_type)),
@@ -75,7 +92,9 @@ impl Exchange {
     /// The UUID that was given out, if one was.
     pub fn uuid(&self) -> Option<String> {
         let gives = self.request.starts_with("register") || self.request.starts_with("hold");
-        gives.then(|| self.reply.clone()).filter(|reply| reply.len() == 36)
+        gives
+            .then(|| self.reply.clone())
+            .filter(|reply| reply.len() == 36)
     }
 }
 
@@ -88,7 +107,9 @@ fn words(offer: &Offer<'_>) -> String {
 fn help() -> String {
     let mut output = Output::default();
     Codec::default().encode(&Reply::Help, &mut output);
-    String::from_utf8_lossy(output.front()).trim_end().to_owned()
+    String::from_utf8_lossy(output.front())
+        .trim_end()
+        .to_owned()
 }
 
 /// One thing that a client sends.
@@ -145,7 +166,11 @@ const IPS: [&str; 4] = ["127.0.0.1", "10.0.0.7", "::1", "2001:db8::7"];
 impl Client {
     pub fn new(number: usize, seed: u64, token: Option<&'static str>, now: Duration) -> Self {
         let mut rng = Rng::new(seed);
-        let format = if rng.chance(25) { Format::Frame } else { Format::Text };
+        let format = if rng.chance(25) {
+            Format::Frame
+        } else {
+            Format::Text
+        };
         let (items, unsent) = (Vec::new(), Vec::new());
         let watcher = format == Format::Text && rng.chance(30);
         let mut client = Client {
@@ -177,7 +202,10 @@ impl Client {
         if let Some(token) = token {
             client.show_token(token);
         }
-        client.line(Item::Request("register hive 127.0.0.1 1".to_owned()), b"register hive 127.0.0.1 1");
+        client.line(
+            Item::Request("register hive 127.0.0.1 1".to_owned()),
+            b"register hive 127.0.0.1 1",
+        );
         client
     }
 
@@ -194,12 +222,20 @@ impl Client {
     /// The next bytes to send: part of a command, or several.
     pub fn next_bytes(&mut self, uuids: &[String]) -> Vec<u8> {
         if self.unsent.is_empty() {
-            let commands = if self.rng.chance(20) { self.rng.between(1, 40) } else { 1 };
+            let commands = if self.rng.chance(20) {
+                self.rng.between(1, 40)
+            } else {
+                1
+            };
             for _ in 0..commands {
                 self.add_command(uuids);
             }
         }
-        let n = if self.rng.chance(30) { 1 + self.rng.index(self.unsent.len().max(1)) } else { self.unsent.len() };
+        let n = if self.rng.chance(30) {
+            1 + self.rng.index(self.unsent.len().max(1))
+        } else {
+            self.unsent.len()
+        };
         let n = n.min(self.unsent.len());
         self.unsent.drain(..n).collect()
     }
@@ -222,17 +258,20 @@ impl Client {
 
     fn is_over(&self) -> bool {
         let frame_sent = self.format == Format::Frame && !self.items.is_empty();
-        let failed =
-            |item: &Item| matches!(item, Item::Request(request) if request.ends_with(WRONG_TOKEN) || request == "quit");
-        frame_sent || matches!(self.items.last(), Some(Item::Fatal(_))) || self.items.last().is_some_and(failed)
+        let failed = |item: &Item| matches!(item, Item::Request(request) if request.ends_with(WRONG_TOKEN) || request == "quit");
+        frame_sent
+            || matches!(self.items.last(), Some(Item::Fatal(_)))
+            || self.items.last().is_some_and(failed)
     }
 
     fn add_command(&mut self, uuids: &[String]) {
         if self.is_over() {
             // Whatever a client sends after the end must be dropped.
-            let quit = matches!(self.items.last(), Some(Item::Request(request)) if request == "quit");
+            let quit =
+                matches!(self.items.last(), Some(Item::Request(request)) if request == "quit");
             if self.rng.chance(30) && (self.token.is_none() || !quit) {
-                self.unsent.extend(b"register late 127.0.0.1 9\nquery hive\n");
+                self.unsent
+                    .extend(b"register late 127.0.0.1 9\nquery hive\n");
             }
             return;
         }
@@ -248,7 +287,9 @@ impl Client {
             10..13 => self.line(Item::Refused(Refusal::LineControl), b"query hi\0ve"),
             13..16 => self.line(Item::Refused(Refusal::LineUtf8), b"query \xff"),
             16..17 => self.line(Item::Fatal(Refusal::LineTooLong), &[b'x'; LINE_LEN_MAX + 1]),
-            17..19 if self.items.is_empty() => self.line(Item::Fatal(Refusal::Http), b"GET / HTTP/1.1"),
+            17..19 if self.items.is_empty() => {
+                self.line(Item::Fatal(Refusal::Http), b"GET / HTTP/1.1")
+            }
             _ => {
                 let text = request.clone();
                 self.line(Item::Request(request), text.as_bytes());
@@ -259,21 +300,37 @@ impl Client {
     fn line(&mut self, item: Item, bytes: &[u8]) {
         self.items.push(item);
         self.unsent.extend(bytes);
-        self.unsent.extend(if self.rng.chance(30) { &b"\r\n"[..] } else { b"\n" });
+        self.unsent.extend(if self.rng.chance(30) {
+            &b"\r\n"[..]
+        } else {
+            b"\n"
+        });
     }
 
     fn request(&mut self, uuids: &[String]) -> String {
         if self.watching.is_some() {
-            return if self.rng.chance(80) { "ping" } else { "query hive" }.to_owned();
+            return if self.rng.chance(80) {
+                "ping"
+            } else {
+                "query hive"
+            }
+            .to_owned();
         }
         if self.watcher && self.rng.chance(30) {
-            let service_type = self.rng.chance(50).then(|| TYPES[self.rng.index(TYPES.len())]);
+            let service_type = self
+                .rng
+                .chance(50)
+                .then(|| TYPES[self.rng.index(TYPES.len())]);
             self.watching = Some(service_type);
             return service_type.map_or("watch".to_owned(), |name| format!("watch {name}"));
         }
         let service_type = TYPES[self.rng.index(TYPES.len())];
         let text = self.format == Format::Text;
-        let ip = if text && self.rng.chance(20) { "-" } else { IPS[self.rng.index(IPS.len())] };
+        let ip = if text && self.rng.chance(20) {
+            "-"
+        } else {
+            IPS[self.rng.index(IPS.len())]
+        };
         // Few ports, so that services replace each other.
         let offer = format!("{service_type} {ip} {}", self.rng.between(1, 6));
         let uuid = match uuids.len() {
@@ -281,16 +338,26 @@ impl Client {
             len => uuids[self.rng.index(len)].clone(),
         };
         let option = |rng: &mut Rng, name: &str| {
-            if text && rng.chance(30) { format!(" {name}={}", rng.between(1, 5)) } else { String::new() }
+            if text && rng.chance(30) {
+                format!(" {name}={}", rng.between(1, 5))
+            } else {
+                String::new()
+            }
         };
         match self.rng.below(30) {
             0..7 => {
-                let replace = if text && self.rng.chance(30) { " replace" } else { "" };
+                let replace = if text && self.rng.chance(30) {
+                    " replace"
+                } else {
+                    ""
+                };
                 format!("register {offer}{}{replace}", option(&mut self.rng, "ttl"))
             }
             7..9 if text => format!("hold {offer}"),
             9..18 => format!("heartbeat {uuid}"),
-            18..20 if text && uuid != "ERROR" => format!("heartbeat {uuid} {offer}{}", option(&mut self.rng, "ttl")),
+            18..20 if text && uuid != "ERROR" => {
+                format!("heartbeat {uuid} {offer}{}", option(&mut self.rng, "ttl"))
+            }
             20..22 => format!("deregister {uuid}"),
             22 => "types".to_owned(),
             23 => "list".to_owned(),
@@ -311,7 +378,11 @@ impl Client {
         for item in &self.items {
             match item {
                 Item::Refused(refusal) => {
-                    let refusal = if admitted { refusal } else { &Refusal::AuthenticationRequired };
+                    let refusal = if admitted {
+                        refusal
+                    } else {
+                        &Refusal::AuthenticationRequired
+                    };
                     expected.push(format!("ERROR {refusal}\n").into_bytes());
                 }
                 Item::Fatal(refusal) => {
@@ -319,17 +390,24 @@ impl Client {
                     break;
                 }
                 Item::Request(request) => {
-                    let Some(mut exchange) = exchanges.next() else { return expected };
+                    let Some(mut exchange) = exchanges.next() else {
+                        return expected;
+                    };
                     if let Some(token) = self.in_frame {
                         assert_eq!(exchange.request, format!("auth {token}"));
                         if exchange.reply == "OK" {
-                            let Some(second) = exchanges.next() else { return expected };
+                            let Some(second) = exchanges.next() else {
+                                return expected;
+                            };
                             exchange = second;
                         }
                     }
                     admitted |= exchange.request.starts_with("auth") && exchange.reply == "OK";
                     let refused = exchange.request.starts_with("auth") && exchange.reply != "OK";
-                    assert!(refused || &exchange.request == request, "another request was run than was sent");
+                    assert!(
+                        refused || &exchange.request == request,
+                        "another request was run than was sent"
+                    );
                     match self.format {
                         _ if exchange.reply == NOTHING => break,
                         _ if exchange.reply == STREAM => expected.replies = Some(Vec::new()),
@@ -352,7 +430,11 @@ impl Client {
             return;
         }
         let received = &pipe.received[..];
-        let exact = if expected.replies.is_some() { received.len().min(expected.bytes.len()) } else { received.len() };
+        let exact = if expected.replies.is_some() {
+            received.len().min(expected.bytes.len())
+        } else {
+            received.len()
+        };
         assert!(
             expected.bytes.starts_with(&received[..exact]),
             "client {} got {:?} instead of {:?}; it sent {:?} and was answered {log:?}",
@@ -363,7 +445,11 @@ impl Client {
         );
         if let Some(replies) = &expected.replies {
             self.stream.read(&received[exact..]);
-            assert!(replies.starts_with(&self.stream.replies), "{:?} instead of {replies:?}", self.stream.replies);
+            assert!(
+                replies.starts_with(&self.stream.replies),
+                "{:?} instead of {replies:?}",
+                self.stream.replies
+            );
         }
     }
 
@@ -373,15 +459,32 @@ impl Client {
     }
 
     /// What a watcher that was told everything knows, and of what.
-    pub fn picture(&self, pipe: &Pipe, log: Option<&Vec<Exchange>>) -> Option<(Option<&'static str>, &Picture)> {
+    pub fn picture(
+        &self,
+        pipe: &Pipe,
+        log: Option<&Vec<Exchange>>,
+    ) -> Option<(Option<&'static str>, &Picture)> {
         let over = pipe.reset || pipe.closed || pipe.shut || pipe.client_ended;
         let streams = self.expected(log).replies.is_some();
-        if over || !streams || pipe.is_going_dark() { None } else { Some((self.watching?, &self.stream.picture)) }
+        if over || !streams || pipe.is_going_dark() {
+            None
+        } else {
+            Some((self.watching?, &self.stream.picture))
+        }
     }
 
     /// Nothing is under way any more: what had to arrive has arrived.
-    pub fn check_complete(&self, pipe: &Pipe, log: Option<&Vec<Exchange>>, circumstances: Circumstances) {
-        let Circumstances { now, idle_ms_max, stopped } = circumstances;
+    pub fn check_complete(
+        &self,
+        pipe: &Pipe,
+        log: Option<&Vec<Exchange>>,
+        circumstances: Circumstances,
+    ) {
+        let Circumstances {
+            now,
+            idle_ms_max,
+            stopped,
+        } = circumstances;
         if pipe.reset || pipe.key.is_none() || pipe.is_going_dark() {
             return;
         }
@@ -389,14 +492,21 @@ impl Client {
         let age_ms = (now - self.connected_at).as_millis() as u64 + 1;
         // Whoever was told the last word, or refused, has this long to read it.
         // A stranger's `quit` is refused.
-        let stays = |log: &Vec<Exchange>| log.last().is_some_and(|e| e.request == "quit" && e.reply != NOTHING);
+        let stays = |log: &Vec<Exchange>| {
+            log.last()
+                .is_some_and(|e| e.request == "quit" && e.reply != NOTHING)
+        };
         let over = self.is_over() && !log.is_some_and(stays);
         let told = over || (log.is_none() && pipe.shut);
         let patience_ms = if told { LINGER_MS_MAX } else { COMMAND_MS_MAX };
         if pipe.closed && age_ms >= patience_ms.min(idle_ms_max.unwrap_or(u64::MAX)) {
             return;
         }
-        let Expected { bytes: expected, replies, all_run } = self.expected(log);
+        let Expected {
+            bytes: expected,
+            replies,
+            all_run,
+        } = self.expected(log);
         let refused = format!("ERROR {}\n", Refusal::TooManyConnections);
         if log.is_none() && pipe.received == refused.as_bytes() {
             assert!(pipe.shut || pipe.closed, "refused, but not closed");
@@ -412,7 +522,11 @@ impl Client {
             self.number, self.items
         );
         if let Some(replies) = replies {
-            assert_eq!(self.stream.replies, replies, "watcher {} must have all its answers", self.number);
+            assert_eq!(
+                self.stream.replies, replies,
+                "watcher {} must have all its answers",
+                self.number
+            );
         } else {
             assert_eq!(
                 String::from_utf8_lossy(&pipe.received),
@@ -422,7 +536,12 @@ impl Client {
             );
         }
         if over || pipe.client_ended || stopped {
-            assert!(pipe.shut || pipe.closed, "client {} must see the end: {pipe:?} {:?}", self.number, self.items);
+            assert!(
+                pipe.shut || pipe.closed,
+                "client {} must see the end: {pipe:?} {:?}",
+                self.number,
+                self.items
+            );
         } else {
             assert!(
                 !pipe.closed,
@@ -456,16 +575,26 @@ impl Expected {
 /// A request as an existing Python client sends it, with a token beside it.
 fn frame(request: &str, token: Option<&str>) -> Vec<u8> {
     let words: Vec<&str> = request.split(' ').collect();
-    let token = token.map(|token| format!(r#", "token": "{token}""#)).unwrap_or_default();
+    let token = token
+        .map(|token| format!(r#", "token": "{token}""#))
+        .unwrap_or_default();
     let content = match words[..] {
         ["register", service_type, ip, port] => {
-            format!(r#"{{"action": "register", "type": "{service_type}", "ip": "{ip}", "port": {port}{token}}}"#)
+            format!(
+                r#"{{"action": "register", "type": "{service_type}", "ip": "{ip}", "port": {port}{token}}}"#
+            )
         }
         ["heartbeat", uuid] => format!(r#"{{"action": "heartbeat", "uuid": "{uuid}"{token}}}"#),
         ["deregister", uuid] => format!(r#"{{"action": "deregister", "uuid": "{uuid}"{token}}}"#),
-        ["list", service_type] => format!(r#"{{"action": "list", "type": "{service_type}"{token}}}"#),
-        [action @ ("types" | "list" | "stats" | "ping")] => format!(r#"{{"action": "{action}"{token}}}"#),
-        ["query", service_type] => format!(r#"{{"action": "query", "type": "{service_type}"{token}}}"#),
+        ["list", service_type] => {
+            format!(r#"{{"action": "list", "type": "{service_type}"{token}}}"#)
+        }
+        [action @ ("types" | "list" | "stats" | "ping")] => {
+            format!(r#"{{"action": "{action}"{token}}}"#)
+        }
+        ["query", service_type] => {
+            format!(r#"{{"action": "query", "type": "{service_type}"{token}}}"#)
+        }
         _ => unreachable!("no such request: {request}"),
     };
     whole_frame("text/json", "", content.as_bytes())

@@ -64,7 +64,10 @@ fn row_03_answers_that_make_no_progress_for_10_s_end_the_connection_and_slow_pro
     for _ in 0..400 {
         rig.turn();
     }
-    assert!(rig.engine.waiting_len() <= 64 * 1024, "further commands wait unread");
+    assert!(
+        rig.engine.waiting_len() <= 64 * 1024,
+        "further commands wait unread"
+    );
     for _ in 0..5 {
         rig.pass(OUTPUT_STALL_MS_MAX - 1);
         rig.net.take(client, 1);
@@ -83,8 +86,16 @@ fn row_17_one_turn_runs_a_bounded_part_of_a_flood_and_everybody_else_is_served_i
     rig.send(flood, &b"heartbeat x\n".repeat(100_000));
     rig.send(other, b"query hive\n");
     rig.turn();
-    assert_eq!(rig.received(other), "[]\n", "in the very turn in which the flood arrived");
-    assert_eq!(rig.wait, Some(Duration::ZERO), "and the flood is not forgotten");
+    assert_eq!(
+        rig.received(other),
+        "[]\n",
+        "in the very turn in which the flood arrived"
+    );
+    assert_eq!(
+        rig.wait,
+        Some(Duration::ZERO),
+        "and the flood is not forgotten"
+    );
     let mut answers = String::new();
     while rig.wait == Some(Duration::ZERO) || !rig.net.is_quiet() {
         rig.turn();
@@ -119,7 +130,10 @@ fn row_22_and_23_no_accept_error_ends_or_stalls_the_service() {
         rig.turn();
         assert_eq!(rig.received(old), "[]\n", "{kind:?}: others are served");
         let wait = rig.wait.expect("a timer is set");
-        assert!((Duration::from_millis(1)..=Duration::from_millis(100)).contains(&wait), "{kind:?}: {wait:?}");
+        assert!(
+            (Duration::from_millis(1)..=Duration::from_millis(100)).contains(&wait),
+            "{kind:?}: {wait:?}"
+        );
         rig.net.accept_errors.clear();
         rig.send(late, b"query hive\n");
         rig.pass(100);
@@ -146,7 +160,10 @@ fn row_25_a_place_that_comes_free_can_be_used_in_the_next_turn() {
     let next = rig.connect();
     assert_eq!(rig.ask(next, "query hive"), "[]\n");
     rig.pass(5_000);
-    assert!(rig.is_closed(refused), "a refused connection lingers for a bounded time");
+    assert!(
+        rig.is_closed(refused),
+        "a refused connection lingers for a bounded time"
+    );
 }
 
 #[test]
@@ -157,17 +174,30 @@ fn row_26_an_event_of_a_closed_connection_does_not_touch_the_one_that_got_its_to
     rig.net.reset(old);
     let new = rig.net.connect();
     // The reset, the new connection and a stale event of the old one come in one batch.
-    let stale = Event::Connection { key, readable: true, writable: true, ended: true };
+    let stale = Event::Connection {
+        key,
+        readable: true,
+        writable: true,
+        ended: true,
+    };
     let mut events = rig.net.events();
     events.extend([stale, stale]);
     rig.turn_with(events);
     assert!(rig.is_closed(old));
     rig.settle();
     let third = rig.connect();
-    assert_eq!(rig.net.pipes[third].key, Some(key), "now the token is used again");
+    assert_eq!(
+        rig.net.pipes[third].key,
+        Some(key),
+        "now the token is used again"
+    );
     rig.turn_with(vec![stale]);
     for client in [new, third] {
-        assert_eq!(rig.ask(client, "query hive"), "[]\n", "the stale event is ignored");
+        assert_eq!(
+            rig.ask(client, "query hive"),
+            "[]\n",
+            "the stale event is ignored"
+        );
     }
 }
 
@@ -177,13 +207,32 @@ fn row_27_false_and_doubled_events_change_nothing() {
     let client = rig.connect();
     let key = rig.net.pipes[client].key.expect("it was accepted");
     rig.send(client, b"register hive 10.0.0.1 1\nquery");
-    let event = Event::Connection { key, readable: true, writable: true, ended: false };
-    let nowhere = Event::Connection { key: 77, readable: true, writable: true, ended: true };
+    let event = Event::Connection {
+        key,
+        readable: true,
+        writable: true,
+        ended: false,
+    };
+    let nowhere = Event::Connection {
+        key: 77,
+        readable: true,
+        writable: true,
+        ended: true,
+    };
     for _ in 0..10 {
-        rig.turn_with(vec![event, event, nowhere, Event::Accept(0), Event::Accept(9)]);
+        rig.turn_with(vec![
+            event,
+            event,
+            nowhere,
+            Event::Accept(0),
+            Event::Accept(9),
+        ]);
     }
     assert_eq!(rig.received(client), format!("{}\n", uuid(1)));
-    assert_eq!(rig.ask(client, " hive"), "[{\"ip\":\"10.0.0.1\",\"port\":1}]\n");
+    assert_eq!(
+        rig.ask(client, " hive"),
+        "[{\"ip\":\"10.0.0.1\",\"port\":1}]\n"
+    );
 }
 
 #[test]
@@ -239,12 +288,19 @@ fn row_32_a_hundred_thousand_that_expire_together_go_in_slices_while_others_are_
     rig.send(client, b"query hive\n");
     rig.send(other, format!("heartbeat {alive}").as_bytes());
     rig.turn();
-    assert_eq!(rig.received(other), "OK\n", "others are served in the first turn");
+    assert_eq!(
+        rig.received(other),
+        "OK\n",
+        "others are served in the first turn"
+    );
     assert_eq!(rig.received(client), "", "the query waits for the truth");
     while registrations(&rig) > 1 {
         let before = registrations(&rig);
         rig.turn();
-        assert!(before - registrations(&rig) <= TURN_SWEEP_MAX, "a turn is bounded");
+        assert!(
+            before - registrations(&rig) <= TURN_SWEEP_MAX,
+            "a turn is bounded"
+        );
         slices += 1;
         assert!(slices < 1_000);
     }
@@ -255,7 +311,11 @@ fn row_32_a_hundred_thousand_that_expire_together_go_in_slices_while_others_are_
 
 #[test]
 fn row_33_and_34_time_decides_and_not_the_order_of_events() {
-    for (age, answer) in [(TTL_MS - 1, "OK\n"), (TTL_MS, "NOT FOUND\n"), (TTL_MS + 1, "NOT FOUND\n")] {
+    for (age, answer) in [
+        (TTL_MS - 1, "OK\n"),
+        (TTL_MS, "NOT FOUND\n"),
+        (TTL_MS + 1, "NOT FOUND\n"),
+    ] {
         for client_first in [true, false] {
             let mut rig = Rig::new();
             let (owner, asker) = (rig.connect(), rig.connect());
@@ -296,5 +356,8 @@ fn row_39_a_stopped_service_answers_what_has_arrived_and_ends_by_its_deadline() 
     assert_eq!(answers, "NOT FOUND\n".repeat(1_000));
     assert!(rig.net.pipes[polite].shut && !rig.engine.is_stopped());
     rig.pass(2_000);
-    assert!(rig.engine.is_stopped(), "who does not read is not waited for longer");
+    assert!(
+        rig.engine.is_stopped(),
+        "who does not read is not waited for longer"
+    );
 }

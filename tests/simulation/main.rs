@@ -29,7 +29,11 @@ const STEPS: u64 = 1_500;
 const SEEDS: u64 = 800;
 
 fn from_env(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+    std::env::var(name).ok().map(|value| {
+        value
+            .parse()
+            .unwrap_or_else(|_| panic!("{name} is a number"))
+    })
 }
 
 #[test]
@@ -47,7 +51,9 @@ fn row_50_every_promise_holds_for_every_seed() {
                 events += of_seed;
                 watchers += compared;
             }
-            Err(_) => panic!("seed {seed} failed; replay: SIMULATION_SEED={seed} cargo test --test simulation"),
+            Err(_) => panic!(
+                "seed {seed} failed; replay: SIMULATION_SEED={seed} cargo test --test simulation"
+            ),
         }
     }
     let seconds = begun.elapsed().as_secs_f64();
@@ -56,7 +62,10 @@ fn row_50_every_promise_holds_for_every_seed() {
         events as f64 / seconds
     );
     if count >= SEEDS {
-        assert!(events >= 1_000_000, "the sweep is a million events or more, but was {events}");
+        assert!(
+            events >= 1_000_000,
+            "the sweep is a million events or more, but was {events}"
+        );
         assert!(watchers >= count / 4, "{watchers} watchers were compared");
     }
 }

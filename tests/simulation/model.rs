@@ -40,11 +40,18 @@ impl Entry {
     }
 
     fn age(&self, now: Moment) -> Duration {
-        if self.holder.is_some() { Duration::ZERO } else { now.since(self.heartbeat) }
+        if self.holder.is_some() {
+            Duration::ZERO
+        } else {
+            now.since(self.heartbeat)
+        }
     }
 
     fn object(&self) -> String {
-        format!(r#"{{"ip":"{}","port":{}}}"#, self.address.ip, self.address.port)
+        format!(
+            r#"{{"ip":"{}","port":{}}}"#,
+            self.address.ip, self.address.port
+        )
     }
 }
 
@@ -74,8 +81,16 @@ impl Model {
     pub fn picture(&mut self, service_type: Option<&str>, now: Moment) -> Picture {
         self.live(now);
         let mut picture = Picture::new();
-        for entry in self.entries.iter().filter(|entry| service_type.is_none_or(|name| name == entry.service_type)) {
-            let key = (entry.service_type.clone(), entry.address.ip, u64::from(entry.address.port.get()));
+        for entry in self
+            .entries
+            .iter()
+            .filter(|entry| service_type.is_none_or(|name| name == entry.service_type))
+        {
+            let key = (
+                entry.service_type.clone(),
+                entry.address.ip,
+                u64::from(entry.address.port.get()),
+            );
             *picture.entry(key).or_default() += 1;
         }
         picture
@@ -85,7 +100,9 @@ impl Model {
     pub fn leave(&mut self, connection: usize, now: Moment) {
         self.live(now);
         self.watching.remove(&connection);
-        self.remove("connection closed", |entry| entry.holder == Some(connection));
+        self.remove("connection closed", |entry| {
+            entry.holder == Some(connection)
+        });
     }
 
     fn remove(&mut self, reason: &'static str, goes: impl Fn(&Entry) -> bool) -> usize {
@@ -97,9 +114,23 @@ impl Model {
         before - self.entries.len()
     }
 
-    fn add(&mut self, uuid: Uuid, offer: &Offer<'_>, ttl: Option<Ttl>, caller: &Caller, held: bool, now: Moment) {
-        assert!(self.entries.len() < self.services_max, "registered beyond --max-services");
-        assert!(self.entries.iter().all(|entry| entry.uuid != uuid), "a UUID was given twice");
+    fn add(
+        &mut self,
+        uuid: Uuid,
+        offer: &Offer<'_>,
+        ttl: Option<Ttl>,
+        caller: &Caller,
+        held: bool,
+        now: Moment,
+    ) {
+        assert!(
+            self.entries.len() < self.services_max,
+            "registered beyond --max-services"
+        );
+        assert!(
+            self.entries.iter().all(|entry| entry.uuid != uuid),
+            "a UUID was given twice"
+        );
         self.entries.push(Entry {
             uuid,
             service_type: offer.service_type.as_str().to_owned(),
@@ -112,10 +143,22 @@ impl Model {
 
     /// Applies the request as it must be applied, and panics when `reply` is another answer than
     /// it must be. A new UUID is the service's choice; the model takes it over.
-    pub fn check(&mut self, client: usize, caller: &Caller, request: &Request<'_>, reply: &Reply, now: Moment) {
+    pub fn check(
+        &mut self,
+        client: usize,
+        caller: &Caller,
+        request: &Request<'_>,
+        reply: &Reply,
+        now: Moment,
+    ) {
         let live = self.live(now);
-        if self.watching.contains(&caller.connection) && !matches!(request, Request::Ping | Request::Quit) {
-            assert!(matches!(reply, Reply::Refused(Refusal::Watching)), "{request:?} was answered {reply:?}");
+        if self.watching.contains(&caller.connection)
+            && !matches!(request, Request::Ping | Request::Quit)
+        {
+            assert!(
+                matches!(reply, Reply::Refused(Refusal::Watching)),
+                "{request:?} was answered {reply:?}"
+            );
             return;
         }
         let open = matches!(request, Request::Auth { .. } | Request::Ping);
@@ -132,28 +175,48 @@ impl Model {
                 }
                 match reply {
                     Reply::Ok => assert!(right, "a wrong token was accepted"),
-                    Reply::Refused(Refusal::AuthenticationFailed) => assert!(!right, "the token was refused"),
+                    Reply::Refused(Refusal::AuthenticationFailed) => {
+                        assert!(!right, "the token was refused")
+                    }
                     other => panic!("auth was answered {other:?}"),
                 }
             }
-            (Request::Register { offer, ttl, replace }, _) => {
+            (
+                Request::Register {
+                    offer,
+                    ttl,
+                    replace,
+                },
+                _,
+            ) => {
                 let address = offer.address(caller.ip);
                 let name = offer.service_type.as_str();
                 let replaced = if *replace {
-                    self.remove("replaced", |entry| entry.service_type == name && entry.address == address)
+                    self.remove("replaced", |entry| {
+                        entry.service_type == name && entry.address == address
+                    })
                 } else {
                     0
                 };
                 match reply {
                     Reply::Registered(uuid) => self.add(*uuid, offer, *ttl, caller, false, now),
                     Reply::Refused(Refusal::RegistryFull) => {
-                        assert_eq!((live, replaced), (self.services_max, 0), "refused below --max-services");
+                        assert_eq!(
+                            (live, replaced),
+                            (self.services_max, 0),
+                            "refused below --max-services"
+                        );
                     }
                     other => panic!("register was answered {other:?}"),
                 }
             }
-            (Request::Hold { offer }, Reply::Registered(uuid)) => self.add(*uuid, offer, None, caller, true, now),
-            (Request::Hold { .. } | Request::Revive { .. }, Reply::Refused(Refusal::RegistryFull)) => {
+            (Request::Hold { offer }, Reply::Registered(uuid)) => {
+                self.add(*uuid, offer, None, caller, true, now)
+            }
+            (
+                Request::Hold { .. } | Request::Revive { .. },
+                Reply::Refused(Refusal::RegistryFull),
+            ) => {
                 assert_eq!(live, self.services_max, "refused below --max-services");
             }
             (Request::Revive { uuid, offer, ttl }, Reply::Ok) => {
@@ -163,32 +226,59 @@ impl Model {
                 }
             }
             (Request::Heartbeat { uuid }, _) => {
-                let entry = self.entries.iter_mut().find(|entry| Some(entry.uuid) == *uuid);
+                let entry = self
+                    .entries
+                    .iter_mut()
+                    .find(|entry| Some(entry.uuid) == *uuid);
                 match (entry, reply) {
                     (Some(entry), Reply::Ok) => entry.heartbeat = now,
                     (None, Reply::NotFound) => {}
-                    (entry, other) => panic!("heartbeat was answered {other:?}, live: {}", entry.is_some()),
+                    (entry, other) => panic!(
+                        "heartbeat was answered {other:?}, live: {}",
+                        entry.is_some()
+                    ),
                 }
             }
             (Request::Deregister { uuid }, _) => {
-                match (self.remove("deregistered", |entry| Some(entry.uuid) == *uuid), reply) {
+                match (
+                    self.remove("deregistered", |entry| Some(entry.uuid) == *uuid),
+                    reply,
+                ) {
                     (1, Reply::Ok) | (0, Reply::NotFound) => {}
                     (count, other) => panic!("deregister was answered {other:?}, live: {count}"),
                 }
             }
-            (Request::Query { service_type, max_age }, Reply::Services(services)) => {
+            (
+                Request::Query {
+                    service_type,
+                    max_age,
+                },
+                Reply::Services(services),
+            ) => {
                 let of_type = |entry: &&Entry| entry.service_type == service_type.as_str();
-                let young = |entry: &&Entry| max_age.is_none_or(|max| entry.age(now) < max.duration());
-                let objects: Vec<String> =
-                    self.entries.iter().filter(of_type).filter(young).map(Entry::object).collect();
-                assert_eq!(String::from_utf8_lossy(services.array()), format!("[{}]", objects.join(",")));
+                let young =
+                    |entry: &&Entry| max_age.is_none_or(|max| entry.age(now) < max.duration());
+                let objects: Vec<String> = self
+                    .entries
+                    .iter()
+                    .filter(of_type)
+                    .filter(young)
+                    .map(Entry::object)
+                    .collect();
+                assert_eq!(
+                    String::from_utf8_lossy(services.array()),
+                    format!("[{}]", objects.join(","))
+                );
             }
             (Request::Types, Reply::Document(document)) => {
                 let mut types: BTreeMap<&str, u64> = BTreeMap::new();
                 for entry in &self.entries {
                     *types.entry(&entry.service_type).or_default() += 1;
                 }
-                let types: Vec<Value> = types.iter().map(|(name, n)| json!({"type": name, "count": n})).collect();
+                let types: Vec<Value> = types
+                    .iter()
+                    .map(|(name, n)| json!({"type": name, "count": n}))
+                    .collect();
                 assert_eq!(parse(document), Value::from(types));
             }
             (Request::List { service_type }, Reply::Document(document)) => {
@@ -196,10 +286,16 @@ impl Model {
                 let of_type = |entry: &&Entry| name.is_none_or(|name| name == entry.service_type);
                 let mut entries: Vec<&Entry> = self.entries.iter().filter(of_type).collect();
                 entries.sort_by(|a, b| a.service_type.cmp(&b.service_type));
-                let list: Vec<Value> = entries.into_iter().map(|entry| listed(entry, now)).collect();
+                let list: Vec<Value> = entries
+                    .into_iter()
+                    .map(|entry| listed(entry, now))
+                    .collect();
                 let mut told = parse(document);
                 for row in told.as_array_mut().expect("an array") {
-                    row.as_object_mut().expect("objects").remove("heartbeat").expect("a time");
+                    row.as_object_mut()
+                        .expect("objects")
+                        .remove("heartbeat")
+                        .expect("a time");
                 }
                 assert_eq!(told, Value::from(list));
             }
@@ -208,28 +304,46 @@ impl Model {
                 assert_eq!(parse(document)["registrations"], live);
                 assert_eq!(parse(document)["watchers"], self.watching.len());
             }
-            (Request::Watch { .. }, Reply::Watching) => assert!(self.watching.insert(caller.connection)),
-            (Request::Ping, Reply::Pong) | (Request::Help, Reply::Help) | (Request::Quit, Reply::Bye) => {}
+            (Request::Watch { .. }, Reply::Watching) => {
+                assert!(self.watching.insert(caller.connection))
+            }
+            (Request::Ping, Reply::Pong)
+            | (Request::Help, Reply::Help)
+            | (Request::Quit, Reply::Bye) => {}
             (request, reply) => panic!("{request:?} was answered {reply:?}"),
         }
     }
 
     fn check_why(&self, uuid: Option<Uuid>, reply: &Reply, now: Moment) {
         let entry = self.entries.iter().find(|entry| Some(entry.uuid) == uuid);
-        let reason = self.departures.iter().rev().find(|(gone, _)| Some(*gone) == uuid).map(|(_, reason)| reason);
+        let reason = self
+            .departures
+            .iter()
+            .rev()
+            .find(|(gone, _)| Some(*gone) == uuid)
+            .map(|(_, reason)| reason);
         match (entry, reason, reply) {
             (Some(entry), _, Reply::Document(document)) => {
                 let mut told = parse(document);
                 assert_eq!(told["state"], "live");
                 for key in ["state", "heartbeat"] {
-                    told.as_object_mut().expect("an object").remove(key).expect(key);
+                    told.as_object_mut()
+                        .expect("an object")
+                        .remove(key)
+                        .expect(key);
                 }
                 assert_eq!(told, listed(entry, now));
             }
             (None, Some(reason), Reply::Document(document)) => {
                 let told = parse(document);
-                assert_eq!((&told["state"], &told["reason"]), (&json!("gone"), &json!(reason)));
-                assert!(told["last_heartbeat"].as_str() <= told["at"].as_str(), "{told}");
+                assert_eq!(
+                    (&told["state"], &told["reason"]),
+                    (&json!("gone"), &json!(reason))
+                );
+                assert!(
+                    told["last_heartbeat"].as_str() <= told["at"].as_str(),
+                    "{told}"
+                );
             }
             (None, None, Reply::NotFound) => {}
             (_, reason, other) => panic!("why was answered {other:?}, it went for {reason:?}"),

@@ -106,7 +106,10 @@ impl FakeNetwork {
     pub fn connect(&mut self) -> usize {
         let client = self.pipes.len();
         let room = self.rng.between(1, 4096) as usize;
-        self.pipes.push(Pipe { room, ..Pipe::default() });
+        self.pipes.push(Pipe {
+            room,
+            ..Pipe::default()
+        });
         self.accept_edge |= self.backlog.is_empty();
         self.backlog.push_back(client);
         client
@@ -162,7 +165,11 @@ impl FakeNetwork {
         pipe.wire.clear();
         pipe.arrived.clear();
         pipe.outbound.clear();
-        pipe.edge = Edge { readable: true, writable: true, ended: true };
+        pipe.edge = Edge {
+            readable: true,
+            writable: true,
+            ended: true,
+        };
     }
 
     /// Whether something is under way that needs neither a fault nor the clock to arrive.
@@ -196,8 +203,17 @@ impl FakeNetwork {
             let Some(key) = pipe.key else { continue };
             let edge = std::mem::take(&mut pipe.edge);
             if edge != Edge::default() && !pipe.closed {
-                let Edge { readable, writable, ended } = edge;
-                events.push(Event::Connection { key, readable, writable, ended });
+                let Edge {
+                    readable,
+                    writable,
+                    ended,
+                } = edge;
+                events.push(Event::Connection {
+                    key,
+                    readable,
+                    writable,
+                    ended,
+                });
             }
         }
         let told = events.len();
@@ -208,7 +224,12 @@ impl FakeNetwork {
         }
         while self.rng.chance(self.faults.false_event) {
             let key = self.rng.index(64);
-            events.push(Event::Connection { key, readable: self.rng.chance(50), writable: true, ended: false });
+            events.push(Event::Connection {
+                key,
+                readable: self.rng.chance(50),
+                writable: true,
+                ended: false,
+            });
         }
         // The kernel's order is nobody's business.
         for i in (1..events.len()).rev() {
@@ -221,7 +242,11 @@ impl FakeNetwork {
 
     fn interrupted(&mut self) -> io::Result<()> {
         self.events += 1;
-        if self.rng.chance(self.faults.interrupted) { Err(io::ErrorKind::Interrupted.into()) } else { Ok(()) }
+        if self.rng.chance(self.faults.interrupted) {
+            Err(io::ErrorKind::Interrupted.into())
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -264,7 +289,10 @@ impl Network for FakeNetwork {
     }
 
     fn read(&mut self, client: &mut usize, buffer: &mut [u8]) -> io::Result<usize> {
-        assert!(!buffer.is_empty(), "a read without room cannot be told from the end of input");
+        assert!(
+            !buffer.is_empty(),
+            "a read without room cannot be told from the end of input"
+        );
         self.interrupted()?;
         let short = self.rng.chance(self.faults.short_read);
         let pipe = &mut self.pipes[*client];
@@ -273,7 +301,11 @@ impl Network for FakeNetwork {
             return Err(io::ErrorKind::ConnectionReset.into());
         }
         if pipe.arrived.is_empty() {
-            return if pipe.end_arrived { Ok(0) } else { Err(io::ErrorKind::WouldBlock.into()) };
+            return if pipe.end_arrived {
+                Ok(0)
+            } else {
+                Err(io::ErrorKind::WouldBlock.into())
+            };
         }
         let mut n = buffer.len().min(pipe.arrived.len());
         if short && n > 1 {
@@ -294,7 +326,10 @@ impl Network for FakeNetwork {
         self.interrupted()?;
         let short = self.rng.chance(self.faults.short_write);
         let pipe = &mut self.pipes[*client];
-        assert!(!pipe.closed && !pipe.shut, "written after the write side was shut");
+        assert!(
+            !pipe.closed && !pipe.shut,
+            "written after the write side was shut"
+        );
         if pipe.reset {
             return Err(io::ErrorKind::BrokenPipe.into());
         }

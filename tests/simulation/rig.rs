@@ -38,10 +38,19 @@ impl Rig {
             last += 1;
             uuid(last)
         });
-        let service = Service::new(Registry::new(200_000, RandomState::new()), uuids, Duration::from_millis(TTL_MS));
+        let service = Service::new(
+            Registry::new(200_000, RandomState::new()),
+            uuids,
+            Duration::from_millis(TTL_MS),
+        );
         let net = FakeNetwork::new(Rng::new(1), Faults::default(), Owners::default());
         let engine = Engine::new(settings, service, vec![()], Duration::ZERO);
-        let mut rig = Rig { net, engine, now_ms: 0, wait: None };
+        let mut rig = Rig {
+            net,
+            engine,
+            now_ms: 0,
+            wait: None,
+        };
         rig.turn();
         rig
     }
@@ -53,7 +62,10 @@ impl Rig {
     }
 
     pub fn turn_with(&mut self, events: Vec<Event>) {
-        let reading = Reading { monotonic: Duration::from_millis(self.now_ms), ..Reading::default() };
+        let reading = Reading {
+            monotonic: Duration::from_millis(self.now_ms),
+            ..Reading::default()
+        };
         self.wait = self.engine.turn(&mut self.net, events, false, reading);
         self.engine.check_invariants();
     }

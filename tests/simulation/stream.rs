@@ -40,21 +40,35 @@ impl Stream {
                 let ip = text("ip").parse().expect("an ip");
                 (text("type"), ip, service["port"].as_u64().expect("a port"))
             };
-            line[key].as_array().map(|list| list.iter().map(service).collect::<Vec<_>>())
+            line[key]
+                .as_array()
+                .map(|list| list.iter().map(service).collect::<Vec<_>>())
         };
         match (services("services"), services("up"), services("down")) {
             (Some(services), None, None) => {
-                assert!(self.index.is_none_or(|last| last <= index), "the index went back: {line}");
+                assert!(
+                    self.index.is_none_or(|last| last <= index),
+                    "the index went back: {line}"
+                );
                 self.states += 1;
                 self.picture.clear();
-                services.into_iter().for_each(|service| *self.picture.entry(service).or_default() += 1);
+                services
+                    .into_iter()
+                    .for_each(|service| *self.picture.entry(service).or_default() += 1);
             }
             (None, Some(up), Some(down)) => {
-                assert!(self.index.is_some_and(|last| last < index), "a change without an index of its own: {line}");
+                assert!(
+                    self.index.is_some_and(|last| last < index),
+                    "a change without an index of its own: {line}"
+                );
                 for (list, sign) in [(up, 1), (down, -1)] {
-                    list.into_iter().for_each(|service| *self.picture.entry(service).or_default() += sign);
+                    list.into_iter()
+                        .for_each(|service| *self.picture.entry(service).or_default() += sign);
                 }
-                assert!(self.picture.values().all(|&count| count >= 0), "what went was not there: {line}");
+                assert!(
+                    self.picture.values().all(|&count| count >= 0),
+                    "what went was not there: {line}"
+                );
                 self.picture.retain(|_, count| *count > 0);
             }
             (None, None, None) => assert!(self.index.is_some(), "silence is told before the state"),

@@ -3,14 +3,24 @@
 use std::time::Duration;
 
 use discovery_service::engine::Settings;
-use discovery_service::limits::{HOLDS_MAX, OUTPUT_WAITING_LEN_MAX, TURN_REMOVALS_MAX, WATCH_SILENCE_MS};
+use discovery_service::limits::{
+    HOLDS_MAX, OUTPUT_WAITING_LEN_MAX, TURN_REMOVALS_MAX, WATCH_SILENCE_MS,
+};
 
 use crate::rig::{Rig, TICK_MS, TTL_MS, uuid};
 use crate::stream::Stream;
 
 fn patient_rig(idle_ms_max: Option<u64>) -> Rig {
-    let (tick, ttl) = (Duration::from_millis(TICK_MS), Duration::from_millis(TTL_MS));
-    Rig::with(Settings { connections_max: 1_000, idle_ms_max, tick, ttl })
+    let (tick, ttl) = (
+        Duration::from_millis(TICK_MS),
+        Duration::from_millis(TTL_MS),
+    );
+    Rig::with(Settings {
+        connections_max: 1_000,
+        idle_ms_max,
+        tick,
+        ttl,
+    })
 }
 
 fn registrations(rig: &Rig) -> usize {
@@ -18,13 +28,18 @@ fn registrations(rig: &Rig) -> usize {
 }
 
 #[test]
-fn row_49_a_holder_that_ends_or_breaks_is_gone_in_the_same_turn_and_a_dark_one_is_asked_for_within_the_ttl() {
+fn row_49_a_holder_that_ends_or_breaks_is_gone_in_the_same_turn_and_a_dark_one_is_asked_for_within_the_ttl()
+ {
     let mut rig = Rig::new();
-    let (ending, breaking, asker, watcher) = (rig.connect(), rig.connect(), rig.connect(), rig.connect());
+    let (ending, breaking, asker, watcher) =
+        (rig.connect(), rig.connect(), rig.connect(), rig.connect());
     for client in [ending, breaking] {
         let held = rig.ask(client, "hold hive 10.0.0.1 80");
         assert_eq!(held.len(), 37, "{held}");
-        assert_eq!(rig.net.pipes[client].guarded, Some(Duration::from_millis(TTL_MS)));
+        assert_eq!(
+            rig.net.pipes[client].guarded,
+            Some(Duration::from_millis(TTL_MS))
+        );
     }
     rig.ask(watcher, "watch hive");
     assert_eq!(registrations(&rig), 2);
@@ -35,11 +50,18 @@ fn row_49_a_holder_that_ends_or_breaks_is_gone_in_the_same_turn_and_a_dark_one_i
     rig.net.reset(breaking);
     rig.turn();
     assert_eq!(registrations(&rig), 0, "in the turn of its reset");
-    assert_eq!(rig.wait, Some(Duration::ZERO), "who watches is told at once");
+    assert_eq!(
+        rig.wait,
+        Some(Duration::ZERO),
+        "who watches is told at once"
+    );
     rig.turn();
     let told = rig.received(watcher);
     let down = r#""down":[{"type":"hive","ip":"10.0.0.1","port":80}]}"#;
-    assert_eq!(told, format!("{{\"index\":3,\"up\":[],{down}\n{{\"index\":4,\"up\":[],{down}\n"));
+    assert_eq!(
+        told,
+        format!("{{\"index\":3,\"up\":[],{down}\n{{\"index\":4,\"up\":[],{down}\n")
+    );
     assert_eq!(rig.ask(asker, "query hive"), "[]\n");
     let why = rig.ask(asker, &format!("why {}", uuid(1)));
     assert!(why.contains(r#""reason":"connection closed""#), "{why}");
@@ -75,11 +97,25 @@ fn holds_live_and_die_with_their_connection_alone() {
     rig.ask(holder, "hold hive 10.0.0.1 80");
     rig.ask(holder, "hold hive 10.0.0.2 80");
     rig.ask(holder, "register hive 10.0.0.3 80");
-    assert_eq!(rig.ask(other, &format!("deregister {}", uuid(1))), "OK\n", "whoever knows the UUID may");
-    assert_eq!(rig.ask(holder, &format!("heartbeat {}", uuid(1))), "NOT FOUND\n");
-    assert_eq!(rig.ask(holder, &format!("heartbeat {}", uuid(2))), "OK\n", "and nothing ill comes of a heartbeat");
+    assert_eq!(
+        rig.ask(other, &format!("deregister {}", uuid(1))),
+        "OK\n",
+        "whoever knows the UUID may"
+    );
+    assert_eq!(
+        rig.ask(holder, &format!("heartbeat {}", uuid(1))),
+        "NOT FOUND\n"
+    );
+    assert_eq!(
+        rig.ask(holder, &format!("heartbeat {}", uuid(2))),
+        "OK\n",
+        "and nothing ill comes of a heartbeat"
+    );
     // The same UUID, but not held: it stays.
-    assert_eq!(rig.ask(other, &format!("heartbeat {} hive 10.0.0.1 80", uuid(1))), "OK\n");
+    assert_eq!(
+        rig.ask(other, &format!("heartbeat {} hive 10.0.0.1 80", uuid(1))),
+        "OK\n"
+    );
     rig.net.reset(holder);
     rig.turn();
     assert_eq!(rig.ask(other, "query hive").matches("10.0.0").count(), 2);
@@ -98,7 +134,10 @@ fn a_connection_holds_a_bounded_number_and_many_that_die_at_once_go_in_bounded_t
         rig.settle();
         let answers = rig.received(holder);
         assert_eq!(answers.lines().count(), HOLDS_MAX + 1);
-        assert_eq!(answers.lines().last(), Some("ERROR too many holds on one connection: open another"));
+        assert_eq!(
+            answers.lines().last(),
+            Some("ERROR too many holds on one connection: open another")
+        );
     }
     assert_eq!(registrations(&rig), 10 * HOLDS_MAX);
     for &holder in &holders {
@@ -114,26 +153,52 @@ fn a_connection_holds_a_bounded_number_and_many_that_die_at_once_go_in_bounded_t
         assert!(turns <= 3, "a turn does what it may");
     }
     rig.settle();
-    assert_eq!(rig.received(asker), "[]\nPONG\n", "a query waits for the truth");
+    assert_eq!(
+        rig.received(asker),
+        "[]\nPONG\n",
+        "a query waits for the truth"
+    );
 }
 
 #[test]
 fn the_changes_of_a_turn_are_one_line_and_only_who_watches_the_type_is_told() {
     let mut rig = Rig::new();
-    let (of_hive, of_all, of_other, client) = (rig.connect(), rig.connect(), rig.connect(), rig.connect());
-    assert_eq!(rig.ask(of_hive, "watch hive"), "{\"index\":0,\"services\":[]}\n");
+    let (of_hive, of_all, of_other, client) =
+        (rig.connect(), rig.connect(), rig.connect(), rig.connect());
+    assert_eq!(
+        rig.ask(of_hive, "watch hive"),
+        "{\"index\":0,\"services\":[]}\n"
+    );
     assert_eq!(rig.ask(of_all, "watch"), "{\"index\":0,\"services\":[]}\n");
-    assert_eq!(rig.ask(of_other, "watch other"), "{\"index\":0,\"services\":[]}\n");
-    let lines =
-        format!("register hive 10.0.0.1 80\nregister b 10.0.0.2 81\nregister hive ::1 82\nderegister {}\n", uuid(1));
+    assert_eq!(
+        rig.ask(of_other, "watch other"),
+        "{\"index\":0,\"services\":[]}\n"
+    );
+    let lines = format!(
+        "register hive 10.0.0.1 80\nregister b 10.0.0.2 81\nregister hive ::1 82\nderegister {}\n",
+        uuid(1)
+    );
     rig.ask(client, lines.trim_end());
     let up = r#"{"type":"hive","ip":"::1","port":82}"#;
-    assert_eq!(rig.received(of_hive), format!("{{\"index\":4,\"up\":[{up}],\"down\":[]}}\n"));
+    assert_eq!(
+        rig.received(of_hive),
+        format!("{{\"index\":4,\"up\":[{up}],\"down\":[]}}\n")
+    );
     let other = r#"{"type":"b","ip":"10.0.0.2","port":81}"#;
-    assert_eq!(rig.received(of_all), format!("{{\"index\":4,\"up\":[{other},{up}],\"down\":[]}}\n"));
+    assert_eq!(
+        rig.received(of_all),
+        format!("{{\"index\":4,\"up\":[{other},{up}],\"down\":[]}}\n")
+    );
     assert_eq!(rig.received(of_other), "");
-    rig.ask(client, &format!("register hive ::1 82 replace\nheartbeat {}", uuid(3)));
-    assert_eq!(rig.received(of_hive), "{\"index\":6,\"up\":[],\"down\":[]}\n", "one took the place of the other");
+    rig.ask(
+        client,
+        &format!("register hive ::1 82 replace\nheartbeat {}", uuid(3)),
+    );
+    assert_eq!(
+        rig.received(of_hive),
+        "{\"index\":6,\"up\":[],\"down\":[]}\n",
+        "one took the place of the other"
+    );
 }
 
 #[test]
@@ -153,9 +218,18 @@ fn a_watcher_is_told_of_silence_and_may_be_silent_itself() {
     assert!(!rig.is_closed(watcher) && rig.is_closed(client));
     for (line, answer) in [
         ("ping", "PONG\n"),
-        ("query hive", "ERROR a watching connection takes ping and quit only\n"),
-        ("watch hive", "ERROR a watching connection takes ping and quit only\n"),
-        ("nonsense", "ERROR unknown command: help lists the commands\n"),
+        (
+            "query hive",
+            "ERROR a watching connection takes ping and quit only\n",
+        ),
+        (
+            "watch hive",
+            "ERROR a watching connection takes ping and quit only\n",
+        ),
+        (
+            "nonsense",
+            "ERROR unknown command: help lists the commands\n",
+        ),
         ("quit", ""),
     ] {
         assert_eq!(rig.ask(watcher, line), answer);
@@ -177,7 +251,11 @@ fn an_index_alone_never_stands_before_the_change_that_it_counts() {
     assert_eq!(rig.received(watcher), format!("{change}\n"));
     rig.pass(WATCH_SILENCE_MS);
     rig.settle();
-    assert_eq!(rig.received(watcher), "{\"index\":1}\n", "and silence counts from there");
+    assert_eq!(
+        rig.received(watcher),
+        "{\"index\":1}\n",
+        "and silence counts from there"
+    );
 }
 
 #[test]
@@ -209,13 +287,30 @@ fn row_48_slow_watchers_of_a_busy_type_cost_64_kib_each_and_end_with_the_truth()
     let mut streams: Vec<Stream> = (0..WATCHERS).map(|_| Stream::default()).collect();
     let mut taken = Vec::new();
     for (number, &watcher) in watchers.iter().enumerate() {
-        taken.push(rig.ask(watcher, if number % 2 == 0 { "watch hive" } else { "watch" }).into_bytes());
+        taken.push(
+            rig.ask(
+                watcher,
+                if number % 2 == 0 {
+                    "watch hive"
+                } else {
+                    "watch"
+                },
+            )
+            .into_bytes(),
+        );
     }
     for round in 0..3_000_u64 {
         let port = 1 + round % 1_000;
-        rig.send(client, format!("register hive 10.0.0.1 {port} replace\nregister hive 10.9.9.9 {port}\n").as_bytes());
+        rig.send(
+            client,
+            format!("register hive 10.0.0.1 {port} replace\nregister hive 10.9.9.9 {port}\n")
+                .as_bytes(),
+        );
         if round % 3 == 0 {
-            rig.send(client, format!("deregister {}\n", uuid(1 + round)).as_bytes());
+            rig.send(
+                client,
+                format!("deregister {}\n", uuid(1 + round)).as_bytes(),
+            );
         }
         rig.turn();
         rig.received(client);
@@ -225,7 +320,11 @@ fn row_48_slow_watchers_of_a_busy_type_cost_64_kib_each_and_end_with_the_truth()
             taken[number].append(&mut rig.net.pipes[watcher].received);
         }
         let shared_by_none = WATCHERS * (OUTPUT_WAITING_LEN_MAX + 16 * 1024);
-        assert!(rig.engine.waiting_len() <= shared_by_none, "{} bytes wait", rig.engine.waiting_len());
+        assert!(
+            rig.engine.waiting_len() <= shared_by_none,
+            "{} bytes wait",
+            rig.engine.waiting_len()
+        );
     }
     let asker = rig.connect();
     rig.settle();
@@ -235,13 +334,28 @@ fn row_48_slow_watchers_of_a_busy_type_cost_64_kib_each_and_end_with_the_truth()
         taken[number].append(&mut rig.net.pipes[watcher].received);
         streams[number].read(&taken[number]);
     }
-    let array: Vec<serde_json::Value> = serde_json::from_str(rig.ask(asker, "query hive").trim_end()).expect("JSON");
+    let array: Vec<serde_json::Value> =
+        serde_json::from_str(rig.ask(asker, "query hive").trim_end()).expect("JSON");
     for (number, stream) in streams.iter().enumerate() {
-        assert_eq!(stream.picture.values().sum::<i64>(), array.len() as i64, "watcher {number}");
+        assert_eq!(
+            stream.picture.values().sum::<i64>(),
+            array.len() as i64,
+            "watcher {number}"
+        );
         for service in &array {
-            let ip = service["ip"].as_str().and_then(|ip| ip.parse().ok()).expect("an ip");
-            let key = ("hive".to_owned(), ip, service["port"].as_u64().expect("a port"));
-            assert!(stream.picture.contains_key(&key), "watcher {number} misses {key:?}");
+            let ip = service["ip"]
+                .as_str()
+                .and_then(|ip| ip.parse().ok())
+                .expect("an ip");
+            let key = (
+                "hive".to_owned(),
+                ip,
+                service["port"].as_u64().expect("a port"),
+            );
+            assert!(
+                stream.picture.contains_key(&key),
+                "watcher {number} misses {key:?}"
+            );
         }
     }
     assert!(streams[0].states > 1, "who does not read falls behind");

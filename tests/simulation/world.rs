@@ -43,7 +43,11 @@ impl Handler for Shadowed {
         let reply = self.service.apply(request, caller)?;
         let client = self.owners.borrow()[&caller.connection];
         self.model.check(client, caller, request, &reply, self.now);
-        self.log.borrow_mut().entry(client).or_default().push(Exchange::new(request, &reply));
+        self.log
+            .borrow_mut()
+            .entry(client)
+            .or_default()
+            .push(Exchange::new(request, &reply));
         Some(reply)
     }
 
@@ -120,7 +124,13 @@ impl World {
     pub fn new(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
         // Each fault is off in half of the seeds, so that the others are seen without it.
-        let mut weight = |max| if rng.chance(50) { 0 } else { rng.between(1, max) };
+        let mut weight = |max| {
+            if rng.chance(50) {
+                0
+            } else {
+                rng.between(1, max)
+            }
+        };
         let faults = Faults {
             short_read: weight(60),
             short_write: weight(60),
@@ -202,7 +212,9 @@ impl World {
             50..60 => self.take_some(),
             60..62 if self.rng.chance(self.hostile) => self.break_one(),
             62 if self.rng.chance(self.hostile) => self.lose_power(),
-            63..65 if self.rng.chance(self.hostile) => self.net.descriptors_out = self.rng.below(50),
+            63..65 if self.rng.chance(self.hostile) => {
+                self.net.descriptors_out = self.rng.below(50)
+            }
             _ => {
                 let passed = self.pass_time();
                 self.turn(passed);
@@ -213,7 +225,8 @@ impl World {
     fn connect(&mut self) {
         if self.clients.len() < 60 {
             let number = self.net.connect();
-            self.clients.push(Client::new(number, self.rng.next(), self.token, self.clock));
+            self.clients
+                .push(Client::new(number, self.rng.next(), self.token, self.clock));
         }
     }
 
@@ -228,7 +241,13 @@ impl World {
         if pipe.client_ended || pipe.reset {
             return;
         }
-        let uuids: Vec<String> = self.log.borrow().values().flatten().filter_map(Exchange::uuid).collect();
+        let uuids: Vec<String> = self
+            .log
+            .borrow()
+            .values()
+            .flatten()
+            .filter_map(Exchange::uuid)
+            .collect();
         let bytes = client.next_bytes(&uuids);
         self.net.send(client.number, &bytes);
         let tired = if client.is_watching() { 2 } else { 20 };
@@ -239,13 +258,21 @@ impl World {
 
     fn deliver_some(&mut self) {
         let Some(i) = self.any_client() else { return };
-        let n = if self.rng.chance(50) { self.rng.between(1, 8) } else { 20_000 };
+        let n = if self.rng.chance(50) {
+            self.rng.between(1, 8)
+        } else {
+            20_000
+        };
         self.net.deliver(self.clients[i].number, n as usize);
     }
 
     fn take_some(&mut self) {
         let Some(i) = self.any_client() else { return };
-        let n = if self.rng.chance(self.lazy) { self.rng.between(1, 8) } else { 20_000 };
+        let n = if self.rng.chance(self.lazy) {
+            self.rng.between(1, 8)
+        } else {
+            20_000
+        };
         self.net.take(self.clients[i].number, n as usize);
     }
 
@@ -284,7 +311,10 @@ impl World {
         match self.rng.below(10) {
             0..6 => Duration::from_micros(self.rng.below(3_000)),
             6..8 => Duration::from_millis(self.rng.below(400)),
-            _ => self.wait.unwrap_or(Duration::from_secs(1)).min(Duration::from_secs(2)),
+            _ => self
+                .wait
+                .unwrap_or(Duration::from_secs(1))
+                .min(Duration::from_secs(2)),
         }
     }
 
@@ -294,15 +324,25 @@ impl World {
         let before = self.engine.handler().now;
         let events = self.net.events();
         let wall = WallTime::from_unix_millis(1_800_000_000_000 + self.clock.as_millis() as i64);
-        let reading = Reading { monotonic: self.clock, wall, worst_turn: Duration::ZERO };
+        let reading = Reading {
+            monotonic: self.clock,
+            wall,
+            worst_turn: Duration::ZERO,
+        };
         self.wait = self.engine.turn(&mut self.net, events, false, reading);
         let allowed = (2 * self.settings.tick).max(passed);
         let advanced = self.engine.handler().now.since(before);
-        assert!(advanced <= allowed + Duration::from_millis(1), "registry time leapt by {advanced:?}");
+        assert!(
+            advanced <= allowed + Duration::from_millis(1),
+            "registry time leapt by {advanced:?}"
+        );
         self.engine.check_invariants();
         assert!(self.engine.connections() <= self.settings.connections_max + LINGERING_REFUSED_MAX);
         for client in &mut self.clients {
-            client.check_prefix(&self.net.pipes[client.number], self.log.borrow().get(&client.number));
+            client.check_prefix(
+                &self.net.pipes[client.number],
+                self.log.borrow().get(&client.number),
+            );
         }
     }
 
@@ -348,7 +388,12 @@ impl World {
         for client in &self.clients {
             let (log, pipe) = (shadowed.log.borrow(), &self.net.pipes[client.number]);
             if let Some((watched, picture)) = client.picture(pipe, log.get(&client.number)) {
-                assert_eq!(picture, &shadowed.model.picture(watched, shadowed.now), "watcher {}", client.number);
+                assert_eq!(
+                    picture,
+                    &shadowed.model.picture(watched, shadowed.now),
+                    "watcher {}",
+                    client.number
+                );
                 self.watchers += 1;
             }
         }
@@ -394,10 +439,16 @@ impl World {
     fn everything_expires(&mut self) {
         for _ in 0..2_000 {
             let Some(wait) = self.wait else {
-                assert!(self.engine.handler().service.registry().is_empty(), "asleep with registrations");
+                assert!(
+                    self.engine.handler().service.registry().is_empty(),
+                    "asleep with registrations"
+                );
                 return;
             };
-            assert!(wait <= self.settings.tick, "with registrations it wakes once a tick");
+            assert!(
+                wait <= self.settings.tick,
+                "with registrations it wakes once a tick"
+            );
             self.turn(wait);
         }
         panic!("registrations stay");
@@ -424,9 +475,15 @@ impl World {
                     self.net.deliver(client.number, usize::MAX);
                 }
             }
-            let wait = self.wait.unwrap_or(Duration::from_millis(1)).min(Duration::from_millis(1));
+            let wait = self
+                .wait
+                .unwrap_or(Duration::from_millis(1))
+                .min(Duration::from_millis(1));
             self.turn(wait);
-            assert!(self.clock - begun <= Duration::from_secs(5), "it does not stop");
+            assert!(
+                self.clock - begun <= Duration::from_secs(5),
+                "it does not stop"
+            );
         }
         self.net.backlog_is_gone();
         for client in &self.clients {

@@ -36,18 +36,25 @@ fn frame_input() -> impl Strategy<Value = Vec<u8>> {
         br#"{"a": 1, "a": 2}"#,
     ];
     let whole = proptest::sample::select(contents).prop_map(frame);
-    let damaged = (whole.clone(), any::<proptest::sample::Index>(), any::<u8>()).prop_map(|(mut bytes, at, byte)| {
-        let at = at.index(bytes.len());
-        bytes[at] = byte;
-        bytes
-    });
+    let damaged = (whole.clone(), any::<proptest::sample::Index>(), any::<u8>()).prop_map(
+        |(mut bytes, at, byte)| {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            bytes
+        },
+    );
     let start = (0..8_u8, proptest::collection::vec(any::<u8>(), 0..80))
         .prop_map(|(first, rest)| [&[first][..], &rest].concat());
-    (prop_oneof![whole, damaged, start], text_input()).prop_map(|(frame, rest)| [frame, rest].concat())
+    (prop_oneof![whole, damaged, start], text_input())
+        .prop_map(|(frame, rest)| [frame, rest].concat())
 }
 
 fn input() -> impl Strategy<Value = Vec<u8>> {
-    prop_oneof![text_input(), frame_input(), proptest::collection::vec(any::<u8>(), 0..300)]
+    prop_oneof![
+        text_input(),
+        frame_input(),
+        proptest::collection::vec(any::<u8>(), 0..300)
+    ]
 }
 
 /// Cuts the input at these places.
@@ -116,7 +123,12 @@ fn row_47_inputs_that_are_easily_got_wrong_decode_the_same_at_every_cut() {
         let whole = decode(&[&input]);
         for cut in 0..=input.len() {
             let (a, b) = input.split_at(cut);
-            assert_eq!(decode(&[a, b]), whole, "{:?} cut at {cut}", String::from_utf8_lossy(&input));
+            assert_eq!(
+                decode(&[a, b]),
+                whole,
+                "{:?} cut at {cut}",
+                String::from_utf8_lossy(&input)
+            );
         }
     }
 }
@@ -132,7 +144,11 @@ fn row_06_a_cr_behind_the_longest_line_is_data_when_the_input_ends() {
 #[test]
 fn row_09_a_line_of_nothing_but_words_or_blanks_takes_linear_time() {
     let budget = 200 * LINE_LEN_MAX;
-    for line in [" ".repeat(LINE_LEN_MAX), "x ".repeat(LINE_LEN_MAX / 2), "\t".repeat(LINE_LEN_MAX)] {
+    for line in [
+        " ".repeat(LINE_LEN_MAX),
+        "x ".repeat(LINE_LEN_MAX / 2),
+        "\t".repeat(LINE_LEN_MAX),
+    ] {
         let input = format!("{line}\n").repeat(budget / LINE_LEN_MAX);
         let once = Instant::now();
         decode(&[input.as_bytes()]);
@@ -153,15 +169,23 @@ fn row_14_a_content_nested_as_deep_as_it_fits_is_refused_without_growth_of_the_s
         format!("{{\"a\":{}", "[".repeat(4091)),
         format!("{}1{}", "{\"a\":".repeat(600), "}".repeat(600)),
     ];
-    let small_stack = std::thread::Builder::new().stack_size(256 * 1024).spawn(move || {
-        for content in deep {
-            let seen = decode(&[&frame(content.as_bytes())]);
-            assert_eq!(seen, ["Refused(Frame(\"the content is not a JSON object\"))"]);
-        }
-        // What is nested deeper does not fit, and is refused by its length.
-        let seen = decode(&[&frame(&vec![b'['; 100_000])]);
-        assert_eq!(seen, ["Refused(Frame(\"the content is longer than 4096 bytes\"))"]);
-    });
+    let small_stack = std::thread::Builder::new()
+        .stack_size(256 * 1024)
+        .spawn(move || {
+            for content in deep {
+                let seen = decode(&[&frame(content.as_bytes())]);
+                assert_eq!(
+                    seen,
+                    ["Refused(Frame(\"the content is not a JSON object\"))"]
+                );
+            }
+            // What is nested deeper does not fit, and is refused by its length.
+            let seen = decode(&[&frame(&vec![b'['; 100_000])]);
+            assert_eq!(
+                seen,
+                ["Refused(Frame(\"the content is longer than 4096 bytes\"))"]
+            );
+        });
     small_stack.expect("a thread").join().expect("no overflow");
 }
 
@@ -196,12 +220,16 @@ fn no_reason_needs_escaping_in_json_and_each_is_one_line() {
     codec.decode(b"\x00");
     for refusal in refusals {
         let reason = refusal.reason();
-        assert_eq!(serde_json::to_string(&*reason).expect("a string"), format!("\"{reason}\""));
+        assert_eq!(
+            serde_json::to_string(&*reason).expect("a string"),
+            format!("\"{reason}\"")
+        );
         let mut output = Output::default();
         codec.encode(&Reply::Refused(refusal.clone()), &mut output);
         let bytes = output.front();
         let header_len = usize::from(u16::from_be_bytes([bytes[0], bytes[1]]));
-        let header: serde_json::Value = serde_json::from_slice(&bytes[2..2 + header_len]).expect("JSON");
+        let header: serde_json::Value =
+            serde_json::from_slice(&bytes[2..2 + header_len]).expect("JSON");
         assert_eq!(header["error"].as_str(), Some(&*reason));
     }
 }

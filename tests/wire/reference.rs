@@ -120,7 +120,11 @@ pub fn decode(pieces: &[&[u8]]) -> Vec<String> {
                 break;
             }
         }
-        assert!(input.len() <= FRAME_LEN_MAX.max(LINE_LEN_MAX + 1), "{} bytes wait", input.len());
+        assert!(
+            input.len() <= FRAME_LEN_MAX.max(LINE_LEN_MAX + 1),
+            "{} bytes wait",
+            input.len()
+        );
     }
     let last = codec.finish(&input);
     note(&mut seen, &codec, last);
@@ -145,7 +149,9 @@ pub fn naive(input: &[u8]) -> Vec<String> {
     let mut seen = Vec::new();
     let mut lines: Vec<&[u8]> = input.split(|&byte| byte == b'\n').collect();
     let unfinished = lines.pop().unwrap_or_default();
-    let whole = lines.into_iter().map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let whole = lines
+        .into_iter()
+        .map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     for line in whole.chain([unfinished]) {
         let refused = |refusal: Refusal| format!("{:?}", Decoded::Refused(refusal));
         if line.len() > LINE_LEN_MAX {
@@ -160,13 +166,21 @@ pub fn naive(input: &[u8]) -> Vec<String> {
             seen.push(refused(Refusal::LineControl));
             continue;
         }
-        let words: Vec<&str> = text.split([' ', '\t']).filter(|word| !word.is_empty()).collect();
+        let words: Vec<&str> = text
+            .split([' ', '\t'])
+            .filter(|word| !word.is_empty())
+            .collect();
         match words[..] {
             [] => {}
             // What a well-formed line means is compared in the unit tests of the messages.
             [verb, ..] if VERBS.iter().any(|v| v.eq_ignore_ascii_case(verb)) => {
                 let behind_a_first_line = decode(&[b"query a\n", line]);
-                seen.push(behind_a_first_line.last().expect("a command or a refusal").clone());
+                seen.push(
+                    behind_a_first_line
+                        .last()
+                        .expect("a command or a refusal")
+                        .clone(),
+                );
             }
             _ => seen.push(refused(Refusal::UnknownCommand)),
         }
@@ -179,5 +193,10 @@ pub fn frame(content: &[u8]) -> Vec<u8> {
         r#"{{"byteorder": "little", "content-type": "text/json", "content-encoding": "utf-8", "content-length": {}}}"#,
         content.len()
     );
-    [&(header.len() as u16).to_be_bytes()[..], header.as_bytes(), content].concat()
+    [
+        &(header.len() as u16).to_be_bytes()[..],
+        header.as_bytes(),
+        content,
+    ]
+    .concat()
 }

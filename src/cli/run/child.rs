@@ -15,7 +15,10 @@ use crate::cli::{USAGE, print};
 
 /// Starts a process that becomes the command; returns its number.
 pub(super) fn start(command: &[OsString]) -> io::Result<Pid> {
-    let process = this_program(CHILD)?.arg(std::process::id().to_string()).args(command).spawn()?;
+    let process = this_program(CHILD)?
+        .arg(std::process::id().to_string())
+        .args(command)
+        .spawn()?;
     Ok(Pid::from_child(&process))
 }
 
@@ -34,8 +37,16 @@ pub(super) fn become_command(words: &[OsString]) -> ExitCode {
         return ExitCode::from(128 + SIGTERM as u8);
     }
     let error = Command::new(program).args(arguments).exec();
-    print::complain(&format!("cannot start {}: {}", program.to_string_lossy(), Plain(&error)));
-    ExitCode::from(if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { CANNOT_START })
+    print::complain(&format!(
+        "cannot start {}: {}",
+        program.to_string_lossy(),
+        Plain(&error)
+    ));
+    ExitCode::from(if error.kind() == io::ErrorKind::NotFound {
+        NOT_FOUND
+    } else {
+        CANNOT_START
+    })
 }
 
 #[cfg(target_os = "linux")]

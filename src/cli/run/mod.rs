@@ -89,7 +89,11 @@ impl Stage {
 /// Becomes the process that stays.
 pub(super) fn run(arguments: &ArgMatches) -> ExitCode {
     let words = WORDS.iter().map(|id| OsString::from(text(arguments, id)));
-    let command = arguments.get_many::<OsString>(args::COMMAND).into_iter().flatten().cloned();
+    let command = arguments
+        .get_many::<OsString>(args::COMMAND)
+        .into_iter()
+        .flatten()
+        .cloned();
     let words: Vec<OsString> = words.chain(command).collect();
     if let Ok(mut this) = this_program(HOLD) {
         // It returns only when it fails, and then the parser stays in memory.
@@ -102,7 +106,8 @@ pub(super) fn run(arguments: &ArgMatches) -> ExitCode {
 fn this_program(stage: &str) -> io::Result<Command> {
     let name = std::env::args_os().next();
     // Without /proc it cannot be known.
-    let path = std::env::current_exe().or_else(|error| name.clone().map(PathBuf::from).ok_or(error))?;
+    let path =
+        std::env::current_exe().or_else(|error| name.clone().map(PathBuf::from).ok_or(error))?;
     let mut program = Command::new(path);
     // Called as it was called, so that it is found by that name.
     if let Some(name) = name {
@@ -115,7 +120,9 @@ fn this_program(stage: &str) -> io::Result<Command> {
 fn hold(words: &[OsString]) -> ExitCode {
     let started = Run::from_words(words)
         .map_err(|failure| (USAGE, failure))
-        .and_then(|run| Runner::start(run).map_err(|error| (CANNOT_START, Failure::Message(error))));
+        .and_then(|run| {
+            Runner::start(run).map_err(|error| (CANNOT_START, Failure::Message(error)))
+        });
     match started {
         Ok(runner) => runner.run(),
         Err((status, failure)) => {
@@ -143,8 +150,16 @@ impl Run {
         let not_ours = || Failure::Message(NOT_OURS.to_owned());
         let (words, command) = words.split_at_checked(WORDS.len()).ok_or_else(not_ours)?;
         let words: Vec<&str> = words.iter().map_while(|word| word.to_str()).collect();
-        let [service_type, port, ip, wait_port_timeout, drain, timeout, server, token_file] =
-            words[..].try_into().map_err(|_| not_ours())?;
+        let [
+            service_type,
+            port,
+            ip,
+            wait_port_timeout,
+            drain,
+            timeout,
+            server,
+            token_file,
+        ] = words[..].try_into().map_err(|_| not_ours())?;
         let time = |word| checks::parse_time(word).ok_or_else(not_ours);
         let token_file = Some(token_file).filter(|path| !path.is_empty());
         Ok(Run {

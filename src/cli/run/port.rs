@@ -32,8 +32,20 @@ pub(super) struct Probe {
 impl Probe {
     /// Of `addresses`, of which there is at least one, from `begin` on; what happens to a connection is an
     /// event with `token`. The port is late when none has answered for `patience`.
-    pub(super) fn new(addresses: Vec<SocketAddr>, token: Token, patience: Duration, begin: Instant) -> Self {
-        Probe { addresses, token, current: 0, attempt: None, until: begin, late_at: Some(begin + patience) }
+    pub(super) fn new(
+        addresses: Vec<SocketAddr>,
+        token: Token,
+        patience: Duration,
+        begin: Instant,
+    ) -> Self {
+        Probe {
+            addresses,
+            token,
+            current: 0,
+            attempt: None,
+            until: begin,
+            late_at: Some(begin + patience),
+        }
     }
 
     /// Where it is tried.
@@ -43,7 +55,8 @@ impl Probe {
 
     /// When to look again though nothing has happened.
     pub(super) fn deadline(&self) -> Instant {
-        self.late_at.map_or(self.until, |late_at| late_at.min(self.until))
+        self.late_at
+            .map_or(self.until, |late_at| late_at.min(self.until))
     }
 
     /// Whether the port has become late; said once.
@@ -85,8 +98,16 @@ impl Probe {
             let _ = SockRef::from(&attempt).set_linger(Some(Duration::ZERO));
         }
         self.current = (self.current + 1) % self.addresses.len();
-        let interval = if self.late_at.is_some() { INTERVAL } else { INTERVAL_LATE };
-        self.until = if self.current == 0 { now + interval } else { now };
+        let interval = if self.late_at.is_some() {
+            INTERVAL
+        } else {
+            INTERVAL_LATE
+        };
+        self.until = if self.current == 0 {
+            now + interval
+        } else {
+            now
+        };
     }
 }
 
@@ -114,14 +135,19 @@ mod tests {
     fn a_connection_with_itself_is_no_answer_and_leaves_the_port_free() {
         let bound = |port| {
             let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-            socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into()).map(|()| socket)
+            socket
+                .bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())
+                .map(|()| socket)
         };
         let socket = bound(0).expect("a free port");
         let own = socket.local_addr().expect("an address");
         socket.connect(&own).expect("TCP does so");
         socket.set_nonblocking(true).expect("as mio's are");
         let stream = TcpStream::from_std(socket.into());
-        assert_eq!(is_connected(&stream).map_err(|error| error.kind()), Err(ErrorKind::ConnectionRefused));
+        assert_eq!(
+            is_connected(&stream).map_err(|error| error.kind()),
+            Err(ErrorKind::ConnectionRefused)
+        );
         let own = own.as_socket().expect("an IP address");
         let mut probe = Probe::new(vec![own], Token(0), Duration::ZERO, Instant::now());
         probe.attempt = Some(stream);

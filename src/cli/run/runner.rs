@@ -29,9 +29,14 @@ const PORT: Token = Token(1);
 impl Run {
     /// Tries the command's port from `begin` on: at its own address, and on this host.
     fn probe(&self, begin: Instant) -> Probe {
-        let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+        let loopback = [
+            IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ];
         let given: Option<IpAddr> = self.ip.parse().ok();
-        let ips = given.into_iter().chain(loopback.into_iter().filter(|ip| Some(*ip) != given));
+        let ips = given
+            .into_iter()
+            .chain(loopback.into_iter().filter(|ip| Some(*ip) != given));
         let addresses = ips.map(|ip| SocketAddr::new(ip, self.port)).collect();
         Probe::new(addresses, PORT, self.wait_port_timeout, begin)
     }
@@ -66,10 +71,20 @@ impl Runner {
             let signals = Signals::new(poll.registry(), SIGNALS)?;
             Ok((poll, signals))
         };
-        let (poll, signals) = receive().map_err(|error| format!("cannot handle signals: {}", Plain(&error)))?;
-        let pid = child::start(&run.command).map_err(|error| format!("cannot start the command: {}", Plain(&error)))?;
+        let (poll, signals) =
+            receive().map_err(|error| format!("cannot handle signals: {}", Plain(&error)))?;
+        let pid = child::start(&run.command)
+            .map_err(|error| format!("cannot start the command: {}", Plain(&error)))?;
         let probe = Some(run.probe(Instant::now()));
-        Ok(Runner { run, pid, poll, signals, probe, registration: None, stopping: None })
+        Ok(Runner {
+            run,
+            pid,
+            poll,
+            signals,
+            probe,
+            registration: None,
+            stopping: None,
+        })
     }
 
     /// Goes on until the command has ended; returns its status.
@@ -95,7 +110,11 @@ impl Runner {
     /// How long nothing is to be done unless something happens.
     fn time_left(&self, now: Instant) -> Option<Duration> {
         let probe = self.probe.as_ref().map(Probe::deadline);
-        let drained = self.stopping.as_ref().filter(|stopping| stopping.signal.is_some()).map(|stopping| stopping.at);
+        let drained = self
+            .stopping
+            .as_ref()
+            .filter(|stopping| stopping.signal.is_some())
+            .map(|stopping| stopping.at);
         let child = (!self.signals.tell_of_children).then(|| now + CHILD_INTERVAL);
         let next = probe.into_iter().chain(drained).chain(child).min()?;
         Some(next.saturating_duration_since(now))
@@ -107,7 +126,8 @@ impl Runner {
             self.probe = None;
             self.register();
         } else if probe.is_late(now) {
-            let addresses: Vec<String> = probe.addresses().iter().map(ToString::to_string).collect();
+            let addresses: Vec<String> =
+                probe.addresses().iter().map(ToString::to_string).collect();
             say(&format!(
                 "{} does not answer yet, so {} is not registered; still trying (--ip names another address)",
                 addresses.join(" or "),
@@ -129,16 +149,26 @@ impl Runner {
                 let reason = explain(&error);
                 // While it is away the reason changes and means the same.
                 if lost.is_none() || (!error.is_transient() && lost.as_ref() != Some(&reason)) {
-                    say(&format!("{name} is not registered, and runs on: {reason}; trying again"));
+                    say(&format!(
+                        "{name} is not registered, and runs on: {reason}; trying again"
+                    ));
                     lost = Some(reason);
                 }
             }
         };
-        let Run { service_type, ip, port, options, .. } = &self.run;
+        let Run {
+            service_type,
+            ip,
+            port,
+            options,
+            ..
+        } = &self.run;
         match Registration::keep(options, service_type, ip, *port, observe) {
             Ok(registration) => self.registration = Some(registration),
             Err(error) => {
-                say(&format!("{service_type} is not registered, and runs on: {error}; trying again"));
+                say(&format!(
+                    "{service_type} is not registered, and runs on: {error}; trying again"
+                ));
                 self.probe = Some(self.run.probe(Instant::now() + RETRY_INTERVAL));
             }
         }
@@ -160,16 +190,30 @@ impl Runner {
         }
     }
 
-    fn stop(&mut self, Received { signal, by_terminal }: Received) {
+    fn stop(
+        &mut self,
+        Received {
+            signal,
+            by_terminal,
+        }: Received,
+    ) {
         self.probe = None;
         self.deregister();
         let signal = Some(signal).filter(|_| !by_terminal);
         match &mut self.stopping {
-            None => self.stopping = Some(Stopping { signal, at: Instant::now() + self.run.drain }),
+            None => {
+                self.stopping = Some(Stopping {
+                    signal,
+                    at: Instant::now() + self.run.drain,
+                })
+            }
             // Whoever asks twice does not want to wait.
             Some(stopping) => {
                 let earlier = stopping.signal.take();
-                earlier.into_iter().chain(signal).for_each(|signal| self.pass_on(signal));
+                earlier
+                    .into_iter()
+                    .chain(signal)
+                    .for_each(|signal| self.pass_on(signal));
             }
         }
     }
@@ -194,7 +238,9 @@ impl Runner {
         let mut ended = None;
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
             if pid == self.pid {
-                let code = status.exit_status().or_else(|| status.terminating_signal().map(|signal| 128 + signal));
+                let code = status
+                    .exit_status()
+                    .or_else(|| status.terminating_signal().map(|signal| 128 + signal));
                 ended = Some(ExitCode::from(code.unwrap_or(1) as u8));
             }
         }

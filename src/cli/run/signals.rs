@@ -35,19 +35,32 @@ impl Signals {
     pub(super) fn new(registry: &Registry, token: Token) -> io::Result<Self> {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let ignored = mask(&status, "SigIgn");
-        let received = PASSED_ON.into_iter().filter(|&signal| ignored & bit(signal) == 0);
+        let received = PASSED_ON
+            .into_iter()
+            .filter(|&signal| ignored & bit(signal) == 0);
         let (mut read, write) = UnixStream::pair()?;
         registry.register(&mut read, token, Interest::READABLE)?;
         let write = OwnedFd::from(write);
-        let origins = SignalDelivery::with_pipe(read, write, WithOrigin::default(), received.chain([SIGCHLD]))?;
-        Ok(Signals { origins, tell_of_children: mask(&status, "SigBlk") & bit(SIGCHLD) == 0 })
+        let origins = SignalDelivery::with_pipe(
+            read,
+            write,
+            WithOrigin::default(),
+            received.chain([SIGCHLD]),
+        )?;
+        Ok(Signals {
+            origins,
+            tell_of_children: mask(&status, "SigBlk") & bit(SIGCHLD) == 0,
+        })
     }
 
     /// What was received since it was asked last.
     pub(super) fn pending(&mut self) -> Vec<Received> {
         let received = |Origin { signal, cause, .. }| {
             let by_terminal = cause == Cause::Kernel && signal != SIGHUP;
-            Received { signal, by_terminal }
+            Received {
+                signal,
+                by_terminal,
+            }
         };
         self.origins.pending().map(received).collect()
     }
@@ -56,8 +69,11 @@ impl Signals {
 /// A set of signals in the state of this process, such as `SigIgn` (proc_pid_status(5)): none where that cannot
 /// be known.
 fn mask(status: &str, name: &str) -> u64 {
-    let mask = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or(0)
 }
 
 /// The place of a signal in a set.

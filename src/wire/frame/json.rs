@@ -28,7 +28,8 @@ impl<'a> Object<'a> {
     /// # Errors
     /// `not_an_object` when it is not one, or a refusal of the key that stands in it twice.
     pub(super) fn parse(bytes: &'a [u8], not_an_object: &'static str) -> Result<Self, Refusal> {
-        let mut object: Object<'a> = serde_json::from_slice(bytes).map_err(|_| Refusal::Frame(not_an_object))?;
+        let mut object: Object<'a> =
+            serde_json::from_slice(bytes).map_err(|_| Refusal::Frame(not_an_object))?;
         object.0.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         if object.0.windows(2).any(|pair| pair[0].0 == pair[1].0) {
             return Err(Refusal::Frame("a key is given twice"));
@@ -40,7 +41,11 @@ impl<'a> Object<'a> {
     ///
     /// # Errors
     /// `not_text` when something else stands there.
-    pub(super) fn text(&mut self, key: &str, not_text: &'static str) -> Result<Option<Cow<'a, str>>, Refusal> {
+    pub(super) fn text(
+        &mut self,
+        key: &str,
+        not_text: &'static str,
+    ) -> Result<Option<Cow<'a, str>>, Refusal> {
         match self.take(key) {
             None => Ok(None),
             Some(Value::Text(text)) => Ok(Some(text)),
@@ -52,7 +57,11 @@ impl<'a> Object<'a> {
     ///
     /// # Errors
     /// `not_an_integer` when something else stands there.
-    pub(super) fn integer(&mut self, key: &str, not_an_integer: Refusal) -> Result<Option<u64>, Refusal> {
+    pub(super) fn integer(
+        &mut self,
+        key: &str,
+        not_an_integer: Refusal,
+    ) -> Result<Option<u64>, Refusal> {
         match self.take(key) {
             None => Ok(None),
             Some(Value::Integer(integer)) => Ok(Some(integer)),
@@ -61,7 +70,10 @@ impl<'a> Object<'a> {
     }
 
     fn take(&mut self, key: &str) -> Option<Value<'a>> {
-        let index = self.0.binary_search_by(|(other, _)| other.as_ref().cmp(key)).ok()?;
+        let index = self
+            .0
+            .binary_search_by(|(other, _)| other.as_ref().cmp(key))
+            .ok()?;
         Some(std::mem::replace(&mut self.0[index].1, Value::Other))
     }
 }

@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use discovery_service::message::{Reply, ServiceAddress, Services};
-use discovery_service::output::Output;
+use discovery_service::wire::output::Output;
 use discovery_service::wire::{Codec, Decoded};
 use std::rc::Rc;
 use uuid::Uuid;

@@ -6,46 +6,38 @@
 //! # The path of a byte
 //!
 //! `server` polls and reads the clock, `engine` runs one turn: it reads a ready connection into a
-//! shared buffer; `conn` asks `wire` for the next [`message::Request`]; `service` applies it to the
+//! shared buffer; `session` asks `wire` for the next [`message::Request`]; `service` applies it to the
 //! `registry` and answers with a [`message::Reply`]; `wire` encodes that into the connection's
-//! [`output::Output`], which `engine` writes back.
+//! [`wire::output::Output`], which `engine` writes back.
 //!
 //! # The rooms
 //!
 //! | module | owns | knows nothing of |
 //! |---|---|---|
-//! | [`config`] | arguments and environment, validated once | sockets |
 //! | [`limits`] | every bound, with its unit | everything |
-//! | [`time`] | registry time | clocks |
+//! | [`time`] | registry time, and deadlines in a timing wheel | clocks |
+//! | [`escape`] | errors and foreign text, as people read them | everything |
+//! | [`auth`] | what clients must show | where it lies |
 //! | [`message`] | requests, replies, refusals | formats, sockets, the registry |
-//! | [`output`] | answers that wait for one peer | formats, sockets |
-//! | [`feed`] | changes that wait for one watcher | formats, sockets |
-//! | [`wheel`] | deadlines, O(1) each | what they belong to |
 //! | [`registry`] | the registrations | bytes, clocks, randomness |
 //! | [`service`] | the verbs | bytes, sockets, clocks |
-//! | [`wire`] | text lines and JSON frames | sockets, the registry |
-//! | [`tokens`] | what clients must show | where it lies |
-//! | [`plain`] | errors and foreign text, as people read them | everything |
-//! | [`conn`] | one connection as a state machine | sockets, clocks |
+//! | [`wire`] | text lines, JSON frames, and the output that waits for one peer | sockets, the registry |
+//! | [`session`] | one connection as a state machine | sockets, clocks |
 //! | [`engine`] | the turn: all connections, their budgets and timers | real sockets and clocks |
-//! | [`server`] | mio, the clock, signals, files | the formats |
+//! | [`server`] | mio, the clock, signals, files, the validated configuration | the formats |
 //!
 //! [`client`] is the other side of the wire, for programs that use the service; of the rooms above it knows
-//! [`message`], [`plain`] and [`tokens`] only.
+//! [`message`], [`escape`] and [`auth`] only.
 
+pub mod auth;
 pub mod client;
-pub mod config;
-pub mod conn;
 pub mod engine;
-pub mod feed;
+pub mod escape;
 pub mod limits;
 pub mod message;
-pub mod output;
-pub mod plain;
 pub mod registry;
 pub mod server;
 pub mod service;
+pub mod session;
 pub mod time;
-pub mod tokens;
-pub mod wheel;
 pub mod wire;

@@ -2,7 +2,7 @@
 //!
 //! The relations between them are asserted at compile time. Bounds that a user
 //! sets (`--ttl`, `--max-services`, …) have their ranges and defaults here; the
-//! values in force live in [`crate::config::Config`].
+//! values in force live in [`crate::server::config::Config`].
 
 use std::ops::RangeInclusive;
 use std::time::Duration;

@@ -351,7 +351,7 @@ fn the_python_client_that_has_lagged_behind_is_told_what_is_live_now() {
     command.args([
         "-c",
         script,
-        concat!(env!("CARGO_MANIFEST_DIR"), "/src/client"),
+        concat!(env!("CARGO_MANIFEST_DIR"), "/src/client/python"),
     ]);
     command
         .env("DISCOVERY_SERVER", scripted(LAGGED))
@@ -449,7 +449,7 @@ fn the_python_client_does_what_it_says_across_a_restart() {
         "error",
         "-c",
         PYTHON,
-        concat!(env!("CARGO_MANIFEST_DIR"), "/src/client"),
+        concat!(env!("CARGO_MANIFEST_DIR"), "/src/client/python"),
     ]);
     command
         .env("DISCOVERY_SERVER", &listen)
@@ -498,7 +498,10 @@ fn the_python_client_needs_python_3_9_and_nothing_else() {
     command.args([
         "-c",
         check,
-        concat!(env!("CARGO_MANIFEST_DIR"), "/src/client/discovery.py"),
+        concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/src/client/python/discovery.py"
+        ),
     ]);
     assert_eq!(
         finish(command).stdout,

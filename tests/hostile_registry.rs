@@ -265,7 +265,7 @@ for ask in asks:
         command.args([
             "-c",
             script,
-            concat!(env!("CARGO_MANIFEST_DIR"), "/src/client"),
+            concat!(env!("CARGO_MANIFEST_DIR"), "/src/client/python"),
         ]);
         let address = impostor(format!("{answer}\n"));
         let ended = finish({

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Callable, Iterator, Optional
 
 # The client library lies beside the one in Rust.
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src" / "client"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src" / "client" / "python"))
 
 import discovery  # noqa: E402
 

@@ -4,8 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use crate::escape::{Plain, printable};
 use crate::message::Refusal;
-use crate::plain::{Plain, printable};
 
 /// Why a client has no answer.
 #[derive(Debug)]

@@ -6,9 +6,9 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::auth;
+use crate::escape::Plain;
 use crate::limits::TOKEN_FILE_LEN_MAX;
-use crate::plain::Plain;
-use crate::tokens;
 
 use super::{Error, after};
 
@@ -107,7 +107,7 @@ fn read_token(path: &Path) -> Result<String, Error> {
     let read =
         File::open(path).and_then(|file| file.take(TOKEN_FILE_LEN_MAX).read_to_string(&mut text));
     read.map_err(|error| wrong(&Plain(&error)))?;
-    tokens::first(&text)
+    auth::first(&text)
         .map(str::to_owned)
         .map_err(|error| wrong(&error))
 }

@@ -25,7 +25,7 @@ const STOP_MAX: Duration = Duration::from_secs(2);
 /// # let (sender, receiver) = std::sync::mpsc::channel();
 /// # std::thread::spawn(move || {
 /// #     let arguments = ["discovery", "--listen", "127.0.0.1:0"];
-/// #     let config = discovery_service::config::Config::from_args(arguments).expect("arguments");
+/// #     let config = discovery_service::server::config::Config::from_args(arguments).expect("arguments");
 /// #     discovery_service::server::run(&config, &mut |address| sender.send(address).expect("a listener"))
 /// # });
 /// # let server = receiver.recv().expect("it listens").to_string();

@@ -6,13 +6,13 @@ use log::debug;
 use slab::Slab;
 
 use super::{Buffers, Engine, Network};
-use crate::conn::{Conn, Pause, Phase};
 use crate::limits::{
     OUTPUT_WAITING_LEN_MAX, READ_LEN_MAX, TURN_COMMANDS_MAX, TURN_READ_LEN_MAX, TURN_WRITE_LEN_MAX,
 };
 use crate::service::Handler;
+use crate::session::{Conn, Pause, Phase};
 use crate::time::Moment;
-use crate::wheel::{WheelLink, WheelLinks};
+use crate::time::wheel::{WheelLink, WheelLinks};
 
 /// A connection with its socket and what is known of the socket's readiness.
 pub(super) struct Connection<T> {

@@ -6,15 +6,15 @@ use std::net::IpAddr;
 use log::{debug, warn};
 
 use super::{Connection, Engine, Network};
-use crate::conn::Conn;
 use crate::limits::{
     ACCEPT_FAILURES_MAX, ACCEPT_RETRY_MS, LINGERING_REFUSED_MAX, TURN_ACCEPTS_MAX,
 };
 use crate::message::{Refusal, Reply};
-use crate::output::Output;
 use crate::service::{Caller, Handler};
+use crate::session::Conn;
 use crate::time::Moment;
 use crate::wire::Codec;
+use crate::wire::output::Output;
 
 /// A socket that accepts, and what is known of it.
 pub(super) struct Listener<L> {

@@ -22,8 +22,8 @@ use crate::limits::{
     WAITING_LEN_MAX,
 };
 use crate::service::{Handler, Meter, Turn};
+use crate::time::wheel::Wheel;
 use crate::time::{Moment, WallTime};
-use crate::wheel::Wheel;
 
 use clock::Clock;
 use connection::Connection;

@@ -3,8 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
-use crate::conn::Conn;
 use crate::limits::WAITING_LEN_MAX;
+use crate::session::Conn;
 use crate::time::Moment;
 
 /// What waits in all connections between two turns. An answer that several connections share

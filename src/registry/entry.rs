@@ -11,7 +11,7 @@ use super::pages::Pages;
 use crate::limits::TTL_SECONDS;
 use crate::message::ServiceAddress;
 use crate::time::Moment;
-use crate::wheel::{WheelLink, WheelLinks};
+use crate::time::wheel::{WheelLink, WheelLinks};
 
 /// A registration: what the customer's five fields are, and its places in the indexes. One cache
 /// line, so that a heartbeat touches one.

@@ -29,7 +29,7 @@ use uuid::Uuid;
 use crate::limits::TTL_SECONDS;
 use crate::message::ServiceAddress;
 use crate::time::Moment;
-use crate::wheel::Wheel;
+use crate::time::wheel::Wheel;
 
 use entry::{Entries, NewEntry};
 pub use event::{Departure, Event, Reason};

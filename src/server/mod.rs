@@ -1,5 +1,6 @@
 //! The only room with mio and a clock: sockets, signals and the loop around the engine.
 
+pub mod config;
 mod descriptors;
 mod ids;
 mod listen;
@@ -18,11 +19,11 @@ use chrono::Utc;
 use log::{error, info};
 use mio::{Events, Poll};
 
-use crate::config::Config;
 use crate::engine::{Engine, Reading, Settings};
+use crate::escape::Plain;
 use crate::limits::TURN_EVENTS_MAX;
-use crate::plain::Plain;
 use crate::registry::Registry;
+use crate::server::config::Config;
 use crate::service::Service;
 use crate::time::WallTime;
 

@@ -7,9 +7,9 @@ use std::path::Path;
 
 use log::warn;
 
+use crate::auth::{Tokens, TokensError};
+use crate::escape::Plain;
 use crate::limits::TOKEN_FILE_LEN_MAX;
-use crate::plain::Plain;
-use crate::tokens::{Tokens, TokensError};
 
 /// Why a token file cannot be used.
 #[derive(Debug)]

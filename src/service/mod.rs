@@ -18,11 +18,11 @@ use std::time::Duration;
 use log::debug;
 use uuid::Uuid;
 
+use crate::auth::Tokens;
 use crate::limits::{RECORD_LEN, TURN_BUILD_LEN_MAX, TURN_REMOVALS_MAX, TURN_SWEEP_MAX};
 use crate::message::{Offer, Refusal, Reply, Request, ServiceType, Services, Ttl};
 use crate::registry::{Event, Reason, RegisterError, Registration, Registry};
 use crate::time::Moment;
-use crate::tokens::Tokens;
 
 use answers::Answers;
 use departures::Departures;

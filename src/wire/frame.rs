@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{Decoded, Step};
 use crate::limits::{FRAME_CONTENT_LEN_MAX, FRAME_HEADER_LEN_MAX, FRAME_PREFIX_LEN};
 use crate::message::{Command, Offer, Refusal, Reply, Request, ServiceType, Verb, parse_uuid};
-use crate::output::Output;
+use crate::wire::output::Output;
 
 /// Finds the one frame in the input of a connection.
 #[derive(Debug, Default)]

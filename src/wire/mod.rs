@@ -1,16 +1,17 @@
 //! The two formats on the wire, told apart by a connection's first byte.
 //!
-//! Each format is decoded and encoded in one file: [`mod@line`] for people and simple clients,
+//! Each format is decoded and encoded in one file: [`mod@text`] for people and simple clients,
 //! [`mod@frame`] for the length-prefixed JSON of the Python clients. This room sees bytes and
 //! [`crate::message`]; it never sees a socket or the registry.
 
 pub mod frame;
 mod guard;
-pub mod line;
+pub mod output;
+pub mod text;
 
 use crate::limits::FRAME_HEADER_LEN_MAX;
 use crate::message::{Command, Refusal, Reply};
-use crate::output::Output;
+use crate::wire::output::Output;
 
 /// What a decoder found at the front of the input.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +41,7 @@ pub enum Codec {
     #[default]
     Undecided,
     /// Text lines.
-    Line(line::Decoder),
+    Text(text::Decoder),
     /// JSON frames.
     Frame(frame::Decoder),
 }
@@ -60,12 +61,12 @@ impl Codec {
                     *self = if usize::from(first) <= FRAME_HEADER_LEN_MAX >> 8 {
                         Codec::Frame(frame::Decoder::default())
                     } else {
-                        Codec::Line(line::Decoder::default())
+                        Codec::Text(text::Decoder::default())
                     };
                     self.decode(input)
                 }
             },
-            Codec::Line(decoder) => decoder.decode(input),
+            Codec::Text(decoder) => decoder.decode(input),
             Codec::Frame(decoder) => decoder.decode(input),
         }
     }
@@ -75,7 +76,7 @@ impl Codec {
     pub fn finish<'a>(&mut self, rest: &'a [u8]) -> Decoded<'a> {
         match self {
             Codec::Undecided => Decoded::Incomplete,
-            Codec::Line(decoder) => decoder.finish(rest),
+            Codec::Text(decoder) => decoder.finish(rest),
             Codec::Frame(decoder) => decoder.finish(rest),
         }
     }
@@ -83,7 +84,7 @@ impl Codec {
     /// Appends the answer to one command. Before the first byte of a peer it is a line.
     pub fn encode(&self, reply: &Reply, output: &mut Output) {
         match self {
-            Codec::Undecided | Codec::Line(_) => line::encode(reply, output),
+            Codec::Undecided | Codec::Text(_) => text::encode(reply, output),
             Codec::Frame(_) => frame::encode(reply, output),
         }
     }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use discovery_service::limits::{COMMAND_MS_MAX, LINE_LEN_MAX, LINGER_MS_MAX};
 use discovery_service::message::{Offer, Refusal, Reply, Request, ServiceType, Ttl};
-use discovery_service::output::Output;
 use discovery_service::wire::Codec;
+use discovery_service::wire::output::Output;
 use uuid::Uuid;
 
 use crate::model::Picture;

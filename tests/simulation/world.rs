@@ -6,13 +6,13 @@ use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::rc::Rc;
 use std::time::Duration;
 
+use discovery_service::auth::Tokens;
 use discovery_service::engine::{Engine, Reading, Settings};
 use discovery_service::limits::LINGERING_REFUSED_MAX;
 use discovery_service::message::{Refusal, Reply, Request};
 use discovery_service::registry::Registry;
 use discovery_service::service::{Caller, Handler, Line, Service, Turn};
 use discovery_service::time::{Moment, WallTime};
-use discovery_service::tokens::Tokens;
 use uuid::{Builder, Uuid};
 
 use crate::client::{Circumstances, Client, Exchange, TOKEN};

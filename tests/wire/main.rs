@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use discovery_service::limits::LINE_LEN_MAX;
 use discovery_service::message::{Refusal, Reply};
-use discovery_service::output::Output;
 use discovery_service::wire::Codec;
+use discovery_service::wire::output::Output;
 use proptest::prelude::*;
 use reference::{WORDS, decode, frame, naive};
 

@@ -3,16 +3,17 @@
 //! Owns the input that no command has used yet, the format, the answers that wait, and the
 //! moments from which the connection's time limits count. Knows no socket and no clock.
 
+pub mod feed;
 mod watch;
 
 use std::rc::Rc;
 
-use crate::feed::Feed;
 use crate::limits::{COMMAND_MS_MAX, LINGER_MS_MAX, OUTPUT_RUN_LEN_MAX, OUTPUT_STALL_MS_MAX};
 use crate::message::{Command, Refusal, Reply, Request};
-use crate::output::Output;
 use crate::service::{Caller, Handler};
+use crate::session::feed::Feed;
 use crate::time::Moment;
+use crate::wire::output::Output;
 use crate::wire::{Codec, Decoded, Step};
 
 /// The state of one connection.

@@ -7,8 +7,8 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use cli::Invocation;
-use discovery_service::config::Config;
 use discovery_service::server;
+use discovery_service::server::config::Config;
 
 /// The service could not run.
 const FAILED: u8 = 1;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use discovery_service::client::{Service, Update};
-use discovery_service::plain::printable;
+use discovery_service::escape::printable;
 
 use super::print::Size;
 use super::{Failure, print};

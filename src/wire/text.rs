@@ -6,7 +6,7 @@ use super::guard::Guard;
 use super::{Decoded, Step};
 use crate::limits::LINE_LEN_MAX;
 use crate::message::{Command, Offer, Refusal, Reply, Request, ServiceType, Ttl, Verb, parse_uuid};
-use crate::output::Output;
+use crate::wire::output::Output;
 
 /// What `help` answers.
 const HELP: &str = "commands: \

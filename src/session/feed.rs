@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use crate::limits::{FEED_BATCH_LEN_MAX, OUTPUT_WAITING_LEN_MAX};
-use crate::output::Output;
+use crate::wire::output::Output;
 
 /// Lines that wait for one watcher; they are shared with all who wait for them.
 ///

@@ -2,6 +2,8 @@
 //!
 //! It is plain data that is handed in. Only the server room reads a clock.
 
+pub mod wheel;
+
 use std::fmt;
 use std::time::Duration;
 

@@ -2,7 +2,7 @@
 
 use clap::{Arg, ArgAction, Command, ValueHint};
 
-use discovery_service::config::Config;
+use discovery_service::server::config::Config;
 
 use super::checks::{
     ARE_SERVERS, Check, IS_COUNT, IS_IP, IS_PATH, IS_PORT, IS_REACHABLE, IS_SHELL, IS_TIME,

@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode};
 use rustix::process::{Pid, getppid};
 use signal_hook::consts::SIGTERM;
 
-use discovery_service::plain::Plain;
+use discovery_service::escape::Plain;
 
 use super::{CANNOT_START, CHILD, NOT_FOUND, NOT_OURS, this_program};
 use crate::cli::{USAGE, print};

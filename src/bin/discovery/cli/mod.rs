@@ -19,9 +19,9 @@ use clap::{Arg, ArgMatches, ValueEnum};
 use clap_complete::Shell;
 
 use discovery_service::client::{Client, Error, Options, Register, TIMEOUT};
-use discovery_service::config::Config;
+use discovery_service::escape::Plain;
 use discovery_service::message::Refusal;
-use discovery_service::plain::Plain;
+use discovery_service::server::config::Config;
 
 /// No, or failed.
 const NO: u8 = 1;

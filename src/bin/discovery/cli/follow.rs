@@ -8,7 +8,7 @@ use chrono::Utc;
 use serde_json::{Value, json};
 
 use discovery_service::client::{Error, Options, Service, Update, Watcher};
-use discovery_service::plain::{Plain, printable};
+use discovery_service::escape::{Plain, printable};
 
 use super::screen::Screen;
 use super::{Failure, ask, print};

@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
 use signal_hook::consts::{SIGCHLD, SIGINT, SIGQUIT, SIGTERM};
 
 use discovery_service::client::{Notice, Registration};
-use discovery_service::plain::Plain;
+use discovery_service::escape::Plain;
 
 use super::port::Probe;
 use super::signals::{Received, Signals};

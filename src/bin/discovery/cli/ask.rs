@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde_json::{Map, Value, json};
 
 use discovery_service::client::{Client, Register};
-use discovery_service::plain::printable;
+use discovery_service::escape::printable;
 
 use super::{Failure, print};
 

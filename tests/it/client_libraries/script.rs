@@ -1,12 +1,10 @@
 //! `socket_client.py`, as a user runs it.
 
-mod common;
-
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Command, Output, Stdio};
 
-use common::{Service, mask_uuids};
+use crate::common::{Service, mask_uuids};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/socket_client.py");
 
@@ -187,7 +185,7 @@ fn a_wrong_answer_ends_it_with_1_and_one_line_that_says_what_is_wrong() {
         ),
         (
             "--frames",
-            common::raw_frame(&header, deep.as_bytes()),
+            crate::common::raw_frame(&header, deep.as_bytes()),
             "the answer is no JSON",
         ),
     ];

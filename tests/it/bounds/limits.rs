@@ -1,8 +1,6 @@
 //! The bounds of section 5 of the contract, at the real binary: what happens at each, and what it
 //! costs. The environment is made hostile with prlimit(2), on Linux only.
 
-mod common;
-
 use std::fs;
 use std::io::Write;
 use std::net::{TcpStream, ToSocketAddrs};
@@ -11,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use common::{Client, PATIENCE, Service, ask_frame, command, wait_until};
+use crate::common::{Client, PATIENCE, Service, ask_frame, command, wait_until};
 
 #[test]
 fn row_38_a_full_registry_displaces_nothing_and_has_room_again() {
@@ -29,7 +27,7 @@ fn row_38_a_full_registry_displaces_nothing_and_has_room_again() {
         }
     });
     let first = client.line();
-    assert!(common::is_uuid(&first), "{first}");
+    assert!(crate::common::is_uuid(&first), "{first}");
     let refused = (1..10 * max)
         .filter(|_| client.line() == "ERROR registry full")
         .count();
@@ -48,7 +46,7 @@ fn row_38_a_full_registry_displaces_nothing_and_has_room_again() {
         assert_eq!(answer.header["error"], "registry full");
     }
     wait_until("there is room again", || {
-        common::is_uuid(&client.ask("register hive 10.0.0.1 1")).then_some(())
+        crate::common::is_uuid(&client.ask("register hive 10.0.0.1 1")).then_some(())
     });
 }
 

@@ -1,11 +1,9 @@
 //! Peers that mean no good, or do not know better (section 5 of the contract).
 
-mod common;
-
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use common::{Client, Frame, Service, exchange};
+use crate::common::{Client, Frame, Service, exchange};
 
 const NOT_HTTP: &str =
     "ERROR this is not an HTTP server: send one command a line, such as: query <type>\n";
@@ -168,7 +166,7 @@ fn row_04_ten_thousand_resets_in_the_middle_of_a_reply_touch_nobody_else() {
         }
     }
     assert_eq!(witness.ask("query hive"), expected);
-    common::wait_until("the broken connections are gone", || {
+    crate::common::wait_until("the broken connections are gone", || {
         (service.open_files() < 20).then_some(())
     });
 }
@@ -240,7 +238,7 @@ fn row_41_guessed_uuids_are_told_apart_by_nothing_but_live_and_not_live() {
     let service = Service::start(&["--ttl", "1", "--tick", "10"]);
     let mut client = service.connect();
     let expired = client.register("hive", "10.0.0.1", 1);
-    common::wait_until("it expires", || {
+    crate::common::wait_until("it expires", || {
         (client.ask("query hive") == "[]").then_some(())
     });
     let live = client.register("hive", "10.0.0.1", 1);
@@ -268,7 +266,7 @@ fn a_client_that_never_stops_writing_after_the_last_word_is_let_go_in_bounded_ti
     client.send("x".repeat(2_000));
     assert_eq!(client.line(), "ERROR line too long");
     let begun = Instant::now();
-    common::wait_until("it is let go", || {
+    crate::common::wait_until("it is let go", || {
         (!client.try_send(REGISTER)).then_some(())
     });
     assert!(
@@ -297,7 +295,7 @@ fn row_03_commands_behind_answers_that_nobody_reads_are_not_run_until_they_are_r
     for i in 0..200 {
         assert_eq!(reader.line(), array, "answer {i}");
     }
-    assert!(common::is_uuid(&reader.line()));
+    assert!(crate::common::is_uuid(&reader.line()));
     assert_eq!(witness.ask("query late"), r#"[{"ip":"10.0.0.1","port":1}]"#);
 }
 

@@ -1,12 +1,10 @@
 //! What a client does with a registry that is away, slow, full, or not one at all.
 
-mod common;
-
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
-use common::{Service, finish, free_port, verb};
+use crate::common::{Service, finish, free_port, verb};
 use discovery_service::client::{Client, Error, Options, Register, Watcher};
 
 /// A server that has this answer to the first command of each connection, and then is silent.

@@ -1,12 +1,10 @@
 //! The client verbs, as people and scripts run them.
 
-mod common;
-
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use common::{Finished, Service, Talking, finish, free_port, is_uuid, verb, wait_until};
+use crate::common::{Finished, Service, Talking, finish, free_port, is_uuid, verb, wait_until};
 
 fn ask(service: &Service, arguments: &[&str]) -> Finished {
     finish(verb(service.address(), arguments))

@@ -1,13 +1,11 @@
 //! The client libraries, against the real binary.
 
-mod common;
-
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use common::{Service, finish, free_port, is_uuid, signal, wait_until};
+use crate::common::{Service, finish, free_port, is_uuid, signal, wait_until};
 use discovery_service::client::{
     self, Client, Error, Notice, Options, Register, Registration, Watcher,
 };

@@ -1,8 +1,6 @@
 //! Text commands, byte for byte, over real sockets (sections 2 and 5 of the contract).
 
-mod common;
-
-use common::{Client, Service, is_uuid, mask_uuids};
+use crate::common::{Client, Service, is_uuid, mask_uuids};
 
 /// Sends everything in one piece, ends the input, and returns all answers.
 fn transcript(service: &Service, input: &[u8]) -> String {

@@ -1,11 +1,9 @@
 //! Leaving, holding, watching: the truth at every moment, from the real binary.
 
-mod common;
-
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Client, Service, is_uuid, wait_until};
+use crate::common::{Client, Service, is_uuid, wait_until};
 use serde_json::{Value, json};
 
 fn parse(line: &str) -> Value {
@@ -307,7 +305,7 @@ fn a_stranger_may_ping_and_nothing_else() {
     }
     assert_eq!(client.ask("auth secret"), "OK");
     assert_eq!(client.ask("types"), "[]");
-    let frame = common::ask_frame(service.address(), r#"{"action": "ping"}"#);
+    let frame = crate::common::ask_frame(service.address(), r#"{"action": "ping"}"#);
     assert_eq!(frame.content, "PONG");
     std::fs::remove_file(path).expect("it is there");
 }

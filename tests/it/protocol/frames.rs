@@ -1,8 +1,6 @@
 //! JSON frames, byte for byte, over real sockets (sections 3 and 5 of the contract).
 
-mod common;
-
-use common::{Client, Frame, Service, ask_frame, exchange, frame, is_uuid, raw_frame};
+use crate::common::{Client, Frame, Service, ask_frame, exchange, frame, is_uuid, raw_frame};
 use serde_json::json;
 
 #[test]

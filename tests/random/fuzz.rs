@@ -2,26 +2,21 @@
 //! number of executions in `cargo test`, and as many as wanted by hand:
 //!
 //! ```sh
-//! FUZZ_RUNS=10000000 cargo test --release --test fuzz -- --nocapture
-//! FUZZ_SEED=1234 FUZZ_RUNS=1 cargo test --test fuzz      # replay the seed that a failure named
+//! FUZZ_RUNS=10000000 cargo test --release --test random fuzz -- --nocapture
+//! FUZZ_SEED=1234 FUZZ_RUNS=1 cargo test --test random fuzz      # replay the seed that a failure named
 //! ```
 //!
-//! Inputs that once failed are regression tests in `tests/wire` and `tests/registry.rs`.
-
-#[path = "../wire/reference.rs"]
-mod reference;
-#[path = "../simulation/rng.rs"]
-mod rng;
+//! Inputs that once failed are regression tests in `wire.rs` and `registry.rs`.
 
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
+use crate::reference::{WORDS, decode, frame, naive};
+use crate::rng::Rng;
 use discovery_service::message::ServiceAddress;
 use discovery_service::registry::{Reason, RegisterError, Registration, Registry};
 use discovery_service::time::Moment;
-use reference::{WORDS, decode, frame, naive};
-use rng::Rng;
 use uuid::Builder;
 
 /// Executions of each target in a plain `cargo test`.
@@ -43,7 +38,7 @@ fn fuzz(target: &str, execute: impl Fn(&mut Rng)) {
         let outcome = catch_unwind(AssertUnwindSafe(|| execute(&mut Rng::new(seed))));
         assert!(
             outcome.is_ok(),
-            "{target}: replay with FUZZ_SEED={seed} FUZZ_RUNS=1 cargo test --test fuzz {target}"
+            "{target}: replay with FUZZ_SEED={seed} FUZZ_RUNS=1 cargo test --test random fuzz {target}"
         );
     }
     println!(

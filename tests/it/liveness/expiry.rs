@@ -1,11 +1,9 @@
 //! Registrations live and die by their heartbeats (section 4 of the contract). The exact boundaries
 //! are tested with injected time in `registry.rs`; here the real clock drives the real binary.
 
-mod common;
-
 use std::time::{Duration, Instant};
 
-use common::{Service, wait_until};
+use crate::common::{Service, wait_until};
 
 #[test]
 fn a_registration_is_gone_after_its_ttl_whether_or_not_a_tick_has_run() {
@@ -156,7 +154,7 @@ fn row_30_a_stopped_process_ages_nobody_and_heartbeats_that_waited_count_first()
         .iter()
         .map(|uuid| {
             let mut client = service.connect();
-            client.send(common::frame(&format!(
+            client.send(crate::common::frame(&format!(
                 r#"{{"action": "heartbeat", "uuid": "{uuid}"}}"#
             )));
             client
@@ -167,7 +165,7 @@ fn row_30_a_stopped_process_ages_nobody_and_heartbeats_that_waited_count_first()
         assert_eq!(late.line(), "OK");
     }
     for mut client in frames {
-        assert_eq!(common::Frame::parse(&client.rest()).content, "OK");
+        assert_eq!(crate::common::Frame::parse(&client.rest()).content, "OK");
     }
     let answer = client.ask("query hive");
     assert_eq!(answer.matches("port").count(), 100, "nothing live is lost");

@@ -1,12 +1,10 @@
 //! `discovery run`: any program, registered for as long as it lives.
 
-mod common;
-
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Client, Service, Talking, finish, free_port, signal, verb, wait_until};
+use crate::common::{Client, Service, Talking, finish, free_port, signal, verb, wait_until};
 
 /// A program that listens, says what it gets, and ends when it is told.
 const PROGRAM: &str = "\

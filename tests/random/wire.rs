@@ -1,16 +1,14 @@
 //! The codecs as state machines: any split of the input, and any input at all. For longer runs of the
 //! same properties there are the fuzz targets in `tests/fuzz`.
 
-mod reference;
-
 use std::time::Instant;
 
+use crate::reference::{WORDS, decode, frame, naive};
 use discovery_service::limits::LINE_LEN_MAX;
 use discovery_service::message::{Refusal, Reply};
 use discovery_service::wire::Codec;
 use discovery_service::wire::output::Output;
 use proptest::prelude::*;
-use reference::{WORDS, decode, frame, naive};
 
 /// Pieces of input that mean something to one of the formats, or just fail to.
 fn fragment() -> impl Strategy<Value = Vec<u8>> {

@@ -1,13 +1,11 @@
 //! How the process behaves: arguments, exit status, signals, standard streams (section 1 of the
 //! contract).
 
-mod common;
-
 use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Client, PATIENCE, Service, ask_frame, command, wait_until};
+use crate::common::{Client, PATIENCE, Service, ask_frame, command, wait_until};
 
 /// The variables of the environment that the service looks at.
 const VARIABLES: [&str; 8] = [
@@ -394,7 +392,7 @@ fn row_40_closed_standard_streams_do_no_harm() {
         drop(connected);
         let answer = ask_frame(address, r#"{"action": "query", "type": "hive"}"#);
         assert_eq!(answer.content, r#""[]""#, "{closed}");
-        common::signal(child.id(), "TERM");
+        crate::common::signal(child.id(), "TERM");
         assert_eq!(child.wait().expect("it ends").code(), Some(0), "{closed}");
     }
 }
@@ -418,7 +416,7 @@ fn row_40_readers_of_the_standard_streams_that_have_gone_away_do_no_harm() {
         .expect("it runs");
     wait_until("it listens", || std::net::TcpStream::connect(address).ok());
     assert_eq!(Client::connect(address).ask("query hive"), "[]");
-    common::signal(child.id(), "TERM");
+    crate::common::signal(child.id(), "TERM");
     assert_eq!(child.wait().expect("it ends").code(), Some(0));
 }
 
@@ -492,7 +490,7 @@ fn row_40_a_wrong_rust_log_is_ignored_with_a_warning_even_where_none_can_be_writ
     let mut stdout = std::io::BufReader::new(child.stdout.take().expect("it is piped"));
     std::io::BufRead::read_line(&mut stdout, &mut line).expect("standard output is text");
     assert!(line.starts_with("listening on "), "{line:?}");
-    common::signal(child.id(), "TERM");
+    crate::common::signal(child.id(), "TERM");
     assert_eq!(child.wait().expect("it ends").code(), Some(0));
 }
 

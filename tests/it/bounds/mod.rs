@@ -1,0 +1,4 @@
+//! What no peer can do to the service or to another peer.
+
+mod hostile;
+mod limits;

@@ -1,0 +1,4 @@
+//! The verbs of the command line.
+
+mod run;
+mod verbs;

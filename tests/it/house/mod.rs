@@ -1,0 +1,3 @@
+//! The shape of the sources.
+
+mod layers;

@@ -1,0 +1,3 @@
+//! The process: its arguments, its signals, its files and its end.
+
+mod lifetime;

@@ -1,0 +1,4 @@
+//! What each format is answered.
+
+mod frames;
+mod text;

@@ -4,6 +4,7 @@
 //! knows no socket, no format on the wire and no registry.
 
 mod address;
+mod document;
 pub mod json;
 mod refusal;
 mod services;
@@ -18,6 +19,7 @@ use uuid::Uuid;
 use crate::limits::{TTL_SECONDS, TYPE_LEN_MAX};
 
 pub use address::{Offer, ServiceAddress};
+pub use document::{CloseReason, Gone, Named, Reason, Record, Stats, Tally, TypeCount, Why};
 pub use refusal::Refusal;
 pub use services::Services;
 pub use verb::Verb;

@@ -1,0 +1,417 @@
+//! The documents that `types`, `list`, `why` and `stats` answer, as values.
+//!
+//! The service makes them, [`crate::wire`] writes them, and the Rust client returns them. The order
+//! of the fields is the order on the wire. A field that an older service does not send is 0 for the
+//! client; one that this version does not know is ignored.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::IpAddr;
+use std::num::NonZeroU16;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::ser::Serializer;
+use serde::{Deserialize, Serialize};
+
+use super::{ServiceAddress, Verb};
+use crate::time::WallTime;
+
+/// A type, and how many live registrations it has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TypeCount {
+    /// The type's name.
+    #[serde(rename = "type")]
+    pub service_type: Arc<str>,
+    /// Its live registrations.
+    pub count: u64,
+}
+
+/// One live registration: all that may be told of it, which is everything but its UUID.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Its type.
+    #[serde(rename = "type")]
+    pub service_type: Arc<str>,
+    /// The address at which the service can be reached.
+    pub ip: IpAddr,
+    /// The port at which the service can be reached.
+    pub port: NonZeroU16,
+    /// Its last heartbeat. A connection that holds a registration is a heartbeat at every moment.
+    pub heartbeat: WallTime,
+    /// Milliseconds since its last heartbeat.
+    pub age_ms: u64,
+    /// Milliseconds that it lives without a heartbeat; a held one, without its connection.
+    pub ttl_ms: u64,
+    /// Whether a connection holds it.
+    pub held: bool,
+}
+
+impl Record {
+    /// Where the service can be reached.
+    #[must_use]
+    pub fn address(&self) -> ServiceAddress {
+        ServiceAddress {
+            ip: self.ip,
+            port: self.port,
+        }
+    }
+}
+
+/// What became of a registration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+pub enum Why {
+    /// It is live.
+    Live(Record),
+    /// It went, and it was one of the last to go.
+    Gone(Gone),
+}
+
+/// A registration that went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gone {
+    /// Why it went.
+    pub reason: Reason,
+    /// When it went; for one that expired, when its TTL ran out.
+    pub at: WallTime,
+    /// Its last heartbeat; for one that was held, when it went.
+    pub last_heartbeat: WallTime,
+}
+
+/// Why a registration went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reason {
+    /// Its last heartbeat was as old as its TTL.
+    Expired,
+    /// Somebody who knew its UUID asked for it.
+    Deregistered,
+    /// Another registration took its place.
+    Replaced,
+    /// The connection that held it ended.
+    #[serde(rename = "connection closed")]
+    ConnectionClosed,
+}
+
+impl Reason {
+    /// The reason in words.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Reason::Expired => "expired",
+            Reason::Deregistered => "deregistered",
+            Reason::Replaced => "replaced",
+            Reason::ConnectionClosed => "connection closed",
+        }
+    }
+}
+
+/// What the service holds at the moment, and what it has done since it started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stats {
+    /// The version of the service.
+    pub version: Cow<'static, str>,
+    /// Time since the service started.
+    #[serde(rename = "uptime_seconds", with = "seconds")]
+    pub uptime: Duration,
+    /// Registrations held.
+    pub registrations: u64,
+    /// Types that have registrations.
+    pub types: u64,
+    /// Connections held.
+    pub connections: u64,
+    /// Connections that watch.
+    pub watchers: u64,
+    /// Commands that were run, by verb.
+    pub commands: Tally<Verb, { Verb::ALL.len() }>,
+    /// Commands that were refused.
+    pub errors: u64,
+    /// Registrations that expired.
+    pub expirations: u64,
+    /// Connections that were refused, because there were too many.
+    pub refused_connections: u64,
+    /// Bytes read from all connections.
+    pub bytes_in: u64,
+    /// Bytes written to all connections.
+    pub bytes_out: u64,
+    /// Time in which the service itself stood still, and by which no registration aged.
+    #[serde(rename = "stalled_seconds", with = "seconds")]
+    pub stalled: Duration,
+    /// The longest turn of the loop.
+    #[serde(rename = "worst_turn_us", with = "micros")]
+    pub worst_turn: Duration,
+    /// Connections that were closed, by reason.
+    #[serde(default)]
+    pub connections_closed: Tally<CloseReason, { CloseReason::ALL.len() }>,
+    /// Lines of the log that were dropped, because standard error could not take them at once.
+    #[serde(default)]
+    pub log_lines_dropped: u64,
+}
+
+/// Why a connection was closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseReason {
+    /// The peer ended its input and was sent all its answers.
+    Peer,
+    /// The peer sent `quit`, or a frame was answered.
+    Done,
+    /// The connection failed: it was reset, or the peer's host fell silent.
+    Failed,
+    /// No command was completed within `--idle-timeout`.
+    Idle,
+    /// A command was not complete in time.
+    Incomplete,
+    /// The peer did not read its answers.
+    Unread,
+    /// More answers were waiting in all connections together than may wait.
+    Memory,
+    /// The peer sent what ends a connection: another protocol, a line that is too long, a bad frame.
+    Protocol,
+    /// The peer showed a wrong token.
+    Token,
+    /// There were too many connections.
+    TooMany,
+    /// The service stopped.
+    Stopped,
+}
+
+/// A closed set of names that something is counted by.
+pub trait Named<const N: usize>: Copy + 'static {
+    /// All of the set, in the order of their declaration.
+    const ALL: [Self; N];
+
+    /// The name on the wire.
+    fn name(self) -> &'static str;
+
+    /// The position in [`ALL`](Self::ALL).
+    fn index(self) -> usize;
+}
+
+impl CloseReason {
+    /// All reasons, in the order of their declaration.
+    pub const ALL: [CloseReason; 11] = [
+        CloseReason::Peer,
+        CloseReason::Done,
+        CloseReason::Failed,
+        CloseReason::Idle,
+        CloseReason::Incomplete,
+        CloseReason::Unread,
+        CloseReason::Memory,
+        CloseReason::Protocol,
+        CloseReason::Token,
+        CloseReason::TooMany,
+        CloseReason::Stopped,
+    ];
+}
+
+impl Named<{ CloseReason::ALL.len() }> for CloseReason {
+    const ALL: [Self; CloseReason::ALL.len()] = CloseReason::ALL;
+
+    fn name(self) -> &'static str {
+        match self {
+            CloseReason::Peer => "peer",
+            CloseReason::Done => "done",
+            CloseReason::Failed => "failed",
+            CloseReason::Idle => "idle",
+            CloseReason::Incomplete => "incomplete",
+            CloseReason::Unread => "unread",
+            CloseReason::Memory => "memory",
+            CloseReason::Protocol => "protocol",
+            CloseReason::Token => "token",
+            CloseReason::TooMany => "too_many",
+            CloseReason::Stopped => "stopped",
+        }
+    }
+
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl Named<{ Verb::ALL.len() }> for Verb {
+    const ALL: [Self; Verb::ALL.len()] = Verb::ALL;
+
+    fn name(self) -> &'static str {
+        Verb::name(self)
+    }
+
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// A count for each of a closed set of names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tally<K, const N: usize> {
+    counts: [u64; N],
+    of: std::marker::PhantomData<K>,
+}
+
+impl<K, const N: usize> Default for Tally<K, N> {
+    fn default() -> Self {
+        Tally {
+            counts: [0; N],
+            of: std::marker::PhantomData,
+        }
+    }
+}
+
+impl<K: Named<N>, const N: usize> Tally<K, N> {
+    /// Counts one more.
+    pub fn add(&mut self, key: K) {
+        self.counts[key.index()] += 1;
+    }
+
+    /// How many were counted.
+    #[must_use]
+    pub fn get(&self, key: K) -> u64 {
+        self.counts[key.index()]
+    }
+
+    /// Every name with its count.
+    pub fn iter(&self) -> impl Iterator<Item = (K, u64)> + '_ {
+        K::ALL.into_iter().zip(self.counts)
+    }
+}
+
+impl<K: Named<N>, const N: usize> Serialize for Tally<K, N> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter().map(|(key, count)| (key.name(), count)))
+    }
+}
+
+impl<'de, K: Named<N>, const N: usize> Deserialize<'de> for Tally<K, N> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TallyVisitor<K, const N: usize>(Tally<K, N>);
+        impl<'de, K: Named<N>, const N: usize> Visitor<'de> for TallyVisitor<K, N> {
+            type Value = Tally<K, N>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of counts")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self::Value, A::Error> {
+                while let Some((name, count)) = map.next_entry::<Cow<'de, str>, u64>()? {
+                    if let Some(key) = K::ALL.into_iter().find(|key| key.name() == name) {
+                        self.0.counts[key.index()] = count;
+                    }
+                }
+                Ok(self.0)
+            }
+        }
+        deserializer.deserialize_map(TallyVisitor(Tally::default()))
+    }
+}
+
+/// A time as seconds, to the millisecond.
+mod seconds {
+    use super::{Deserialize, Deserializer, Duration, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_f64(time.as_millis() as f64 / 1000.0)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        let seconds = f64::deserialize(from)?;
+        Duration::try_from_secs_f64(seconds).map_err(serde::de::Error::custom)
+    }
+}
+
+/// A time as whole microseconds.
+mod micros {
+    use super::{Deserialize, Deserializer, Duration, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u64(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        u64::deserialize(from).map(Duration::from_micros)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_written_as_the_contract_has_it_and_read_back() {
+        let record = Record {
+            service_type: "hive".into(),
+            ip: "127.0.0.1".parse().unwrap(),
+            port: NonZeroU16::new(65_433).unwrap(),
+            heartbeat: WallTime::from_unix_millis(1_795_796_415_123),
+            age_ms: 1234,
+            ttl_ms: 30_000,
+            held: false,
+        };
+        let text = r#"{"type":"hive","ip":"127.0.0.1","port":65433,"heartbeat":"2026-11-27T16:20:15.123Z","age_ms":1234,"ttl_ms":30000,"held":false}"#;
+        assert_eq!(serde_json::to_string(&record).unwrap(), text);
+        assert_eq!(serde_json::from_str::<Record>(text).unwrap(), record);
+        let live = format!(r#"{{"state":"live",{}"#, &text[1..]);
+        assert_eq!(
+            serde_json::to_string(&Why::Live(record.clone())).unwrap(),
+            live
+        );
+        assert_eq!(
+            serde_json::from_str::<Why>(&live).unwrap(),
+            Why::Live(record)
+        );
+    }
+
+    #[test]
+    fn why_tells_a_departure_by_its_reason_and_times() {
+        let time = WallTime::from_unix_millis(0);
+        let gone = |reason| {
+            Why::Gone(Gone {
+                reason,
+                at: time,
+                last_heartbeat: time,
+            })
+        };
+        for reason in [
+            Reason::Expired,
+            Reason::Deregistered,
+            Reason::Replaced,
+            Reason::ConnectionClosed,
+        ] {
+            let text = serde_json::to_string(&gone(reason)).unwrap();
+            let said = reason.as_str();
+            let epoch = "1970-01-01T00:00:00.000Z";
+            assert_eq!(
+                text,
+                format!(
+                    r#"{{"state":"gone","reason":"{said}","at":"{epoch}","last_heartbeat":"{epoch}"}}"#
+                )
+            );
+            assert_eq!(serde_json::from_str::<Why>(&text).unwrap(), gone(reason));
+        }
+    }
+
+    #[test]
+    fn stats_of_another_version_are_read_as_far_as_they_are_known() {
+        let text = r#"{"version":"9","uptime_seconds":1.25,"registrations":1,"types":1,"connections":1,
+            "watchers":0,"commands":{"ping":7,"dance":3},"errors":0,"expirations":0,
+            "refused_connections":0,"bytes_in":1,"bytes_out":2,"stalled_seconds":0.5,
+            "worst_turn_us":99,"moods":{}}"#;
+        let stats: Stats = serde_json::from_str(text).unwrap();
+        assert_eq!(stats.uptime, Duration::from_millis(1_250));
+        assert_eq!(stats.commands.get(Verb::Ping), 7);
+        assert_eq!(stats.commands.get(Verb::Query), 0);
+        assert_eq!(stats.connections_closed.get(CloseReason::Idle), 0);
+        let again: Stats = serde_json::from_str(&serde_json::to_string(&stats).unwrap()).unwrap();
+        assert_eq!(again, stats);
+    }
+
+    #[test]
+    fn each_name_is_its_index_in_the_list_of_all() {
+        for (index, reason) in CloseReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason.index(), index);
+        }
+        for (index, verb) in Verb::ALL.into_iter().enumerate() {
+            assert_eq!(verb.index(), index);
+        }
+    }
+}

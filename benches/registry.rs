@@ -7,8 +7,8 @@ use std::num::NonZeroU16;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use discovery_service::message::ServiceAddress;
-use discovery_service::registry::{Reason, Registration, Registry};
+use discovery_service::message::{Reason, ServiceAddress};
+use discovery_service::registry::{Registration, Registry};
 use discovery_service::time::Moment;
 use uuid::Uuid;
 

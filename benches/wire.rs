@@ -84,7 +84,7 @@ fn frames(c: &mut Criterion) {
 fn answers(c: &mut Criterion) {
     let addresses =
         (1..=10).map(|port| ServiceAddress::new("127.0.0.1", port).expect("an address"));
-    let services = Rc::new(Services::new(addresses));
+    let services = Rc::new(Services::new(addresses.collect()));
     let replies = [
         ("OK", Reply::Ok),
         (

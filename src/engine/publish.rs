@@ -21,7 +21,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
             wanting,
             ..
         } = self;
-        handler.publish(&mut |key, line| {
+        handler.publish(&mut |key, update| {
             let Some(connection) = connections.get_mut(key) else {
                 return;
             };
@@ -29,6 +29,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
             if conn.needs_state() {
                 return;
             }
+            let line = &conn.render(update);
             if !conn.has_room_for(line) {
                 waiting.remove(key, conn);
                 conn.fall_behind();
@@ -56,11 +57,12 @@ impl<N: Network, H: Handler> Engine<N, H> {
             if !connection.take_for_state() {
                 continue;
             }
-            let Some(state) = self.handler.state(key) else {
+            let Some(state) = self.handler.snapshot(key) else {
                 connection.queue_for_state();
                 self.wanting.push_front(key);
                 return;
             };
+            let state = connection.conn.render(&state);
             connection.conn.restart(&state, now);
             self.waiting.add(key, &connection.conn);
             if connection.enqueue() {
@@ -77,7 +79,8 @@ impl<N: Network, H: Handler> Engine<N, H> {
                 continue;
             };
             if connection.conn.is_silent(now) {
-                connection.conn.tell(&self.handler.still(), now);
+                let line = connection.conn.render(&self.handler.keepalive());
+                connection.conn.tell(&line, now);
                 self.waiting.add(key, &connection.conn);
                 if connection.enqueue() {
                     self.ready.push_back(key);

@@ -5,13 +5,13 @@
 
 mod address;
 mod document;
-pub mod json;
 mod refusal;
-mod services;
+mod rendering;
+mod reply;
+mod update;
 mod verb;
 
 use std::borrow::Cow;
-use std::rc::Rc;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -21,7 +21,9 @@ use crate::limits::{TTL_SECONDS, TYPE_LEN_MAX};
 pub use address::{Offer, ServiceAddress};
 pub use document::{CloseReason, Gone, Named, Reason, Record, Stats, Tally, TypeCount, Why};
 pub use refusal::Refusal;
-pub use services::Services;
+pub use rendering::{Bytes, Form, Rendered};
+pub use reply::{Reply, Services};
+pub use update::{Delta, Service, Snapshot, Update};
 pub use verb::Verb;
 
 /// A request with the token that came beside it, where the format has a place for one.
@@ -129,31 +131,6 @@ impl Ttl {
     pub fn duration(self) -> Duration {
         Duration::from_secs(self.0.into())
     }
-}
-
-/// The answer to one command.
-#[derive(Clone, Debug)]
-pub enum Reply {
-    /// A new registration was made, with this UUID.
-    Registered(Uuid),
-    /// Done.
-    Ok,
-    /// No live registration has that UUID.
-    NotFound,
-    /// The services asked for.
-    Services(Rc<Services>),
-    /// A JSON document on one line.
-    Document(Rc<Vec<u8>>),
-    /// The service answers.
-    Pong,
-    /// One line that names the commands.
-    Help,
-    /// Nothing for now: the connection is told of changes from here on.
-    Watching,
-    /// Nothing: the connection ends.
-    Bye,
-    /// The command was refused; nothing has changed.
-    Refused(Refusal),
 }
 
 /// The name of a kind of service: 1 to 63 bytes without white space or control characters.

@@ -1,10 +1,10 @@
 //! What happens in the registry, as data: who is to be told is not its business.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::message::ServiceAddress;
+use crate::message::{Reason, ServiceAddress};
 use crate::time::Moment;
 
 /// Something that happened.
@@ -13,7 +13,7 @@ pub enum Event {
     /// A registration came.
     Up {
         /// Its type.
-        service_type: Rc<str>,
+        service_type: Arc<str>,
         /// Where the service can be reached.
         address: ServiceAddress,
     },
@@ -23,7 +23,7 @@ pub enum Event {
     /// dropped it. Told once for each registration.
     Late {
         /// Its type.
-        service_type: Rc<str>,
+        service_type: Arc<str>,
         /// Where the service can be reached.
         address: ServiceAddress,
         /// The TTL, in milliseconds.
@@ -37,7 +37,7 @@ pub struct Departure {
     /// Its UUID.
     pub uuid: Uuid,
     /// Its type.
-    pub service_type: Rc<str>,
+    pub service_type: Arc<str>,
     /// Where the service could be reached.
     pub address: ServiceAddress,
     /// Why it went.
@@ -46,30 +46,4 @@ pub struct Departure {
     pub at: Moment,
     /// Its last heartbeat; for one that was held, when it went.
     pub heartbeat: Moment,
-}
-
-/// Why a registration went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// Its last heartbeat was as old as its TTL.
-    Expired,
-    /// Somebody who knew its UUID asked for it.
-    Deregistered,
-    /// Another took its place.
-    Replaced,
-    /// The connection that held it ended.
-    ConnectionClosed,
-}
-
-impl Reason {
-    /// The reason in words.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Reason::Expired => "expired",
-            Reason::Deregistered => "deregistered",
-            Reason::Replaced => "replaced",
-            Reason::ConnectionClosed => "connection closed",
-        }
-    }
 }

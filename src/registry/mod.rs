@@ -21,18 +21,18 @@ mod types;
 mod view;
 
 use std::hash::{BuildHasher, RandomState};
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
 
 use crate::limits::TTL_SECONDS;
-use crate::message::ServiceAddress;
+use crate::message::{Reason, ServiceAddress};
 use crate::time::Moment;
 use crate::time::wheel::Wheel;
 
 use entry::{Entries, NewEntry};
-pub use event::{Departure, Event, Reason};
+pub use event::{Departure, Event};
 use index::{Chains, Index};
 use places::Places;
 use types::Types;
@@ -185,7 +185,7 @@ impl<S: BuildHasher> Registry<S> {
         }
         if entry.beat(now) {
             let (ttl_ms, of) = (entry.ttl_ms(), entry.service_type);
-            let service_type = Rc::clone(&self.types.get(of).name);
+            let service_type = Arc::clone(&self.types.get(of).name);
             self.events.push(Event::Late {
                 service_type,
                 address: self.entries.address(slot),
@@ -376,7 +376,7 @@ impl<S: BuildHasher> Registry<S> {
         self.changes += 1;
         self.types.append(&mut self.entries, slot, self.changes);
         self.events.push(Event::Up {
-            service_type: Rc::clone(&self.types.get(service_type).name),
+            service_type: Arc::clone(&self.types.get(service_type).name),
             address,
         });
         Ok(slot)
@@ -392,7 +392,7 @@ impl<S: BuildHasher> Registry<S> {
         } else {
             (entry.deadline(), entry.heartbeat, Reason::Expired)
         };
-        let service_type = Rc::clone(&self.types.get(entry.service_type).name);
+        let service_type = Arc::clone(&self.types.get(entry.service_type).name);
         let (uuid, address) = (entry.uuid, self.entries.address(slot));
         self.events.push(Event::Down(Departure {
             uuid,

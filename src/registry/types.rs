@@ -1,7 +1,7 @@
 //! Service types: each name is stored once, with the list of its registrations.
 
 use std::hash::BuildHasher;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::NONE;
 use super::entry::Entries;
@@ -10,7 +10,7 @@ use super::table::{Keyed, Table};
 /// A type that has registrations.
 #[derive(Debug)]
 pub(super) struct Type {
-    pub(super) name: Rc<str>,
+    pub(super) name: Arc<str>,
     /// The oldest registration.
     pub(super) first: u32,
     /// The latest registration.

@@ -1,6 +1,6 @@
 //! What can be seen of the registrations.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::entry::Entries;
 use super::{NONE, Registry};
@@ -11,7 +11,7 @@ use crate::time::Moment;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
     /// Its type.
-    pub service_type: &'a str,
+    pub service_type: &'a Arc<str>,
     /// Where the service can be reached.
     pub address: ServiceAddress,
     /// Its last heartbeat. A connection that holds a registration is a heartbeat at every moment.
@@ -43,7 +43,7 @@ impl<'a, S> TypeView<'a, S> {
 
     /// The type's name.
     #[must_use]
-    pub fn name(&self) -> &'a Rc<str> {
+    pub fn name(&self) -> &'a Arc<str> {
         &self.registry.types.get(self.slot).name
     }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use crate::limits::ANSWERS_KEPT_LEN_MAX;
-use crate::message::Services;
+use crate::message::{ServiceAddress, Services};
 
 /// The latest answer for each type, by the type's slot in the registry.
 ///
@@ -15,7 +15,7 @@ pub(super) struct Answers {
     by_type: Vec<Option<Answer>>,
     /// Slots of the kept answers, oldest first.
     kept: VecDeque<u32>,
-    /// Bytes of the kept answers.
+    /// Bytes of the kept answers, as far as they were counted.
     kept_len: usize,
     none: Option<Rc<Services>>,
 }
@@ -23,21 +23,37 @@ pub(super) struct Answers {
 struct Answer {
     version: u64,
     services: Rc<Services>,
+    /// Bytes of it that are counted.
+    counted_len: usize,
+}
+
+/// Bytes of the addresses and of their renderings.
+fn memory_len(services: &Services) -> usize {
+    services.len() * size_of::<ServiceAddress>() + services.rendered_len()
 }
 
 impl Answers {
     /// The answer for the type in `slot`, if one is kept and still right at `version`.
-    pub(super) fn get(&self, slot: u32, version: u64) -> Option<Rc<Services>> {
-        let answer = self.by_type.get(slot as usize)?.as_ref()?;
-        (answer.version == version).then(|| Rc::clone(&answer.services))
+    pub(super) fn get(&mut self, slot: u32, version: u64) -> Option<Rc<Services>> {
+        let answer = self.by_type.get_mut(slot as usize)?.as_mut()?;
+        if answer.version != version {
+            return None;
+        }
+        let services = Rc::clone(&answer.services);
+        // A rendering may have been made since it was last counted.
+        let len = memory_len(&services);
+        if len != answer.counted_len {
+            self.kept_len += len - answer.counted_len;
+            answer.counted_len = len;
+            self.fit(slot);
+        }
+        Some(services)
     }
 
     /// The answer for a type that has no services.
     pub(super) fn none(&mut self) -> Rc<Services> {
-        Rc::clone(
-            self.none
-                .get_or_insert_with(|| Rc::new(Services::new(std::iter::empty()))),
-        )
+        let none = || Rc::new(Services::new(Box::default()));
+        Rc::clone(self.none.get_or_insert_with(none))
     }
 
     /// Forgets every answer and gives the memory back.
@@ -53,23 +69,70 @@ impl Answers {
         if index >= self.by_type.len() {
             self.by_type.resize_with(index + 1, || None);
         }
-        self.kept_len += services.array().len();
-        match self.by_type[index].replace(Answer {
+        let counted_len = memory_len(services);
+        self.kept_len += counted_len;
+        let answer = Answer {
             version,
             services: Rc::clone(services),
-        }) {
-            Some(old) => self.kept_len -= old.services.array().len(),
+            counted_len,
+        };
+        match self.by_type[index].replace(answer) {
+            Some(old) => self.kept_len -= old.counted_len,
             None => self.kept.push_back(slot),
         }
+        self.fit(slot);
+    }
+
+    /// Drops the oldest answers until the rest fits, but never that of the type in `latest`.
+    fn fit(&mut self, latest: u32) {
         while self.kept_len > ANSWERS_KEPT_LEN_MAX && self.kept.len() > 1 {
             let Some(oldest) = self.kept.pop_front() else {
                 break;
             };
-            if oldest == slot {
-                self.kept.push_back(slot);
+            if oldest == latest {
+                self.kept.push_back(oldest);
             } else if let Some(old) = self.by_type[oldest as usize].take() {
-                self.kept_len -= old.services.array().len();
+                self.kept_len -= old.counted_len;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Form;
+
+    fn services(len: usize) -> Rc<Services> {
+        let address = ServiceAddress::new("10.0.0.1", 80).unwrap();
+        Rc::new(Services::new(vec![address; len].into()))
+    }
+
+    #[test]
+    fn the_oldest_answers_go_when_renderings_pass_the_bound_and_the_latest_stays() {
+        let mut answers = Answers::default();
+        let rendering = ANSWERS_KEPT_LEN_MAX / 2;
+        for slot in 0..3 {
+            let answer = services(1);
+            answers.keep(slot, 1, &answer);
+            answer.render(Form::Line, |_| vec![0; rendering]);
+        }
+        for slot in [0, 1] {
+            assert!(answers.get(slot, 1).is_some());
+        }
+        assert!(answers.kept_len <= ANSWERS_KEPT_LEN_MAX);
+        assert!(
+            answers.get(0, 1).is_none(),
+            "the oldest went for the second"
+        );
+        answers
+            .get(1, 1)
+            .unwrap()
+            .render(Form::Frame, |_| vec![0; 2 * ANSWERS_KEPT_LEN_MAX]);
+        assert!(
+            answers.get(1, 1).is_some(),
+            "the latest is kept whatever its length"
+        );
+        assert!(answers.get(2, 1).is_none());
     }
 }

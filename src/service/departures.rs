@@ -3,40 +3,31 @@
 use uuid::Uuid;
 
 use crate::limits::DEPARTURES_MAX;
-use crate::registry::{Departure, Reason};
+use crate::message::Gone;
+use crate::registry::Departure;
 use crate::time::{Moment, WallTime};
 
-/// A fixed ring of departures.
+/// A fixed ring of departures. Their times are those of the wall clock when they went, which a later
+/// change of the clock does not touch.
 #[derive(Debug, Default)]
 pub(super) struct Departures {
-    ring: Vec<Gone>,
+    ring: Vec<(Uuid, Gone)>,
     /// Where the next one goes.
     next: usize,
-}
-
-/// What is remembered of a registration that went. The times are those of the wall clock when it
-/// went, which a later change of the clock does not touch.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Gone {
-    pub(super) uuid: Uuid,
-    pub(super) reason: Reason,
-    pub(super) at: WallTime,
-    pub(super) last_heartbeat: WallTime,
 }
 
 impl Departures {
     /// Remembers a departure that is told at `now`, when the wall clock shows `wall`.
     pub(super) fn note(&mut self, departure: &Departure, now: Moment, wall: WallTime) {
         let gone = Gone {
-            uuid: departure.uuid,
             reason: departure.reason,
             at: wall.at(departure.at, now),
             last_heartbeat: wall.at(departure.heartbeat, now),
         };
         if self.ring.len() < DEPARTURES_MAX {
-            self.ring.push(gone);
+            self.ring.push((departure.uuid, gone));
         } else {
-            self.ring[self.next] = gone;
+            self.ring[self.next] = (departure.uuid, gone);
         }
         self.next = (self.next + 1) % DEPARTURES_MAX;
     }
@@ -47,14 +38,15 @@ impl Departures {
         new.iter()
             .rev()
             .chain(old.iter().rev())
-            .find(|gone| gone.uuid == *uuid)
+            .find(|(gone, _)| gone == uuid)
+            .map(|(_, gone)| gone)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::ServiceAddress;
+    use crate::message::{Reason, ServiceAddress};
 
     #[test]
     fn the_last_1024_departures_are_remembered_and_the_latest_of_a_uuid_counts() {

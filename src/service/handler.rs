@@ -1,10 +1,9 @@
 //! What the connections need of a service, and what they tell it.
 
 use std::net::IpAddr;
-use std::rc::Rc;
 use std::time::Duration;
 
-use crate::message::{Refusal, Reply, Request};
+use crate::message::{Refusal, Reply, Request, Update};
 use crate::time::{Moment, WallTime};
 
 /// Who asks: one connection, and what the service knows of it.
@@ -73,9 +72,6 @@ pub struct Meter {
     pub worst_turn: Duration,
 }
 
-/// A line with its end that several connections may be told.
-pub type Line = Rc<Vec<u8>>;
-
 /// What the connections need of a service.
 pub trait Handler {
     /// Starts a turn, and does the bounded work that needs no request.
@@ -93,16 +89,16 @@ pub trait Handler {
     /// more.
     fn leave(&mut self, caller: &mut Caller);
 
-    /// Tells what has changed since the last call: `tell` gets a watching connection and a line
+    /// Tells what has changed since the last call: `tell` gets a watching connection and a delta
     /// for it.
-    fn publish(&mut self, tell: &mut dyn FnMut(usize, &Line));
+    fn publish(&mut self, tell: &mut dyn FnMut(usize, &Update));
 
-    /// The whole state for a watching connection, as of the last [`publish`](Self::publish). `None`
+    /// The snapshot for a watching connection, as of the last [`publish`](Self::publish). `None`
     /// means not yet, as for [`apply`](Self::apply).
-    fn state(&mut self, connection: usize) -> Option<Line>;
+    fn snapshot(&mut self, connection: usize) -> Option<Update>;
 
-    /// The line for watchers to whom nothing was to be told for long.
-    fn still(&mut self) -> Line;
+    /// What watchers are told to whom nothing was to be told for long.
+    fn keepalive(&mut self) -> Update;
 
     /// Whether the next turn has work that needs no request.
     fn has_backlog(&self) -> bool;

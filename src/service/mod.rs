@@ -20,13 +20,13 @@ use uuid::Uuid;
 
 use crate::auth::Tokens;
 use crate::limits::{RECORD_LEN, TURN_BUILD_LEN_MAX, TURN_REMOVALS_MAX, TURN_SWEEP_MAX};
-use crate::message::{Offer, Refusal, Reply, Request, ServiceType, Services, Ttl};
-use crate::registry::{Event, Reason, RegisterError, Registration, Registry};
+use crate::message::{Offer, Reason, Refusal, Reply, Request, ServiceType, Services, Ttl, Update};
+use crate::registry::{Event, RegisterError, Registration, Registry};
 use crate::time::Moment;
 
 use answers::Answers;
 use departures::Departures;
-pub use handler::{Caller, Handler, Line, Meter, Turn};
+pub use handler::{Caller, Handler, Meter, Turn};
 use holds::Holds;
 use notices::Notices;
 use report::Counts;
@@ -296,9 +296,8 @@ impl<S: BuildHasher> Service<S> {
             let young = view
                 .records(now)
                 .filter(|record| now.since(record.heartbeat) < max_age.duration());
-            return Some(Reply::Services(Rc::new(Services::new(
-                young.map(|record| record.address),
-            ))));
+            let addresses = young.map(|record| record.address).collect();
+            return Some(Reply::Services(Rc::new(Services::new(addresses))));
         }
         if let Some(services) = self.answers.get(view.slot(), view.version()) {
             return Some(Reply::Services(services));
@@ -306,8 +305,10 @@ impl<S: BuildHasher> Service<S> {
         if self.build_len_left == 0 {
             return None;
         }
-        let services = Rc::new(Services::new(view.addresses()));
-        self.build_len_left = self.build_len_left.saturating_sub(services.array().len());
+        let services = Rc::new(Services::new(view.addresses().collect()));
+        self.build_len_left = self
+            .build_len_left
+            .saturating_sub(services.len() * RECORD_LEN);
         self.answers.keep(view.slot(), view.version(), &services);
         Some(Reply::Services(services))
     }
@@ -392,7 +393,7 @@ impl<S: BuildHasher> Handler for Service<S> {
             }
             _ => self.apply_any(request, caller)?,
         };
-        self.counts.count(request);
+        self.counts.commands.add(request.verb());
         self.counts.errors += u64::from(matches!(reply, Reply::Refused(_)));
         Some(reply)
     }
@@ -418,23 +419,23 @@ impl<S: BuildHasher> Handler for Service<S> {
         }
     }
 
-    fn publish(&mut self, tell: &mut dyn FnMut(usize, &Line)) {
+    fn publish(&mut self, tell: &mut dyn FnMut(usize, &Update)) {
         // What a heartbeat has told.
         self.take_events();
-        self.watchers.forget_states();
+        self.watchers.forget_snapshots();
         self.watchers.publish(self.registry.changes(), tell);
     }
 
-    fn state(&mut self, connection: usize) -> Option<Line> {
+    fn snapshot(&mut self, connection: usize) -> Option<Update> {
         if !self.is_settled() {
             return None;
         }
         self.watchers
-            .state(connection, &self.registry, &mut self.build_len_left)
+            .snapshot(connection, &self.registry, &mut self.build_len_left)
     }
 
-    fn still(&mut self) -> Line {
-        watchers::still_line(self.registry.changes())
+    fn keepalive(&mut self) -> Update {
+        Update::Keepalive(self.registry.changes())
     }
 
     fn has_backlog(&self) -> bool {

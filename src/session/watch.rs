@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::{Conn, Phase};
 use crate::limits::WATCH_SILENCE_MS;
+use crate::message::{Bytes, Update};
 use crate::time::Moment;
 
 impl Conn {
@@ -17,6 +18,12 @@ impl Conn {
     #[must_use]
     pub fn wants_state(&self) -> bool {
         self.needs_state() && self.output.is_empty()
+    }
+
+    /// The bytes of an update in this connection's format.
+    #[must_use]
+    pub fn render(&self, update: &Update) -> Bytes {
+        self.codec.render(update)
     }
 
     /// Whether `line` may wait for this watcher with what waits already.

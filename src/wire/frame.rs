@@ -1,12 +1,12 @@
 //! Length-prefixed JSON frames, as the Python message classes send them: a 2-byte big-endian length,
 //! a JSON header of that length, and the content whose length the header gives. One frame each way.
 
-mod json;
+mod object;
 
-use json::Object;
+use object::Object;
 use uuid::Uuid;
 
-use super::{Decoded, Step};
+use super::{Decoded, Step, json};
 use crate::limits::{FRAME_CONTENT_LEN_MAX, FRAME_HEADER_LEN_MAX, FRAME_PREFIX_LEN};
 use crate::message::{Command, Offer, Refusal, Reply, Request, ServiceType, Verb, parse_uuid};
 use crate::wire::output::Output;
@@ -226,19 +226,24 @@ pub fn encode(reply: &Reply, output: &mut Output) {
         Reply::Ok => push_plain(output, b"OK", None),
         Reply::NotFound => push_plain(output, b"NOT FOUND", None),
         Reply::Services(services) => {
-            let string = services.json_string();
+            let string = json::array_in_string(services);
             push_header(output, "text/json", string.len(), None);
             output.push_shared(string);
         }
-        Reply::Document(document) => {
-            push_header(output, "text/json", document.len(), None);
-            output.push_shared(document);
-        }
+        Reply::Types(types) => push_document(output, json::document(types)),
+        Reply::List(records) => push_document(output, json::document(records)),
+        Reply::Why(why) => push_document(output, json::document(why)),
+        Reply::Stats(stats) => push_document(output, json::document(stats)),
         Reply::Pong => push_plain(output, b"PONG", None),
         Reply::Refused(refusal) => push_plain(output, b"ERROR", Some(&refusal.reason())),
         // No frame asks for these.
         Reply::Help | Reply::Watching | Reply::Bye => {}
     }
+}
+
+fn push_document(output: &mut Output, document: Vec<u8>) {
+    push_header(output, "text/json", document.len(), None);
+    output.push_owned(document);
 }
 
 fn push_plain(output: &mut Output, content: &[u8], error: Option<&str>) {

@@ -6,11 +6,13 @@
 
 pub mod frame;
 mod guard;
+mod json;
 pub mod output;
 pub mod text;
+mod watch;
 
 use crate::limits::FRAME_HEADER_LEN_MAX;
-use crate::message::{Command, Refusal, Reply};
+use crate::message::{Bytes, Command, Refusal, Reply, Update};
 use crate::wire::output::Output;
 
 /// What a decoder found at the front of the input.
@@ -87,6 +89,12 @@ impl Codec {
             Codec::Undecided | Codec::Text(_) => text::encode(reply, output),
             Codec::Frame(_) => frame::encode(reply, output),
         }
+    }
+
+    /// The bytes for an update. Only a text connection watches.
+    #[must_use]
+    pub fn render(&self, update: &Update) -> Bytes {
+        watch::line(update)
     }
 
     /// Whether the connection is over once this reply has left: a frame connection carries one

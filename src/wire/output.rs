@@ -44,6 +44,11 @@ impl Output {
         }
     }
 
+    /// Appends a long answer of this connection alone, without a copy.
+    pub fn push_owned(&mut self, answer: Vec<u8>) {
+        self.push_shared(&Rc::new(answer));
+    }
+
     /// Moves the bytes that wait into the large buffer `spare` and takes it for this turn, so that
     /// answers are appended without an allocation.
     pub fn unpack(&mut self, spare: &mut Vec<u8>) {

@@ -3,7 +3,7 @@
 use memchr::memchr;
 
 use super::guard::Guard;
-use super::{Decoded, Step};
+use super::{Decoded, Step, json};
 use crate::limits::LINE_LEN_MAX;
 use crate::message::{Command, Offer, Refusal, Reply, Request, ServiceType, Ttl, Verb, parse_uuid};
 use crate::wire::output::Output;
@@ -383,8 +383,11 @@ pub fn encode(reply: &Reply, output: &mut Output) {
         }
         Reply::Ok => output.push(b"OK"),
         Reply::NotFound => output.push(b"NOT FOUND"),
-        Reply::Services(services) => output.push_shared(services.array()),
-        Reply::Document(document) => output.push_shared(document),
+        Reply::Services(services) => output.push_shared(json::array(services)),
+        Reply::Types(types) => output.push_owned(json::document(types)),
+        Reply::List(records) => output.push_owned(json::document(records)),
+        Reply::Why(why) => output.push_owned(json::document(why)),
+        Reply::Stats(stats) => output.push_owned(json::document(stats)),
         Reply::Pong => output.push(b"PONG"),
         Reply::Help => output.push(HELP.as_bytes()),
         Reply::Refused(refusal) => {

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use crate::reference::{WORDS, decode, frame, naive};
 use crate::rng::Rng;
-use discovery_service::message::ServiceAddress;
-use discovery_service::registry::{Reason, RegisterError, Registration, Registry};
+use discovery_service::message::{Reason, ServiceAddress};
+use discovery_service::registry::{RegisterError, Registration, Registry};
 use discovery_service::time::Moment;
 use uuid::Builder;
 

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-use discovery_service::message::ServiceAddress;
-use discovery_service::registry::{Event, Reason, RegisterError, Registration, Registry, Sweep};
+use discovery_service::message::{Reason, ServiceAddress};
+use discovery_service::registry::{Event, RegisterError, Registration, Registry, Sweep};
 use discovery_service::time::Moment;
 use proptest::prelude::*;
 use uuid::Uuid;

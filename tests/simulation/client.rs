@@ -4,11 +4,9 @@ use std::time::Duration;
 
 use discovery_service::limits::{COMMAND_MS_MAX, LINE_LEN_MAX, LINGER_MS_MAX};
 use discovery_service::message::{Offer, Refusal, Reply, Request, ServiceType, Ttl};
-use discovery_service::wire::Codec;
-use discovery_service::wire::output::Output;
 use uuid::Uuid;
 
-use crate::model::Picture;
+use crate::model::{Picture, written};
 
 use crate::net::Pipe;
 use crate::rng::Rng;
@@ -73,18 +71,10 @@ impl Exchange {
             Request::Help => "help".to_owned(),
             Request::Quit => "quit".to_owned(),
         };
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let reply = match reply {
-            Reply::Registered(uuid) => uuid.to_string(),
-            Reply::Ok => "OK".to_owned(),
-            Reply::NotFound => "NOT FOUND".to_owned(),
-            Reply::Services(services) => text(services.array()),
-            Reply::Document(document) => text(document),
-            Reply::Pong => "PONG".to_owned(),
-            Reply::Help => help(),
             Reply::Watching => STREAM.to_owned(),
             Reply::Bye => NOTHING.to_owned(),
-            Reply::Refused(refusal) => format!("ERROR {refusal}"),
+            reply => written(reply),
         };
         Exchange { request, reply }
     }
@@ -101,15 +91,6 @@ impl Exchange {
 fn words(offer: &Offer<'_>) -> String {
     let ip = offer.ip.map_or("-".to_owned(), |ip| ip.to_string());
     format!("{} {ip} {}", offer.service_type.as_str(), offer.port)
-}
-
-/// The line that names the commands, as the codec writes it.
-fn help() -> String {
-    let mut output = Output::default();
-    Codec::default().encode(&Reply::Help, &mut output);
-    String::from_utf8_lossy(output.front())
-        .trim_end()
-        .to_owned()
 }
 
 /// One thing that a client sends.

@@ -7,6 +7,8 @@ use std::time::Duration;
 use discovery_service::message::{Offer, Refusal, Reply, Request, ServiceAddress, Ttl};
 use discovery_service::service::Caller;
 use discovery_service::time::Moment;
+use discovery_service::wire::Codec;
+use discovery_service::wire::output::Output;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -253,7 +255,7 @@ impl Model {
                     service_type,
                     max_age,
                 },
-                Reply::Services(services),
+                Reply::Services(_),
             ) => {
                 let of_type = |entry: &&Entry| entry.service_type == service_type.as_str();
                 let young =
@@ -265,12 +267,9 @@ impl Model {
                     .filter(young)
                     .map(Entry::object)
                     .collect();
-                assert_eq!(
-                    String::from_utf8_lossy(services.array()),
-                    format!("[{}]", objects.join(","))
-                );
+                assert_eq!(written(reply), format!("[{}]", objects.join(",")));
             }
-            (Request::Types, Reply::Document(document)) => {
+            (Request::Types, Reply::Types(_)) => {
                 let mut types: BTreeMap<&str, u64> = BTreeMap::new();
                 for entry in &self.entries {
                     *types.entry(&entry.service_type).or_default() += 1;
@@ -279,9 +278,9 @@ impl Model {
                     .iter()
                     .map(|(name, n)| json!({"type": name, "count": n}))
                     .collect();
-                assert_eq!(parse(document), Value::from(types));
+                assert_eq!(parse(reply), Value::from(types));
             }
-            (Request::List { service_type }, Reply::Document(document)) => {
+            (Request::List { service_type }, Reply::List(_)) => {
                 let name = service_type.as_ref().map(|name| name.as_str());
                 let of_type = |entry: &&Entry| name.is_none_or(|name| name == entry.service_type);
                 let mut entries: Vec<&Entry> = self.entries.iter().filter(of_type).collect();
@@ -290,7 +289,7 @@ impl Model {
                     .into_iter()
                     .map(|entry| listed(entry, now))
                     .collect();
-                let mut told = parse(document);
+                let mut told = parse(reply);
                 for row in told.as_array_mut().expect("an array") {
                     row.as_object_mut()
                         .expect("objects")
@@ -300,9 +299,9 @@ impl Model {
                 assert_eq!(told, Value::from(list));
             }
             (Request::Why { uuid }, _) => self.check_why(*uuid, reply, now),
-            (Request::Stats, Reply::Document(document)) => {
-                assert_eq!(parse(document)["registrations"], live);
-                assert_eq!(parse(document)["watchers"], self.watching.len());
+            (Request::Stats, Reply::Stats(stats)) => {
+                assert_eq!(stats.registrations, live as u64);
+                assert_eq!(stats.watchers, self.watching.len() as u64);
             }
             (Request::Watch { .. }, Reply::Watching) => {
                 assert!(self.watching.insert(caller.connection))
@@ -323,8 +322,8 @@ impl Model {
             .find(|(gone, _)| Some(*gone) == uuid)
             .map(|(_, reason)| reason);
         match (entry, reason, reply) {
-            (Some(entry), _, Reply::Document(document)) => {
-                let mut told = parse(document);
+            (Some(entry), _, Reply::Why(_)) => {
+                let mut told = parse(reply);
                 assert_eq!(told["state"], "live");
                 for key in ["state", "heartbeat"] {
                     told.as_object_mut()
@@ -334,8 +333,8 @@ impl Model {
                 }
                 assert_eq!(told, listed(entry, now));
             }
-            (None, Some(reason), Reply::Document(document)) => {
-                let told = parse(document);
+            (None, Some(reason), Reply::Why(_)) => {
+                let told = parse(reply);
                 assert_eq!(
                     (&told["state"], &told["reason"]),
                     (&json!("gone"), &json!(reason))
@@ -362,6 +361,19 @@ fn listed(entry: &Entry, now: Moment) -> Value {
     })
 }
 
-fn parse(document: &[u8]) -> Value {
-    serde_json::from_slice(document).expect("JSON")
+fn parse(reply: &Reply) -> Value {
+    serde_json::from_str(&written(reply)).expect("JSON")
+}
+
+/// An answer as it stands in a line of text.
+pub fn written(reply: &Reply) -> String {
+    let mut output = Output::default();
+    Codec::default().encode(reply, &mut output);
+    let mut line = Vec::new();
+    while !output.is_empty() {
+        let front = output.front();
+        line.extend_from_slice(front);
+        output.advance(front.len());
+    }
+    String::from_utf8(line).expect("text").trim_end().to_owned()
 }

@@ -9,9 +9,9 @@ use std::time::Duration;
 use discovery_service::auth::Tokens;
 use discovery_service::engine::{Engine, Reading, Settings};
 use discovery_service::limits::LINGERING_REFUSED_MAX;
-use discovery_service::message::{Refusal, Reply, Request};
+use discovery_service::message::{Refusal, Reply, Request, Update};
 use discovery_service::registry::Registry;
-use discovery_service::service::{Caller, Handler, Line, Service, Turn};
+use discovery_service::service::{Caller, Handler, Service, Turn};
 use discovery_service::time::{Moment, WallTime};
 use uuid::{Builder, Uuid};
 
@@ -62,16 +62,16 @@ impl Handler for Shadowed {
         self.service.leave(caller);
     }
 
-    fn publish(&mut self, tell: &mut dyn FnMut(usize, &Line)) {
+    fn publish(&mut self, tell: &mut dyn FnMut(usize, &Update)) {
         self.service.publish(tell);
     }
 
-    fn state(&mut self, connection: usize) -> Option<Line> {
-        self.service.state(connection)
+    fn snapshot(&mut self, connection: usize) -> Option<Update> {
+        self.service.snapshot(connection)
     }
 
-    fn still(&mut self) -> Line {
-        self.service.still()
+    fn keepalive(&mut self) -> Update {
+        self.service.keepalive()
     }
 
     fn has_backlog(&self) -> bool {

@@ -1,0 +1,133 @@
+//! JSON as the service writes it: on one line and without blanks.
+//!
+//! The answers that are asked for all the time are written by hand, without formatting machinery;
+//! the documents that people and monitors ask for now and then write themselves through serde.
+
+use std::io::Write as _;
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+use crate::message::{Bytes, Form, ServiceAddress, Services};
+
+/// Bytes that an address takes in an array of them, more or less: what is reserved ahead.
+const ADDRESS_LEN: usize = 48;
+
+/// The services as an array: `[{"ip":"127.0.0.1","port":65433},…]`
+pub(super) fn array(services: &Services) -> &Bytes {
+    services.render(Form::Line, |list| addresses(list))
+}
+
+/// The services as a JSON string whose value is that array: clients of frames decode it twice.
+pub(super) fn array_in_string(services: &Services) -> &Bytes {
+    services.render(Form::Frame, |_| in_string(array(services)))
+}
+
+fn addresses(addresses: &[ServiceAddress]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(addresses.len() * ADDRESS_LEN + 2);
+    text.push(b'[');
+    for &address in addresses {
+        if text.len() > 1 {
+            text.push(b',');
+        }
+        text.push(b'{');
+        push_address(&mut text, address);
+        text.push(b'}');
+    }
+    text.push(b']');
+    text.shrink_to_fit();
+    text
+}
+
+/// The array holds addresses, digits and punctuation, so only quotes need escaping.
+fn in_string(array: &[u8]) -> Vec<u8> {
+    let quotes = memchr::memchr_iter(b'"', array).count();
+    let mut string = Vec::with_capacity(array.len() + quotes + 2);
+    string.push(b'"');
+    for &byte in array {
+        if byte == b'"' {
+            string.push(b'\\');
+        }
+        string.push(byte);
+    }
+    string.push(b'"');
+    string
+}
+
+/// A document on one line.
+pub(super) fn document(document: &impl Serialize) -> Vec<u8> {
+    let mut text = Vec::new();
+    // A Vec takes every write, and every key of a document is a string.
+    let _ = serde_json::to_writer(&mut text, document);
+    text
+}
+
+/// Appends the members `"ip"` and `"port"`.
+fn push_address(text: &mut Vec<u8>, address: ServiceAddress) {
+    text.extend_from_slice(br#""ip":""#);
+    push_ip(text, address.ip);
+    text.extend_from_slice(br#"","port":"#);
+    push_number(text, address.port.get());
+}
+
+/// Appends the members `"type"`, `"ip"` and `"port"`.
+pub(super) fn push_service(text: &mut Vec<u8>, service_type: &str, address: ServiceAddress) {
+    text.extend_from_slice(br#""type":"#);
+    push_string(text, service_type);
+    text.push(b',');
+    push_address(text, address);
+}
+
+/// Appends a number.
+pub(super) fn push_number(text: &mut Vec<u8>, number: impl itoa::Integer) {
+    text.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// Appends a string with its quotes and what has to be escaped in it (RFC 8259 section 7).
+fn push_string(text: &mut Vec<u8>, string: &str) {
+    let plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+    if string.bytes().all(plain) {
+        text.push(b'"');
+        text.extend_from_slice(string.as_bytes());
+        text.push(b'"');
+    } else {
+        // A Vec takes every write.
+        let _ = serde_json::to_writer(text, string);
+    }
+}
+
+/// Appends an address in its canonical form. Most are IPv4, which needs no formatting machinery.
+fn push_ip(text: &mut Vec<u8>, ip: IpAddr) {
+    match ip {
+        IpAddr::V4(ip) => {
+            let mut digits = itoa::Buffer::new();
+            for (i, octet) in ip.octets().into_iter().enumerate() {
+                if i > 0 {
+                    text.push(b'.');
+                }
+                text.extend_from_slice(digits.format(octet).as_bytes());
+            }
+        }
+        IpAddr::V6(ip) => {
+            // A Vec takes every write.
+            let _ = write!(text, "{ip}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn services_are_one_array_and_a_json_string_of_it() {
+        let services = [("127.0.0.1", 65_433), ("::1", 80)]
+            .map(|(ip, port)| ServiceAddress::new(ip, port).unwrap());
+        let array = addresses(&services);
+        let expected = br#"[{"ip":"127.0.0.1","port":65433},{"ip":"::1","port":80}]"#;
+        assert_eq!(&array[..], expected);
+        let decoded: String = serde_json::from_slice(&in_string(&array)).unwrap();
+        assert_eq!(decoded.as_bytes(), expected);
+        assert_eq!(&addresses(&[])[..], b"[]");
+    }
+}

@@ -21,6 +21,7 @@ use crate::limits::{
     OUTPUT_WAITING_LEN_MAX, READ_LEN_MAX, SHUTDOWN_MS_MAX, TURN_TIMERS_MAX, TURN_VISITS_MAX,
     WAITING_LEN_MAX,
 };
+use crate::message::Change;
 use crate::service::{Handler, Meter, Turn};
 use crate::time::wheel::Wheel;
 use crate::time::{Moment, WallTime};
@@ -53,6 +54,15 @@ pub struct Reading {
     pub wall: WallTime,
     /// The longest turn so far.
     pub worst_turn: Duration,
+}
+
+/// What a turn has left for its caller.
+#[derive(Clone, Copy, Debug)]
+pub struct Turned<'a> {
+    /// How long to wait for events before the next turn; `None` means for as long as it takes.
+    pub wait: Option<Duration>,
+    /// What has changed in the registry, in its order.
+    pub changes: &'a [Change],
 }
 
 /// The service with all its connections.
@@ -141,15 +151,14 @@ impl<N: Network, H: Handler> Engine<N, H> {
 
     /// Runs one turn: handles `events` and whatever earlier turns left, in bounded time.
     ///
-    /// `more_events` says that the network may have had more events than it told. Returns how long
-    /// to wait for events before the next turn; `None` means for as long as it takes.
+    /// `more_events` says that the network may have had more events than it told.
     pub fn turn(
         &mut self,
         network: &mut N,
         events: impl IntoIterator<Item = Event>,
         more_events: bool,
         reading: Reading,
-    ) -> Option<Duration> {
+    ) -> Turned<'_> {
         let backlog = more_events || self.has_backlog();
         let cut = self.clock.advance(reading.monotonic, self.waited, backlog);
         let now = self.clock.now();
@@ -178,7 +187,10 @@ impl<N: Network, H: Handler> Engine<N, H> {
         self.break_silence(now);
         let wait = self.wait(now);
         self.waited = wait.unwrap_or(Duration::MAX / 2);
-        wait
+        Turned {
+            wait,
+            changes: self.handler.changes(),
+        }
     }
 
     /// Stops: accepts no more, finishes the replies in flight and closes the connections.

@@ -4,6 +4,7 @@
 //! knows no socket, no format on the wire and no registry.
 
 mod address;
+mod change;
 mod document;
 mod refusal;
 mod rendering;
@@ -19,6 +20,7 @@ use uuid::Uuid;
 use crate::limits::{TTL_SECONDS, TYPE_LEN_MAX};
 
 pub use address::{Offer, ServiceAddress};
+pub use change::{Change, ChangeKind};
 pub use document::{CloseReason, Gone, Named, Reason, Record, Stats, Tally, TypeCount, Why};
 pub use refusal::Refusal;
 pub use rendering::{Bytes, Form, Rendered};

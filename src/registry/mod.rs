@@ -11,8 +11,8 @@
 //! A heartbeat writes the time into its entry, nothing else: the entry's place in the timing wheel
 //! is mended when its old slot comes.
 
+mod check;
 mod entry;
-mod event;
 mod index;
 mod pages;
 mod places;
@@ -27,12 +27,11 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::limits::TTL_SECONDS;
-use crate::message::{Reason, ServiceAddress};
+use crate::message::{Change, ChangeKind, Reason, ServiceAddress};
 use crate::time::Moment;
 use crate::time::wheel::Wheel;
 
 use entry::{Entries, NewEntry};
-pub use event::{Departure, Event};
 use index::{Chains, Index};
 use places::Places;
 use types::Types;
@@ -40,6 +39,9 @@ pub use view::{Record, TypeView};
 
 /// No slot.
 const NONE: u32 = u32::MAX;
+
+/// Changes for which memory is kept from one turn to the next.
+const CHANGES_KEPT: usize = 4096;
 
 /// What is to be registered.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +66,26 @@ pub enum RegisterError {
     UuidTaken,
 }
 
+/// What a heartbeat met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heartbeat {
+    /// A live registration, which lives for another TTL.
+    InTime,
+    /// Likewise, but the heartbeat came in the last tenth of the TTL: one late packet would have
+    /// dropped the registration. Said once for each registration.
+    Late,
+    /// No live registration has this UUID.
+    Unknown,
+}
+
+impl Heartbeat {
+    /// Whether a live registration was met.
+    #[must_use]
+    pub fn is_known(self) -> bool {
+        self != Heartbeat::Unknown
+    }
+}
+
 /// What a sweep did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sweep {
@@ -82,8 +104,10 @@ pub struct Registry<S = RandomState> {
     types: Types,
     places: Places,
     deadlines: Wheel,
-    changes: u64,
-    events: Vec<Event>,
+    /// How many registrations have come and gone.
+    index: u64,
+    /// What has changed since the list was last cleared.
+    changes: Vec<Change>,
     hasher: S,
     /// Mutations since the invariants were last checked.
     #[cfg(debug_assertions)]
@@ -101,8 +125,8 @@ impl<S: BuildHasher> Registry<S> {
             types: Types::default(),
             places: Places::default(),
             deadlines: Wheel::new(),
-            changes: 0,
-            events: Vec::new(),
+            index: 0,
+            changes: Vec::new(),
             hasher,
             #[cfg(debug_assertions)]
             unchecked: 0,
@@ -135,20 +159,21 @@ impl<S: BuildHasher> Registry<S> {
 
     /// How many registrations have come and gone.
     #[must_use]
-    pub fn changes(&self) -> u64 {
-        self.changes
+    pub fn index(&self) -> u64 {
+        self.index
     }
 
-    /// Whether something has happened since the last [`drain_events`](Self::drain_events).
+    /// What has changed since [`clear_changes`](Self::clear_changes), in its order.
     #[must_use]
-    pub fn has_events(&self) -> bool {
-        !self.events.is_empty()
+    pub fn changes(&self) -> &[Change] {
+        &self.changes
     }
 
-    /// What has happened since the last call, in its order. Whoever changes the registry takes it
-    /// from there before it gets long.
-    pub fn drain_events(&mut self) -> impl Iterator<Item = Event> + '_ {
-        self.events.drain(..)
+    /// Begins a new list of changes. Whoever drives the registry does so before the list gets long,
+    /// once a turn.
+    pub fn clear_changes(&mut self) {
+        self.changes.clear();
+        self.changes.shrink_to(CHANGES_KEPT);
     }
 
     /// Adds a registration, heard of at `now`.
@@ -159,6 +184,7 @@ impl<S: BuildHasher> Registry<S> {
         let slot = self.add(now, new)?;
         let deadline = self.entries.get(slot).deadline();
         self.deadlines.insert(&mut self.entries, slot, deadline);
+        self.note_change(slot, now, ChangeKind::Up);
         self.mutated();
         Ok(())
     }
@@ -170,30 +196,27 @@ impl<S: BuildHasher> Registry<S> {
     pub fn hold(&mut self, now: Moment, new: Registration<'_>) -> Result<(), RegisterError> {
         let slot = self.add(now, new)?;
         self.entries.get_mut(slot).hold();
+        self.note_change(slot, now, ChangeKind::Up);
         self.mutated();
         Ok(())
     }
 
-    /// Keeps a registration alive; `false` when no live one has this UUID.
-    pub fn heartbeat(&mut self, now: Moment, uuid: &Uuid) -> bool {
+    /// Keeps a registration alive.
+    pub fn heartbeat(&mut self, now: Moment, uuid: &Uuid) -> Heartbeat {
         let Some(slot) = self.find(uuid) else {
-            return false;
+            return Heartbeat::Unknown;
         };
         let entry = self.entries.get_mut(slot);
         if !entry.is_live(now) {
-            return false;
+            return Heartbeat::Unknown;
         }
-        if entry.beat(now) {
-            let (ttl_ms, of) = (entry.ttl_ms(), entry.service_type);
-            let service_type = Arc::clone(&self.types.get(of).name);
-            self.events.push(Event::Late {
-                service_type,
-                address: self.entries.address(slot),
-                ttl_ms,
-            });
-        }
+        let late = entry.beat(now);
         self.mutated();
-        true
+        if late {
+            Heartbeat::Late
+        } else {
+            Heartbeat::InTime
+        }
     }
 
     /// Removes a registration for this reason; `false` when no live one has this UUID.
@@ -278,48 +301,6 @@ impl<S: BuildHasher> Registry<S> {
         Some(TypeView::new(self, slot))
     }
 
-    /// Panics with what is wrong when the indexes do not agree. O(n). Debug builds call it after
-    /// mutations, so often that each mutation pays for a constant number of entries.
-    pub fn check_invariants(&self) {
-        assert!(self.entries.len() <= self.services_max);
-        assert_eq!(self.by_uuid.len(), self.entries.len());
-        self.types.check(&self.hasher);
-        self.places.check(&self.entries, &self.hasher);
-        let mut found = 0;
-        for (key, of) in self.types.iter() {
-            let mut previous = NONE;
-            let mut slot = of.first;
-            let mut len = 0;
-            while slot != NONE {
-                let entry = self.entries.get(slot);
-                assert_eq!(
-                    entry.service_type, key,
-                    "an entry is in another type's list"
-                );
-                assert_eq!(entry.previous, previous, "a type's list is broken");
-                assert_eq!(
-                    self.find(&entry.uuid),
-                    Some(slot),
-                    "an entry is not found by its UUID"
-                );
-                assert_eq!(
-                    entry.timer.is_linked(),
-                    !entry.is_held(),
-                    "what is held has no deadline, all else has"
-                );
-                previous = slot;
-                slot = entry.next;
-                len += 1;
-                assert!(len <= of.len, "a type's list runs in a circle");
-            }
-            assert_eq!(of.last, previous, "a type's list ends elsewhere");
-            assert_eq!(of.len, len);
-            assert!(len > 0, "a type without registrations stays");
-            found += len;
-        }
-        assert_eq!(found, self.entries.len(), "an entry is in no type's list");
-    }
-
     fn find(&self, uuid: &Uuid) -> Option<u32> {
         self.find_hashed(uuid, hash(&self.hasher, uuid))
     }
@@ -373,13 +354,23 @@ impl<S: BuildHasher> Registry<S> {
             hash,
         );
         self.places.insert(&mut self.entries, &self.hasher, slot);
-        self.changes += 1;
-        self.types.append(&mut self.entries, slot, self.changes);
-        self.events.push(Event::Up {
-            service_type: Arc::clone(&self.types.get(service_type).name),
-            address,
-        });
+        self.index += 1;
+        self.types.append(&mut self.entries, slot, self.index);
         Ok(slot)
+    }
+
+    /// Notes what happens to the entry `slot`.
+    fn note_change(&mut self, slot: u32, heartbeat: Moment, kind: ChangeKind) {
+        let entry = self.entries.get(slot);
+        self.changes.push(Change {
+            uuid: entry.uuid,
+            service_type: Arc::clone(&self.types.get(entry.service_type).name),
+            address: self.entries.address(slot),
+            ttl_ms: entry.ttl_ms(),
+            held: entry.is_held(),
+            heartbeat,
+            kind,
+        });
     }
 
     /// Removes an entry; one whose time had run out before has expired, whatever else happens to it.
@@ -392,20 +383,11 @@ impl<S: BuildHasher> Registry<S> {
         } else {
             (entry.deadline(), entry.heartbeat, Reason::Expired)
         };
-        let service_type = Arc::clone(&self.types.get(entry.service_type).name);
-        let (uuid, address) = (entry.uuid, self.entries.address(slot));
-        self.events.push(Event::Down(Departure {
-            uuid,
-            service_type,
-            address,
-            reason,
-            at,
-            heartbeat,
-        }));
+        self.note_change(slot, heartbeat, ChangeKind::Down { reason, at });
         self.deadlines.remove(&mut self.entries, slot);
-        self.changes += 1;
+        self.index += 1;
         self.types
-            .unlink(&mut self.entries, slot, self.changes, &self.hasher);
+            .unlink(&mut self.entries, slot, self.index, &self.hasher);
         self.places.remove(&mut self.entries, &self.hasher, slot);
         let mut uuids = Uuids {
             entries: &mut self.entries,
@@ -415,20 +397,6 @@ impl<S: BuildHasher> Registry<S> {
         self.by_uuid.remove(&mut uuids, slot, hash);
         self.entries.remove(slot);
         self.mutated();
-    }
-
-    /// Checks the invariants in debug builds: always while there are few entries, and else once in
-    /// as many mutations as keep the cost of each constant.
-    fn mutated(&mut self) {
-        #[cfg(debug_assertions)]
-        {
-            const ENTRIES_A_MUTATION: u32 = 4;
-            self.unchecked += 1;
-            if self.unchecked >= self.entries.len() / ENTRIES_A_MUTATION {
-                self.unchecked = 0;
-                self.check_invariants();
-            }
-        }
     }
 }
 

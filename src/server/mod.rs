@@ -166,13 +166,13 @@ impl Server {
                 worst_turn,
             };
             let events = events.iter().filter_map(network::to_event);
-            let wait = self
+            let turned = self
                 .engine
                 .turn(&mut self.network, events, more_events, reading);
+            deadline = turned.wait.map(|wait| turn_start.saturating_add(wait));
             if self.engine.is_stopped() {
                 return Ok(());
             }
-            deadline = wait.map(|wait| turn_start.saturating_add(wait));
         }
     }
 

@@ -4,8 +4,6 @@ use uuid::Uuid;
 
 use crate::limits::DEPARTURES_MAX;
 use crate::message::Gone;
-use crate::registry::Departure;
-use crate::time::{Moment, WallTime};
 
 /// A fixed ring of departures. Their times are those of the wall clock when they went, which a later
 /// change of the clock does not touch.
@@ -17,17 +15,12 @@ pub(super) struct Departures {
 }
 
 impl Departures {
-    /// Remembers a departure that is told at `now`, when the wall clock shows `wall`.
-    pub(super) fn note(&mut self, departure: &Departure, now: Moment, wall: WallTime) {
-        let gone = Gone {
-            reason: departure.reason,
-            at: wall.at(departure.at, now),
-            last_heartbeat: wall.at(departure.heartbeat, now),
-        };
+    /// Remembers a departure.
+    pub(super) fn note(&mut self, uuid: Uuid, gone: Gone) {
         if self.ring.len() < DEPARTURES_MAX {
-            self.ring.push((departure.uuid, gone));
+            self.ring.push((uuid, gone));
         } else {
-            self.ring[self.next] = (departure.uuid, gone);
+            self.ring[self.next] = (uuid, gone);
         }
         self.next = (self.next + 1) % DEPARTURES_MAX;
     }
@@ -46,27 +39,23 @@ impl Departures {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::{Reason, ServiceAddress};
+    use crate::message::Reason;
+    use crate::time::WallTime;
 
     #[test]
     fn the_last_1024_departures_are_remembered_and_the_latest_of_a_uuid_counts() {
         let mut departures = Departures::default();
-        let go = |departures: &mut Departures, number: u128, ms: u64| {
-            let at = Moment::from_millis(ms);
-            let address = ServiceAddress::new("10.0.0.1", 80).unwrap();
-            let uuid = Uuid::from_u128(number);
-            let departure = Departure {
-                uuid,
-                service_type: "a".into(),
-                address,
+        let go = |departures: &mut Departures, number: u128, ms: i64| {
+            let time = WallTime::from_unix_millis(ms);
+            let gone = Gone {
                 reason: Reason::Expired,
-                at,
-                heartbeat: at,
+                at: time,
+                last_heartbeat: time,
             };
-            departures.note(&departure, at, WallTime::from_unix_millis(ms as i64));
+            departures.note(Uuid::from_u128(number), gone);
         };
         for number in 0..3_000 {
-            go(&mut departures, number, number as u64);
+            go(&mut departures, number, number as i64);
             let oldest = (number + 1).saturating_sub(DEPARTURES_MAX as u128);
             assert!(departures.find(&Uuid::from_u128(oldest)).is_some());
             assert!(oldest == 0 || departures.find(&Uuid::from_u128(oldest - 1)).is_none());

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::message::{Refusal, Reply, Request, Update};
+use crate::message::{Change, Refusal, Reply, Request, Update};
 use crate::time::{Moment, WallTime};
 
 /// Who asks: one connection, and what the service knows of it.
@@ -99,6 +99,9 @@ pub trait Handler {
 
     /// What watchers are told to whom nothing was to be told for long.
     fn keepalive(&mut self) -> Update;
+
+    /// What has changed in this turn, so far.
+    fn changes(&self) -> &[Change];
 
     /// Whether the next turn has work that needs no request.
     fn has_backlog(&self) -> bool;

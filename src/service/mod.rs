@@ -20,8 +20,11 @@ use uuid::Uuid;
 
 use crate::auth::Tokens;
 use crate::limits::{RECORD_LEN, TURN_BUILD_LEN_MAX, TURN_REMOVALS_MAX, TURN_SWEEP_MAX};
-use crate::message::{Offer, Reason, Refusal, Reply, Request, ServiceType, Services, Ttl, Update};
-use crate::registry::{Event, RegisterError, Registration, Registry};
+use crate::message::{
+    Change, ChangeKind, Gone, Offer, Reason, Refusal, Reply, Request, ServiceType, Services, Ttl,
+    Update,
+};
+use crate::registry::{Heartbeat, RegisterError, Registration, Registry};
 use crate::time::Moment;
 
 use answers::Answers;
@@ -48,6 +51,8 @@ pub struct Service<S = RandomState> {
     ttl: Duration,
     tokens: Option<Tokens>,
     turn: Turn,
+    /// How many of this turn's changes are noted in `holds` and `departures`.
+    noted: usize,
     /// Whether everything that had expired by this turn's moment is swept.
     swept: bool,
     /// Bytes of answers that may still be built in this turn.
@@ -71,6 +76,7 @@ impl<S: BuildHasher> Service<S> {
             ttl,
             tokens: None,
             turn: Turn::default(),
+            noted: 0,
             swept: true,
             build_len_left: TURN_BUILD_LEN_MAX,
             removals_left: TURN_REMOVALS_MAX,
@@ -99,9 +105,13 @@ impl<S: BuildHasher> Service<S> {
 
     #[inline]
     fn heartbeat(&mut self, uuid: Option<&Uuid>) -> Reply {
-        match uuid.is_some_and(|uuid| self.registry.heartbeat(self.turn.now, uuid)) {
-            true => Reply::Ok,
-            false => Reply::NotFound,
+        match uuid.map(|uuid| (uuid, self.registry.heartbeat(self.turn.now, uuid))) {
+            Some((_, Heartbeat::InTime)) => Reply::Ok,
+            Some((uuid, Heartbeat::Late)) => {
+                self.warn_of_late_heartbeat(uuid);
+                Reply::Ok
+            }
+            Some((_, Heartbeat::Unknown)) | None => Reply::NotFound,
         }
     }
 
@@ -115,7 +125,6 @@ impl<S: BuildHasher> Service<S> {
             _ if !self.admits(caller) => Reply::Refused(Refusal::AuthenticationRequired),
             _ => self.run(request, caller)?,
         };
-        self.take_events();
         Some(reply)
     }
 
@@ -194,6 +203,7 @@ impl<S: BuildHasher> Service<S> {
     }
 
     fn hold(&mut self, offer: &Offer<'_>, caller: &mut Caller) -> Option<Reply> {
+        self.note_changes();
         if !self.holds.has_room(caller.connection) {
             return Some(Reply::Refused(Refusal::TooManyHolds));
         }
@@ -212,7 +222,7 @@ impl<S: BuildHasher> Service<S> {
         ttl: Option<Ttl>,
         caller: &Caller,
     ) -> Option<Reply> {
-        if self.registry.heartbeat(self.turn.now, &uuid) {
+        if let Reply::Ok = self.heartbeat(Some(&uuid)) {
             return Some(Reply::Ok);
         }
         match self.add_as(uuid, offer, ttl, caller, Registry::register) {
@@ -313,32 +323,31 @@ impl<S: BuildHasher> Service<S> {
         Some(Reply::Services(services))
     }
 
-    /// Hands on what has happened in the registry.
-    fn take_events(&mut self) {
-        if !self.registry.has_events() {
-            return;
-        }
+    /// Brings up to date what follows from the changes of this turn: who holds what, and what
+    /// `why` knows. Called before either is asked for, and at the end of the turn.
+    fn note_changes(&mut self) {
         let Turn { now, wall, .. } = self.turn;
-        for event in self.registry.drain_events() {
-            match event {
-                Event::Up {
-                    service_type,
-                    address,
-                } => self.watchers.up(&service_type, address),
-                Event::Down(departure) => {
-                    self.watchers
-                        .down(&departure.service_type, departure.address);
-                    self.holds.forget(&departure.uuid);
-                    self.departures.note(&departure, now, wall);
+        for change in &self.registry.changes()[self.noted..] {
+            if let ChangeKind::Down { reason, at } = change.kind {
+                if change.held {
+                    self.holds.forget(&change.uuid);
                 }
-                Event::Late {
-                    service_type,
-                    address,
-                    ttl_ms,
-                } => {
-                    self.notices.late(now, &service_type, address, ttl_ms);
-                }
+                let gone = Gone {
+                    reason,
+                    at: wall.at(at, now),
+                    last_heartbeat: wall.at(change.heartbeat, now),
+                };
+                self.departures.note(change.uuid, gone);
             }
+        }
+        self.noted = self.registry.changes().len();
+    }
+
+    fn warn_of_late_heartbeat(&mut self, uuid: &Uuid) {
+        let now = self.turn.now;
+        if let Some(record) = self.registry.get(now, uuid) {
+            self.notices
+                .late(now, record.service_type, record.address, record.ttl_ms);
         }
     }
 
@@ -351,7 +360,6 @@ impl<S: BuildHasher> Service<S> {
             self.registry
                 .deregister(self.turn.now, &uuid, Reason::ConnectionClosed);
         }
-        self.take_events();
     }
 }
 
@@ -368,6 +376,8 @@ impl<S: BuildHasher> Handler for Service<S> {
     /// Sweeps a bounded slice of what has expired.
     fn begin_turn(&mut self, turn: Turn) {
         self.turn = turn;
+        self.registry.clear_changes();
+        self.noted = 0;
         self.build_len_left = TURN_BUILD_LEN_MAX;
         self.removals_left = TURN_REMOVALS_MAX;
         let sweep = self.registry.sweep(turn.now, TURN_SWEEP_MAX);
@@ -414,16 +424,17 @@ impl<S: BuildHasher> Handler for Service<S> {
             self.watchers.remove(caller.connection);
         }
         if std::mem::take(&mut caller.holds) {
+            self.note_changes();
             self.holds.end(caller.connection);
             self.remove_leaving();
         }
     }
 
     fn publish(&mut self, tell: &mut dyn FnMut(usize, &Update)) {
-        // What a heartbeat has told.
-        self.take_events();
+        self.note_changes();
         self.watchers.forget_snapshots();
-        self.watchers.publish(self.registry.changes(), tell);
+        self.watchers
+            .publish(self.registry.index(), self.registry.changes(), tell);
     }
 
     fn snapshot(&mut self, connection: usize) -> Option<Update> {
@@ -435,7 +446,11 @@ impl<S: BuildHasher> Handler for Service<S> {
     }
 
     fn keepalive(&mut self) -> Update {
-        Update::Keepalive(self.registry.changes())
+        Update::Keepalive(self.registry.index())
+    }
+
+    fn changes(&self) -> &[Change] {
+        self.registry.changes()
     }
 
     fn has_backlog(&self) -> bool {

@@ -75,6 +75,7 @@ impl<S: BuildHasher> Service<S> {
         if let Some(view) = self.registry.get(now, uuid) {
             return Some(Reply::Why(Why::Live(record(view, now, wall))));
         }
+        self.note_changes();
         let gone = self.departures.find(uuid);
         Some(gone.map_or(Reply::NotFound, |gone| Reply::Why(Why::Gone(*gone))))
     }

@@ -6,10 +6,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::limits::RECORD_LEN;
-use crate::message::{Delta, Rendered, Service, ServiceAddress, Snapshot, Update};
+use crate::message::{
+    Change, ChangeKind, Delta, Rendered, Service, ServiceAddress, Snapshot, Update,
+};
 use crate::registry::{Registry, TypeView};
 
-/// Who watches what, and what has changed since it was last told.
+/// Who watches what, and the snapshots that several need at the moment.
 #[derive(Debug, Default)]
 pub(super) struct Watchers {
     /// The connections that watch each type, and those that watch all.
@@ -17,19 +19,9 @@ pub(super) struct Watchers {
     of_all: Vec<usize>,
     /// What each connection watches, and its position in the list there.
     watches: HashMap<usize, (Option<Arc<str>>, usize)>,
-    /// What has changed in types that are watched.
-    changes: Vec<Change>,
-    /// The snapshots that were told at this count of changes.
+    /// The snapshots that were told at this index.
     snapshots: HashMap<Option<Arc<str>>, Rc<Rendered<Snapshot>>>,
     snapshots_at: u64,
-}
-
-#[derive(Clone, Debug)]
-struct Change {
-    service_type: Arc<str>,
-    address: ServiceAddress,
-    /// 1 for one that came, -1 for one that went.
-    sign: i64,
 }
 
 impl Watchers {
@@ -74,47 +66,30 @@ impl Watchers {
         }
     }
 
-    /// Notes a registration that came.
-    pub(super) fn up(&mut self, service_type: &Arc<str>, address: ServiceAddress) {
-        self.change(service_type, address, 1);
-    }
-
-    /// Notes a registration that went.
-    pub(super) fn down(&mut self, service_type: &Arc<str>, address: ServiceAddress) {
-        self.change(service_type, address, -1);
-    }
-
-    fn change(&mut self, service_type: &Arc<str>, address: ServiceAddress, sign: i64) {
-        if !self.of_all.is_empty() || self.by_type.contains_key(service_type) {
-            self.changes.push(Change {
-                service_type: Arc::clone(service_type),
-                address,
-                sign,
-            });
-        }
-    }
-
     /// Tells what has changed: one delta for each watched type with changes, one for those who watch
     /// all.
-    pub(super) fn publish(&mut self, index: u64, tell: &mut dyn FnMut(usize, &Update)) {
-        let mut changes = std::mem::take(&mut self.changes);
+    pub(super) fn publish(
+        &self,
+        index: u64,
+        changes: &[Change],
+        tell: &mut dyn FnMut(usize, &Update),
+    ) {
+        let mut tell_all = |connections: &[usize], changes: &[&Change]| {
+            let update = Update::Delta(Rc::new(Rendered::new(delta(index, changes))));
+            for &connection in connections {
+                tell(connection, &update);
+            }
+        };
         if !changes.is_empty() && !self.of_all.is_empty() {
-            let update = Update::Delta(Rc::new(Rendered::new(delta(index, &changes))));
-            self.of_all
-                .iter()
-                .for_each(|&connection| tell(connection, &update));
+            tell_all(&self.of_all, &changes.iter().collect::<Vec<_>>());
         }
         if !self.by_type.is_empty() {
+            let is_watched = |change: &&Change| self.by_type.contains_key(&change.service_type);
+            let mut watched: Vec<&Change> = changes.iter().filter(is_watched).collect();
             // Stable, so that the changes of a type stay in their order.
-            changes.sort_by(|a, b| a.service_type.cmp(&b.service_type));
-            for of_type in changes.chunk_by(|a, b| a.service_type == b.service_type) {
-                let Some(watchers) = self.by_type.get(&of_type[0].service_type) else {
-                    continue;
-                };
-                let update = Update::Delta(Rc::new(Rendered::new(delta(index, of_type))));
-                watchers
-                    .iter()
-                    .for_each(|&connection| tell(connection, &update));
+            watched.sort_by(|a, b| a.service_type.cmp(&b.service_type));
+            for of_type in watched.chunk_by(|a, b| a.service_type == b.service_type) {
+                tell_all(&self.by_type[&of_type[0].service_type], of_type);
             }
         }
     }
@@ -128,7 +103,7 @@ impl Watchers {
         build_len_left: &mut usize,
     ) -> Option<Update> {
         let (watched, _) = self.watches.get(&connection)?;
-        let index = registry.changes();
+        let index = registry.index();
         if self.snapshots_at != index {
             self.snapshots = HashMap::new();
             self.snapshots_at = index;
@@ -169,58 +144,70 @@ fn services<'a, S: 'a>(types: impl Iterator<Item = TypeView<'a, S>>) -> Vec<Serv
 }
 
 /// What is left of the changes of a turn when what came and went in it is left out.
-fn delta<'a>(index: u64, changes: &'a [Change]) -> Delta {
+fn delta(index: u64, changes: &[&Change]) -> Delta {
+    // How many more came than went, of each service that did either.
     let mut balance: HashMap<(&str, ServiceAddress), i64> = HashMap::new();
-    let mixed = changes.iter().any(|change| change.sign != changes[0].sign);
+    let mixed = changes
+        .iter()
+        .any(|change| sign(change) != sign(changes[0]));
     if mixed {
-        for change in changes {
-            *balance
-                .entry((&change.service_type, change.address))
-                .or_default() += change.sign;
+        for &change in changes {
+            *balance.entry(key(change)).or_default() += sign(change);
         }
     }
-    let mut side = |sign: i64| {
-        let mut is_left = |change: &'a Change| {
-            if change.sign != sign {
-                return false;
+    let (mut up, mut down) = (Vec::new(), Vec::new());
+    for &change in changes {
+        let sign = sign(change);
+        if mixed {
+            match balance.get_mut(&key(change)) {
+                Some(left) if *left * sign > 0 => *left -= sign,
+                _ => continue,
             }
-            if !mixed {
-                return true;
-            }
-            match balance.get_mut(&(&*change.service_type, change.address)) {
-                Some(left) if *left * sign > 0 => {
-                    *left -= sign;
-                    true
-                }
-                _ => false,
-            }
-        };
-        let service = |change: &Change| Service {
+        }
+        let side = if sign > 0 { &mut up } else { &mut down };
+        side.push(Service {
             service_type: Arc::clone(&change.service_type),
             address: change.address,
-        };
-        changes
-            .iter()
-            .filter(|&change| is_left(change))
-            .map(service)
-            .collect()
-    };
-    Delta {
-        index,
-        up: side(1),
-        down: side(-1),
+        });
     }
+    Delta { index, up, down }
+}
+
+/// 1 for a registration that came, -1 for one that went.
+fn sign(change: &Change) -> i64 {
+    match change.kind {
+        ChangeKind::Up => 1,
+        ChangeKind::Down { .. } => -1,
+    }
+}
+
+fn key(change: &Change) -> (&str, ServiceAddress) {
+    (&change.service_type, change.address)
 }
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
+    use crate::message::Reason;
+    use crate::time::Moment;
 
     fn change(port: u64, sign: i64) -> Change {
+        let at = Moment::START;
+        let reason = Reason::Expired;
         Change {
+            uuid: Uuid::nil(),
             service_type: "a".into(),
             address: ServiceAddress::new("::1", port).unwrap(),
-            sign,
+            ttl_ms: 1,
+            held: false,
+            heartbeat: at,
+            kind: if sign > 0 {
+                ChangeKind::Up
+            } else {
+                ChangeKind::Down { reason, at }
+            },
         }
     }
 
@@ -233,7 +220,7 @@ mod tests {
             (&[change(1, 1), change(1, -1), change(1, 1)], &[1], &[]),
             (&[change(1, -1), change(1, -1), change(1, 1)], &[], &[1]),
         ] {
-            let delta = delta(7, changes);
+            let delta = delta(7, &changes.iter().collect::<Vec<_>>());
             let ports = |services: &[Service]| -> Vec<u16> {
                 services.iter().map(|s| s.address.port.get()).collect()
             };

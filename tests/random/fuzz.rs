@@ -231,7 +231,10 @@ fn operation_sequences() {
                 }
                 3 => {
                     let entry = model.iter_mut().find(|entry| entry.uuid == n);
-                    assert_eq!(registry.heartbeat(now, &uuid_of(n)), entry.is_some());
+                    assert_eq!(
+                        registry.heartbeat(now, &uuid_of(n)).is_known(),
+                        entry.is_some()
+                    );
                     if let Some(entry) = entry {
                         entry.heartbeat = now;
                     }

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-use discovery_service::message::{Reason, ServiceAddress};
-use discovery_service::registry::{Event, RegisterError, Registration, Registry, Sweep};
+use discovery_service::message::{ChangeKind, Reason, ServiceAddress};
+use discovery_service::registry::{Heartbeat, RegisterError, Registration, Registry, Sweep};
 use discovery_service::time::Moment;
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -187,7 +187,7 @@ impl Model {
             address: row.address,
             ttl: Duration::from_millis(row.ttl_ms),
         };
-        let before = (registry.len(), registry.changes());
+        let before = (registry.len(), registry.index());
         let full = registry.len() == registry.services_max() as usize;
         let add = if row.held {
             Registry::hold
@@ -214,7 +214,7 @@ impl Model {
                     }
                 );
                 assert!(taken || full);
-                assert_eq!((registry.len(), registry.changes()), before);
+                assert_eq!((registry.len(), registry.index()), before);
             }
         }
     }
@@ -278,7 +278,7 @@ impl Model {
             Step::Heartbeat { uuid: number } => {
                 let live = self.live_at(uuid(number));
                 assert_eq!(
-                    registry.heartbeat(at(self.now), &uuid(number)),
+                    registry.heartbeat(at(self.now), &uuid(number)).is_known(),
                     live.is_some()
                 );
                 if let Some(row) = live {
@@ -316,8 +316,8 @@ impl Model {
     fn compare<S: BuildHasher>(&mut self, registry: &mut Registry<S>) {
         let live = self.live().count();
         assert_eq!((registry.len(), registry.is_empty()), (live, live == 0));
-        assert_eq!(registry.changes(), 2 * self.registered - live as u64);
-        self.compare_events(registry);
+        assert_eq!(registry.index(), 2 * self.registered - live as u64);
+        self.compare_changes(registry);
         let expiry = self
             .live()
             .filter(|row| !row.held)
@@ -346,23 +346,20 @@ impl Model {
 }
 
 impl Model {
-    /// Whoever follows the events knows what is registered.
-    fn compare_events<S: BuildHasher>(&mut self, registry: &mut Registry<S>) {
-        for event in registry.drain_events() {
-            match event {
-                Event::Up {
-                    service_type,
-                    address,
-                } => self.told.push((service_type.to_string(), address)),
-                Event::Down(departure) => {
-                    assert!(departure.heartbeat <= departure.at && departure.at <= at(self.now));
-                    let gone = (departure.service_type.to_string(), departure.address);
-                    let known = self.told.iter().position(|service| *service == gone);
+    /// Whoever follows the changes knows what is registered.
+    fn compare_changes<S: BuildHasher>(&mut self, registry: &mut Registry<S>) {
+        for change in registry.changes() {
+            let service = (change.service_type.to_string(), change.address);
+            match change.kind {
+                ChangeKind::Up => self.told.push(service),
+                ChangeKind::Down { at: gone_at, .. } => {
+                    assert!(change.heartbeat <= gone_at && gone_at <= at(self.now));
+                    let known = self.told.iter().position(|told| *told == service);
                     self.told.remove(known.expect("what goes has come"));
                 }
-                Event::Late { ttl_ms, .. } => assert!(TTLS_MS.contains(&u64::from(ttl_ms))),
             }
         }
+        registry.clear_changes();
         let mut registered: Vec<_> = self
             .live()
             .map(|row| (row.service_type.to_string(), row.address))
@@ -420,7 +417,10 @@ fn answer(registry: &mut Registry, now: u64, step: &Step) -> String {
             }
             format!("{:?}", registry.register(now, new))
         }
-        Step::Heartbeat { uuid: number } => registry.heartbeat(now, &uuid(number)).to_string(),
+        Step::Heartbeat { uuid: number } => registry
+            .heartbeat(now, &uuid(number))
+            .is_known()
+            .to_string(),
         Step::Deregister { uuid: number } => registry
             .deregister(now, &uuid(number), Reason::Deregistered)
             .to_string(),
@@ -506,14 +506,14 @@ fn row_33_a_registration_lives_while_its_last_heartbeat_is_less_than_the_ttl_old
                 registry
                     .register(at(0), registration(uuid(1), "hive", TTL_MS))
                     .unwrap();
-                assert!(registry.heartbeat(at(heartbeat), &uuid(1)));
+                assert!(registry.heartbeat(at(heartbeat), &uuid(1)).is_known());
                 let now = at(heartbeat + age);
                 if swept {
                     sweep_all(&mut registry, now);
                     assert_eq!(query(&registry, "hive").len(), usize::from(live));
                 }
                 assert_eq!(
-                    registry.heartbeat(now, &uuid(1)),
+                    registry.heartbeat(now, &uuid(1)).is_known(),
                     live,
                     "age {age}, swept {swept}"
                 );
@@ -534,8 +534,8 @@ fn a_heartbeat_that_comes_too_late_does_not_bring_a_registration_back() {
     registry
         .register(at(0), registration(uuid(1), "hive", 100))
         .unwrap();
-    assert!(!registry.heartbeat(at(100), &uuid(1)));
-    assert!(!registry.heartbeat(at(100), &uuid(1)));
+    assert!(!registry.heartbeat(at(100), &uuid(1)).is_known());
+    assert!(!registry.heartbeat(at(100), &uuid(1)).is_known());
     assert!(!registry.deregister(at(100), &uuid(1), Reason::Deregistered));
     assert_eq!(
         registry.sweep(at(100), 10),
@@ -571,7 +571,7 @@ fn a_uuid_can_be_registered_again_once_it_expired_also_in_a_full_registry() {
         ),
         (0, 1)
     );
-    assert!(registry.heartbeat(at(199), &uuid(1)));
+    assert!(registry.heartbeat(at(199), &uuid(1)).is_known());
 }
 
 #[test]
@@ -586,7 +586,7 @@ fn row_36_one_address_registered_twice_is_two_registrations() {
     assert_eq!(query(&registry, "hive"), [address(IPS[0], 80); 2]);
     assert!(registry.deregister(at(1), &uuid(1), Reason::Deregistered));
     assert_eq!(query(&registry, "hive"), [address(IPS[0], 80)]);
-    assert!(registry.heartbeat(at(1), &uuid(2)));
+    assert!(registry.heartbeat(at(1), &uuid(2)).is_known());
 }
 
 #[test]
@@ -601,7 +601,7 @@ fn row_32_a_million_registrations_that_expire_together_go_in_slices_and_come_aga
             registry
                 .register(now, registration(uuid(number), service_type, TTL_MS))
                 .unwrap();
-            registry.drain_events().for_each(drop);
+            registry.clear_changes();
         }
         let one_more = registry.register(now, registration(uuid(LEN as usize), "hive", TTL_MS));
         assert_eq!(one_more, Err(RegisterError::Full));
@@ -610,13 +610,14 @@ fn row_32_a_million_registrations_that_expire_together_go_in_slices_and_come_aga
 
     // One of them has given a sign of life and stays.
     let survivor = uuid(777_777);
-    assert!(registry.heartbeat(at(6), &survivor));
+    assert!(registry.heartbeat(at(6), &survivor).is_known());
     let now = at(5 + TTL_MS);
     let mut slices = 0;
     loop {
         let len = registry.len();
         let Sweep { expired, caught_up } = registry.sweep(now, BUDGET);
-        assert_eq!(registry.drain_events().count(), expired);
+        assert_eq!(registry.changes().len(), expired);
+        registry.clear_changes();
         assert!(expired <= BUDGET);
         assert_eq!(registry.len(), len - expired);
         slices += 1;
@@ -628,11 +629,11 @@ fn row_32_a_million_registrations_that_expire_together_go_in_slices_and_come_aga
     assert!(slices <= 4 * LEN as usize / BUDGET, "{slices} slices");
     assert_eq!(registry.len(), 1);
     assert!(
-        registry.heartbeat(now, &survivor)
+        registry.heartbeat(now, &survivor).is_known()
             && registry.deregister(now, &survivor, Reason::Deregistered)
     );
     assert_eq!((registry.len(), registry.next_sweep()), (0, None));
-    assert_eq!(registry.changes(), 2 * u64::from(LEN));
+    assert_eq!(registry.index(), 2 * u64::from(LEN));
 
     fill(&mut registry, now);
     registry.check_invariants();
@@ -650,7 +651,7 @@ fn a_replacement_among_a_hundred_thousand_of_one_type_takes_its_time_in_slices_a
             ..registration(uuid(number), "hive", 30_000)
         };
         registry.register(at(1), new).unwrap();
-        registry.drain_events().for_each(drop);
+        registry.clear_changes();
     }
     let place = address("10.0.0.1", 77);
     let mut turns = 0;
@@ -658,7 +659,7 @@ fn a_replacement_among_a_hundred_thousand_of_one_type_takes_its_time_in_slices_a
         turns += 1;
     }
     assert_eq!(turns, LEN / 4096, "the index is made in slices");
-    assert_eq!(registry.drain_events().count(), LEN / 5_000);
+    assert_eq!(registry.changes().len(), LEN / 5_000);
     assert_eq!(registry.len(), LEN - LEN / 5_000);
     assert!(
         registry.replace(
@@ -682,18 +683,12 @@ fn a_heartbeat_in_the_last_tenth_of_the_ttl_is_told_once() {
     registry
         .register(at(0), registration(uuid(1), "hive", 1_000))
         .unwrap();
-    let late = |registry: &mut Registry, now: u64| {
-        assert!(registry.heartbeat(at(now), &uuid(1)));
-        registry
-            .drain_events()
-            .filter(|event| matches!(event, Event::Late { .. }))
-            .count()
-    };
-    assert_eq!(late(&mut registry, 899), 0);
-    assert_eq!(late(&mut registry, 899 + 900), 1);
+    let mut beat = |now: u64| registry.heartbeat(at(now), &uuid(1));
+    assert_eq!(beat(899), Heartbeat::InTime);
+    assert_eq!(beat(899 + 900), Heartbeat::Late);
     assert_eq!(
-        late(&mut registry, 899 + 900 + 999),
-        0,
+        beat(899 + 900 + 999),
+        Heartbeat::InTime,
         "once for each registration"
     );
 }

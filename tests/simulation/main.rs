@@ -10,6 +10,7 @@
 
 mod client;
 mod faults;
+mod history;
 mod model;
 mod net;
 mod rig;

@@ -57,6 +57,15 @@ impl Entry {
     }
 }
 
+/// What is known of a live registration beside its UUID.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Live {
+    pub service_type: String,
+    pub address: ServiceAddress,
+    pub ttl_ms: u32,
+    pub held: bool,
+}
+
 /// How often each service is registered: what a watcher knows.
 pub type Picture = BTreeMap<(String, IpAddr, u64), i64>;
 
@@ -77,6 +86,19 @@ impl Model {
     pub fn live(&mut self, now: Moment) -> usize {
         self.remove("expired", |entry| !entry.is_live(now));
         self.entries.len()
+    }
+
+    /// What is live at `now`, by UUID.
+    pub fn registrations(&mut self, now: Moment) -> BTreeMap<Uuid, Live> {
+        self.live(now);
+        let live = |entry: &Entry| Live {
+            service_type: entry.service_type.clone(),
+            address: entry.address,
+            ttl_ms: entry.ttl.as_millis() as u32,
+            held: entry.holder.is_some(),
+        };
+        let entries = self.entries.iter();
+        entries.map(|entry| (entry.uuid, live(entry))).collect()
     }
 
     /// What a watcher of this type, or of all, must know.

@@ -66,7 +66,8 @@ impl Rig {
             monotonic: Duration::from_millis(self.now_ms),
             ..Reading::default()
         };
-        self.wait = self.engine.turn(&mut self.net, events, false, reading);
+        let turned = self.engine.turn(&mut self.net, events, false, reading);
+        self.wait = turned.wait;
         self.engine.check_invariants();
     }
 

@@ -9,13 +9,14 @@ use std::time::Duration;
 use discovery_service::auth::Tokens;
 use discovery_service::engine::{Engine, Reading, Settings};
 use discovery_service::limits::LINGERING_REFUSED_MAX;
-use discovery_service::message::{Refusal, Reply, Request, Update};
+use discovery_service::message::{Change, Refusal, Reply, Request, Update};
 use discovery_service::registry::Registry;
 use discovery_service::service::{Caller, Handler, Service, Turn};
 use discovery_service::time::{Moment, WallTime};
 use uuid::{Builder, Uuid};
 
 use crate::client::{Circumstances, Client, Exchange, TOKEN};
+use crate::history::History;
 use crate::model::Model;
 use crate::net::{FakeNetwork, Faults, Owners};
 use crate::rng::Rng;
@@ -74,6 +75,10 @@ impl Handler for Shadowed {
         self.service.keepalive()
     }
 
+    fn changes(&self) -> &[Change] {
+        self.service.changes()
+    }
+
     fn has_backlog(&self) -> bool {
         self.service.has_backlog()
     }
@@ -116,6 +121,8 @@ pub struct World {
     lazy: u64,
     /// Clients whose host has lost its power, and when TCP finds out.
     dark: Vec<(usize, Duration)>,
+    /// What the changes of all turns add up to.
+    history: History,
     /// Watchers that were asked what they know.
     watchers: u64,
 }
@@ -181,6 +188,7 @@ impl World {
             hostile,
             lazy,
             dark: Vec::new(),
+            history: History::default(),
             watchers: 0,
         }
     }
@@ -194,6 +202,7 @@ impl World {
         self.calm_down();
         self.every_client_has_its_answers();
         self.every_watcher_knows_the_truth();
+        self.the_changes_add_up_to_what_is_live();
         if self.rng.chance(30) {
             self.stop_with_replies_in_flight();
         } else {
@@ -329,7 +338,9 @@ impl World {
             wall,
             worst_turn: Duration::ZERO,
         };
-        self.wait = self.engine.turn(&mut self.net, events, false, reading);
+        let turned = self.engine.turn(&mut self.net, events, false, reading);
+        self.wait = turned.wait;
+        self.history.apply(turned.changes);
         let allowed = (2 * self.settings.tick).max(passed);
         let advanced = self.engine.handler().now.since(before);
         assert!(
@@ -399,6 +410,12 @@ impl World {
         }
     }
 
+    fn the_changes_add_up_to_what_is_live(&mut self) {
+        let shadowed = self.engine.handler_mut();
+        let live = shadowed.model.registrations(shadowed.now);
+        assert_eq!(self.history.live(), &live);
+    }
+
     fn everybody_leaves(&mut self) {
         for client in &mut self.clients {
             if self.net.pipes[client.number].is_going_dark() {
@@ -443,6 +460,7 @@ impl World {
                     self.engine.handler().service.registry().is_empty(),
                     "asleep with registrations"
                 );
+                assert_eq!(self.history.live().len(), 0, "every departure was told");
                 return;
             };
             assert!(

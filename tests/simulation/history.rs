@@ -1,0 +1,41 @@
+//! What the lists of changes of all turns add up to.
+
+use std::collections::BTreeMap;
+
+use discovery_service::message::{Change, ChangeKind};
+use uuid::Uuid;
+
+use crate::model::Live;
+
+#[derive(Default)]
+pub struct History(BTreeMap<Uuid, Live>);
+
+impl History {
+    /// Applies the changes of one turn; panics when they do not follow from those before.
+    pub fn apply(&mut self, changes: &[Change]) {
+        for change in changes {
+            let record = Live {
+                service_type: change.service_type.to_string(),
+                address: change.address,
+                ttl_ms: change.ttl_ms,
+                held: change.held,
+            };
+            match change.kind {
+                ChangeKind::Up => {
+                    let before = self.0.insert(change.uuid, record);
+                    assert!(before.is_none(), "it came twice: {change:?}");
+                }
+                ChangeKind::Down { at, .. } => {
+                    assert!(change.heartbeat <= at, "{change:?}");
+                    let before = self.0.remove(&change.uuid);
+                    assert_eq!(before, Some(record), "another went than came: {change:?}");
+                }
+            }
+        }
+    }
+
+    /// What is live, if the changes are the whole truth.
+    pub fn live(&self) -> &BTreeMap<Uuid, Live> {
+        &self.0
+    }
+}

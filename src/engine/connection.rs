@@ -10,14 +10,14 @@ use crate::limits::{
     OUTPUT_WAITING_LEN_MAX, READ_LEN_MAX, TURN_COMMANDS_MAX, TURN_READ_LEN_MAX, TURN_WRITE_LEN_MAX,
 };
 use crate::service::Handler;
-use crate::session::{Conn, Pause, Phase};
+use crate::session::{Pause, Phase, Session};
 use crate::time::Moment;
 use crate::time::wheel::{WheelLink, WheelLinks};
 
 /// A connection with its socket and what is known of the socket's readiness.
 pub(super) struct Connection<T> {
     pub(super) stream: T,
-    pub(super) conn: Conn,
+    pub(super) session: Session,
     /// Something may be read. Set by an event, cleared by what a read says; while reading waits for
     /// something else (output, budget) it stays set, for the edge does not come twice.
     pub(super) readable: bool,
@@ -42,10 +42,10 @@ pub(super) struct Connection<T> {
 
 impl<T> Connection<T> {
     /// A new connection is tried at once: often its first command has come with it.
-    pub(super) fn new(stream: T, conn: Conn) -> Self {
+    pub(super) fn new(stream: T, session: Session) -> Self {
         Connection {
             stream,
-            conn,
+            session,
             readable: true,
             writable: true,
             ended: false,
@@ -67,42 +67,42 @@ impl<T> Connection<T> {
     /// Marks a connection that wants the whole state as being in the list of those; `true` when it
     /// was not.
     pub(super) fn queue_for_state(&mut self) -> bool {
-        self.conn.wants_state() && !std::mem::replace(&mut self.wants_state, true)
+        self.session.wants_state() && !std::mem::replace(&mut self.wants_state, true)
     }
 
     /// The connection is taken from the list of those that want the whole state; `true` when it
     /// still does.
     pub(super) fn take_for_state(&mut self) -> bool {
         self.wants_state = false;
-        self.conn.wants_state()
+        self.session.wants_state()
     }
 
     pub(super) fn check_invariants(&self, key: usize, idle_ms_max: Option<u64>) {
-        let Connection { conn, .. } = self;
+        let Connection { session, .. } = self;
         assert!(
-            conn.phase() != Phase::Done,
+            session.phase() != Phase::Done,
             "connection {key} is over, but not reaped"
         );
         assert!(
-            conn.kept_len() <= READ_LEN_MAX + OUTPUT_WAITING_LEN_MAX,
+            session.kept_len() <= READ_LEN_MAX + OUTPUT_WAITING_LEN_MAX,
             "connection {key} keeps too much"
         );
-        if let Some(due) = conn.alarm(idle_ms_max) {
+        if let Some(due) = session.alarm(idle_ms_max) {
             assert!(
                 self.alarm.is_some_and(|alarm| alarm <= due),
                 "connection {key} has no timer"
             );
         }
         assert!(
-            conn.phase() == Phase::Open || !conn.caller().stays(),
+            session.phase() == Phase::Open || !session.peer().stays(),
             "connection {key} is ending, but holds or watches"
         );
         assert!(
-            !conn.wants_state() || self.wants_state || self.queued,
+            !session.wants_state() || self.wants_state || self.queued,
             "connection {key} waits for a state in vain"
         );
         if !self.queued {
-            let waits_for_room = conn.owes_since().is_some();
+            let waits_for_room = session.owes_since().is_some();
             assert!(
                 !(self.writable && waits_for_room),
                 "connection {key} could write, but waits for an event"
@@ -116,7 +116,7 @@ impl<T> Connection<T> {
     }
 
     pub(super) fn log_end(&self) {
-        debug!("{}: connection closed", self.conn.caller().ip);
+        debug!("{}: connection closed", self.session.peer().ip);
     }
 }
 
@@ -148,8 +148,8 @@ impl<N: Network, H: Handler> Engine<N, H> {
             return;
         };
         connection.queued = false;
-        self.waiting.remove(key, &connection.conn);
-        let visit = match connection.conn.phase() {
+        self.waiting.remove(key, &connection.session);
+        let visit = match connection.session.phase() {
             Phase::Done => return,
             Phase::Lingering { .. } => connection.drain(network, &mut self.buffers),
             Phase::Open | Phase::Ending { .. } => {
@@ -157,21 +157,21 @@ impl<N: Network, H: Handler> Engine<N, H> {
             }
         };
         if let Visit::Failed = visit {
-            connection.conn.abandon();
+            connection.session.abandon();
         }
-        if connection.conn.phase() != Phase::Open {
+        if connection.session.phase() != Phase::Open {
             // It hears nothing more and holds nothing more, also while its last answers are sent.
-            connection.conn.leave(&mut self.handler);
-        } else if connection.conn.caller().holds
+            connection.session.leave(&mut self.handler);
+        } else if connection.session.peer().holds
             && !std::mem::replace(&mut connection.guarded, true)
         {
             network.guard(&mut connection.stream, self.settings.ttl);
         }
-        self.waiting.add(key, &connection.conn);
+        self.waiting.add(key, &connection.session);
         if connection.queue_for_state() {
             self.wanting.push_back(key);
         }
-        if connection.conn.phase() == Phase::Done {
+        if connection.session.phase() == Phase::Done {
             self.over.push(key);
             return;
         }
@@ -193,27 +193,27 @@ impl<T> Connection<T> {
         handler: &mut impl Handler,
         now: Moment,
     ) -> Visit {
-        let mut len = self.conn.unpack(&mut buffers.input, &mut buffers.output);
+        let mut len = self.session.unpack(&mut buffers.input, &mut buffers.output);
         // A watcher is told the state before its next command is answered.
-        self.conn.refill(now);
+        self.session.refill(now);
         let mut budget = Budget::default();
         let visit = loop {
             let (used, pause) =
-                self.conn
+                self.session
                     .run(&buffers.input[..len], handler, now, &mut budget.commands);
             buffers.input.copy_within(used..len, 0);
             len -= used;
-            let full = self.conn.output().len();
+            let full = self.session.output().len();
             if let Err(visit) = self.send(network, &mut budget, now) {
                 break visit;
             }
             match pause {
                 Pause::Ended => break self.close_when_sent(network, now),
-                Pause::Stateless if self.stopping => self.conn.end(false),
+                Pause::Stateless if self.stopping => self.session.end(false),
                 // It is told at the end of the turn, or when it has taken what waits.
                 Pause::Stateless => break Visit::Blocked,
                 Pause::NotYet | Pause::Budget => break Visit::Again,
-                Pause::Full if self.conn.output().len() < full => {}
+                Pause::Full if self.session.output().len() < full => {}
                 Pause::Full => {
                     break if self.writable {
                         Visit::Again
@@ -224,20 +224,21 @@ impl<T> Connection<T> {
                 Pause::Starved => {
                     match self.read(network, &mut buffers.input[len..], &mut budget) {
                         Read::Bytes(n) => len += n,
-                        Read::End => match self.conn.finish(&buffers.input[..len], handler, now) {
+                        Read::End => match self.session.finish(&buffers.input[..len], handler, now)
+                        {
                             Ok(()) => len = 0,
                             Err(Pause::Stateless) => {
                                 len = 0;
                                 if !self.stopping {
                                     break Visit::Blocked;
                                 }
-                                self.conn.end(true);
+                                self.session.end(true);
                             }
                             Err(_) => break Visit::Again,
                         },
                         Read::Nothing if self.stopping => self
-                            .conn
-                            .end(budget.is_unused() && self.conn.output().is_empty()),
+                            .session
+                            .end(budget.is_unused() && self.session.output().is_empty()),
                         Read::Nothing => break Visit::Blocked,
                         Read::Budget => break Visit::Again,
                         Read::Failed => break Visit::Failed,
@@ -245,7 +246,8 @@ impl<T> Connection<T> {
                 }
             }
         };
-        self.conn.pack(&buffers.input[..len], &mut buffers.output);
+        self.session
+            .pack(&buffers.input[..len], &mut buffers.output);
         buffers.bytes_in += budget.bytes_in;
         buffers.bytes_out += budget.bytes_out;
         visit
@@ -258,23 +260,23 @@ impl<T> Connection<T> {
         budget: &mut Budget,
         now: Moment,
     ) -> Result<(), Visit> {
-        while self.writable && (self.conn.refill(now) || !self.conn.output().is_empty()) {
+        while self.writable && (self.session.refill(now) || !self.session.output().is_empty()) {
             if budget.write_len == 0 {
                 return Err(Visit::Again);
             }
-            let before = self.conn.output().len();
+            let before = self.session.output().len();
             let stream = &mut self.stream;
             let result = self
-                .conn
+                .session
                 .send(budget.write_len, now, |bytes| network.write(stream, bytes));
-            let written = before - self.conn.output().len();
+            let written = before - self.session.output().len();
             budget.write_len = budget.write_len.saturating_sub(written);
             budget.bytes_out += written as u64;
             match result {
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable = false,
                 Err(error) => {
-                    debug!("{}: cannot write: {error}", self.conn.caller().ip);
+                    debug!("{}: cannot write: {error}", self.session.peer().ip);
                     return Err(Visit::Failed);
                 }
             }
@@ -311,7 +313,7 @@ impl<T> Connection<T> {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => {
-                    debug!("{}: cannot read: {error}", self.conn.caller().ip);
+                    debug!("{}: cannot read: {error}", self.session.peer().ip);
                     Read::Failed
                 }
             };
@@ -320,7 +322,7 @@ impl<T> Connection<T> {
 
     /// The staged close: the write side is shut when the last answer has left.
     fn close_when_sent<N: Network<Stream = T>>(&mut self, network: &mut N, now: Moment) -> Visit {
-        if self.conn.shut_when_sent(now) {
+        if self.session.shut_when_sent(now) {
             network.shut(&mut self.stream);
             return if self.readable {
                 Visit::Again
@@ -342,7 +344,7 @@ impl<T> Connection<T> {
             match self.read(network, &mut buffers.input, &mut budget) {
                 Read::Bytes(_) => {}
                 Read::End => {
-                    self.conn.end(true);
+                    self.session.end(true);
                     return Visit::Blocked;
                 }
                 Read::Nothing => return Visit::Blocked,

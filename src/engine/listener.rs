@@ -10,8 +10,8 @@ use crate::limits::{
     ACCEPT_FAILURES_MAX, ACCEPT_RETRY_MS, LINGERING_REFUSED_MAX, TURN_ACCEPTS_MAX,
 };
 use crate::message::{Refusal, Reply};
-use crate::service::{Caller, Handler};
-use crate::session::Conn;
+use crate::service::{Handler, Peer};
+use crate::session::Session;
 use crate::time::Moment;
 use crate::wire::Codec;
 use crate::wire::output::Output;
@@ -122,17 +122,17 @@ impl<N: Network, H: Handler> Engine<N, H> {
             network.close(stream);
             return;
         }
-        let caller = Caller::new(key, ip);
-        let conn = if refused {
-            Conn::refused(caller, Refusal::TooManyConnections, now)
+        let peer = Peer::new(key, ip);
+        let session = if refused {
+            Session::refused(peer, Refusal::TooManyConnections, now)
         } else {
-            Conn::new(caller, now)
+            Session::new(peer, now)
         };
-        let mut connection = Connection::new(stream, conn);
+        let mut connection = Connection::new(stream, session);
         connection.refused = refused;
         self.refused_lingering += usize::from(refused);
         connection.enqueue();
-        self.waiting.add(key, &connection.conn);
+        self.waiting.add(key, &connection.session);
         entry.insert(connection);
         self.ready.push_back(key);
     }

@@ -275,7 +275,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
         let mut refused = 0;
         for (key, connection) in &self.connections {
             connection.check_invariants(key, self.settings.idle_ms_max);
-            waiting.add(key, &connection.conn);
+            waiting.add(key, &connection.session);
             refused += usize::from(connection.refused);
         }
         assert_eq!(refused, self.refused_lingering);
@@ -320,9 +320,9 @@ impl<N: Network, H: Handler> Engine<N, H> {
                 continue;
             };
             connection.alarm = None;
-            match connection.conn.deadline(self.settings.idle_ms_max) {
+            match connection.session.deadline(self.settings.idle_ms_max) {
                 Some(deadline) if deadline <= now => self.give_up(key as usize),
-                _ if connection.conn.is_silent(now) => self.silent.push(key as usize),
+                _ if connection.session.is_silent(now) => self.silent.push(key as usize),
                 _ => self.arm(key as usize),
             }
         }
@@ -330,9 +330,9 @@ impl<N: Network, H: Handler> Engine<N, H> {
 
     /// Closes a connection that has run out of its time or of everybody's memory.
     fn give_up(&mut self, key: usize) {
-        let conn = &mut self.connections[key].conn;
-        self.waiting.remove(key, conn);
-        conn.abandon();
+        let session = &mut self.connections[key].session;
+        self.waiting.remove(key, session);
+        session.abandon();
         self.over.push(key);
     }
 
@@ -340,7 +340,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
     /// early is set again then; so a deadline that only moves on costs nothing.
     fn arm(&mut self, key: usize) {
         let connection = &self.connections[key];
-        let Some(due) = connection.conn.alarm(self.settings.idle_ms_max) else {
+        let Some(due) = connection.session.alarm(self.settings.idle_ms_max) else {
             return;
         };
         if connection.alarm.is_some_and(|alarm| alarm <= due) {
@@ -358,7 +358,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
             self.timers
                 .remove(&mut self.connections, connection::timer_key(key));
             let mut connection = self.connections.remove(key);
-            connection.conn.leave(&mut self.handler);
+            connection.session.leave(&mut self.handler);
             self.refused_lingering -= usize::from(connection.refused);
             connection.log_end();
             network.close(connection.stream);

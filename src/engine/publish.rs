@@ -25,26 +25,26 @@ impl<N: Network, H: Handler> Engine<N, H> {
             let Some(connection) = connections.get_mut(key) else {
                 return;
             };
-            let conn = &mut connection.conn;
-            if conn.needs_state() {
+            let session = &mut connection.session;
+            if session.needs_state() {
                 return;
             }
-            let line = &conn.render(update);
-            if !conn.has_room_for(line) {
-                waiting.remove(key, conn);
-                conn.fall_behind();
-                waiting.add(key, conn);
+            let line = &session.render(update);
+            if !session.has_room_for(line) {
+                waiting.remove(key, session);
+                session.fall_behind();
+                waiting.add(key, session);
                 if connection.queue_for_state() {
                     wanting.push_back(key);
                 }
                 return;
             }
-            let owed = conn.owes_since().is_some();
-            conn.tell(line, now);
+            let owed = session.owes_since().is_some();
+            session.tell(line, now);
             if owed {
                 waiting.share(line);
             } else {
-                waiting.add(key, conn);
+                waiting.add(key, session);
             }
             if connection.writable && connection.enqueue() {
                 ready.push_back(key);
@@ -62,9 +62,9 @@ impl<N: Network, H: Handler> Engine<N, H> {
                 self.wanting.push_front(key);
                 return;
             };
-            let state = connection.conn.render(&state);
-            connection.conn.restart(&state, now);
-            self.waiting.add(key, &connection.conn);
+            let state = connection.session.render(&state);
+            connection.session.restart(&state, now);
+            self.waiting.add(key, &connection.session);
             if connection.enqueue() {
                 self.ready.push_back(key);
             }
@@ -78,10 +78,10 @@ impl<N: Network, H: Handler> Engine<N, H> {
             let Some(connection) = self.connections.get_mut(key) else {
                 continue;
             };
-            if connection.conn.is_silent(now) {
-                let line = connection.conn.render(&self.handler.keepalive());
-                connection.conn.tell(&line, now);
-                self.waiting.add(key, &connection.conn);
+            if connection.session.is_silent(now) {
+                let line = connection.session.render(&self.handler.keepalive());
+                connection.session.tell(&line, now);
+                self.waiting.add(key, &connection.session);
                 if connection.enqueue() {
                     self.ready.push_back(key);
                 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 use crate::limits::WAITING_LEN_MAX;
-use crate::session::Conn;
+use crate::session::Session;
 use crate::time::Moment;
 
 /// What waits in all connections between two turns. An answer that several connections share
@@ -22,13 +22,13 @@ pub(super) struct Waiting {
 
 impl Waiting {
     /// Counts what waits in the connection `key`; nothing when nothing does.
-    pub(super) fn add(&mut self, key: usize, conn: &Conn) {
-        let Some(since) = conn.owes_since() else {
+    pub(super) fn add(&mut self, key: usize, session: &Session) {
+        let Some(since) = session.owes_since() else {
             return;
         };
-        self.debtors.insert((conn.caller().stays(), since, key));
-        self.len += conn.output().own_capacity();
-        for answer in conn.shared() {
+        self.debtors.insert((session.peer().stays(), since, key));
+        self.len += session.output().own_capacity();
+        for answer in session.shared() {
             self.share(answer);
         }
     }
@@ -44,13 +44,13 @@ impl Waiting {
 
     /// Takes back what [`add`](Self::add) counted; to be called before the connection's answers
     /// change.
-    pub(super) fn remove(&mut self, key: usize, conn: &Conn) {
-        let Some(since) = conn.owes_since() else {
+    pub(super) fn remove(&mut self, key: usize, session: &Session) {
+        let Some(since) = session.owes_since() else {
             return;
         };
-        self.debtors.remove(&(conn.caller().stays(), since, key));
-        self.len -= conn.output().own_capacity();
-        for answer in conn.shared() {
+        self.debtors.remove(&(session.peer().stays(), since, key));
+        self.len -= session.output().own_capacity();
+        for answer in session.shared() {
             let address = Rc::as_ptr(answer);
             let holders = self
                 .shares

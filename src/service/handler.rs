@@ -8,9 +8,9 @@ use crate::time::{Moment, WallTime};
 
 /// Who asks: one connection, and what the service knows of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Caller {
+pub struct Peer {
     /// The connection's key: no other connection has it as long as this one is open.
-    pub connection: usize,
+    pub session: usize,
     /// The address that the connection comes from.
     pub ip: IpAddr,
     /// Whether the connection has shown a token of the service.
@@ -21,12 +21,12 @@ pub struct Caller {
     pub watches: bool,
 }
 
-impl Caller {
-    /// The caller on a new connection.
+impl Peer {
+    /// The peer on a new connection.
     #[must_use]
-    pub fn new(connection: usize, ip: IpAddr) -> Self {
-        Caller {
-            connection,
+    pub fn new(session: usize, ip: IpAddr) -> Self {
+        Peer {
+            session,
             ip: ip.to_canonical(),
             authenticated: false,
             holds: false,
@@ -80,14 +80,14 @@ pub trait Handler {
     /// Runs one request in the turn of the last [`begin_turn`](Self::begin_turn).
     ///
     /// `None` means not yet: the request is to be tried again in the next turn.
-    fn apply(&mut self, request: &Request<'_>, caller: &mut Caller) -> Option<Reply>;
+    fn apply(&mut self, request: &Request<'_>, peer: &mut Peer) -> Option<Reply>;
 
     /// The answer to a command that is no request.
-    fn refuse(&mut self, refusal: Refusal, caller: &Caller) -> Reply;
+    fn refuse(&mut self, refusal: Refusal, peer: &Peer) -> Reply;
 
-    /// The caller's connection runs no further command: what it held is gone, and it watches no
+    /// The peer's connection runs no further command: what it held is gone, and it watches no
     /// more.
-    fn leave(&mut self, caller: &mut Caller);
+    fn leave(&mut self, peer: &mut Peer);
 
     /// Tells what has changed since the last call: `tell` gets a watching connection and a delta
     /// for it.

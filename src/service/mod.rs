@@ -29,7 +29,7 @@ use crate::time::Moment;
 
 use answers::Answers;
 use departures::Departures;
-pub use handler::{Caller, Handler, Meter, Turn};
+pub use handler::{Handler, Meter, Peer, Turn};
 use holds::Holds;
 use notices::Notices;
 use report::Counts;
@@ -94,8 +94,8 @@ impl<S: BuildHasher> Service<S> {
         &self.registry
     }
 
-    fn admits(&self, caller: &Caller) -> bool {
-        self.tokens.is_none() || caller.authenticated
+    fn admits(&self, peer: &Peer) -> bool {
+        self.tokens.is_none() || peer.authenticated
     }
 
     /// Whether the registry holds what it should and nothing else.
@@ -115,32 +115,32 @@ impl<S: BuildHasher> Service<S> {
         }
     }
 
-    /// Runs a request of any caller.
-    fn apply_any(&mut self, request: &Request<'_>, caller: &mut Caller) -> Option<Reply> {
+    /// Runs a request of any peer.
+    fn apply_any(&mut self, request: &Request<'_>, peer: &mut Peer) -> Option<Reply> {
         let reply = match request {
-            Request::Ping => self.run(request, caller)?,
-            Request::Quit if caller.watches => self.run(request, caller)?,
-            _ if caller.watches => Reply::Refused(Refusal::Watching),
-            Request::Auth { .. } => self.run(request, caller)?,
-            _ if !self.admits(caller) => Reply::Refused(Refusal::AuthenticationRequired),
-            _ => self.run(request, caller)?,
+            Request::Ping => self.run(request, peer)?,
+            Request::Quit if peer.watches => self.run(request, peer)?,
+            _ if peer.watches => Reply::Refused(Refusal::Watching),
+            Request::Auth { .. } => self.run(request, peer)?,
+            _ if !self.admits(peer) => Reply::Refused(Refusal::AuthenticationRequired),
+            _ => self.run(request, peer)?,
         };
         Some(reply)
     }
 
-    /// Runs a request of a caller that may make it.
-    fn run(&mut self, request: &Request<'_>, caller: &mut Caller) -> Option<Reply> {
+    /// Runs a request of a peer that may make it.
+    fn run(&mut self, request: &Request<'_>, peer: &mut Peer) -> Option<Reply> {
         let now = self.turn.now;
         match request {
-            Request::Auth { token } => Some(self.authenticate(token, caller)),
+            Request::Auth { token } => Some(self.authenticate(token, peer)),
             Request::Register {
                 offer,
                 ttl,
                 replace,
-            } => self.register(offer, *ttl, *replace, caller),
-            Request::Hold { offer } => self.hold(offer, caller),
+            } => self.register(offer, *ttl, *replace, peer),
+            Request::Hold { offer } => self.hold(offer, peer),
             Request::Heartbeat { uuid } => Some(self.heartbeat(uuid.as_ref())),
-            Request::Revive { uuid, offer, ttl } => self.revive(*uuid, offer, *ttl, caller),
+            Request::Revive { uuid, offer, ttl } => self.revive(*uuid, offer, *ttl, peer),
             Request::Deregister { uuid } => {
                 let live = uuid
                     .is_some_and(|uuid| self.registry.deregister(now, &uuid, Reason::Deregistered));
@@ -154,11 +154,9 @@ impl<S: BuildHasher> Service<S> {
             Request::List { service_type } => self.list(service_type.as_ref()),
             Request::Why { uuid } => self.why(uuid.as_ref()),
             Request::Watch { service_type } => {
-                self.watchers.add(
-                    caller.connection,
-                    service_type.as_ref().map(ServiceType::as_str),
-                );
-                caller.watches = true;
+                self.watchers
+                    .add(peer.session, service_type.as_ref().map(ServiceType::as_str));
+                peer.watches = true;
                 Some(Reply::Watching)
             }
             Request::Stats => Some(self.stats()),
@@ -169,16 +167,16 @@ impl<S: BuildHasher> Service<S> {
     }
 
     /// Without tokens every token is as good as none, so a client may always send its own.
-    fn authenticate(&self, token: &str, caller: &mut Caller) -> Reply {
+    fn authenticate(&self, token: &str, peer: &mut Peer) -> Reply {
         if self
             .tokens
             .as_ref()
             .is_none_or(|tokens| tokens.accept(token))
         {
-            caller.authenticated = true;
+            peer.authenticated = true;
             Reply::Ok
         } else {
-            debug!("{}: authentication failed", caller.ip);
+            debug!("{}: authentication failed", peer.ip);
             Reply::Refused(Refusal::AuthenticationFailed)
         }
     }
@@ -188,9 +186,9 @@ impl<S: BuildHasher> Service<S> {
         offer: &Offer<'_>,
         ttl: Option<Ttl>,
         replace: bool,
-        caller: &Caller,
+        peer: &Peer,
     ) -> Option<Reply> {
-        let address = offer.address(caller.ip);
+        let address = offer.address(peer.ip);
         let name = offer.service_type.as_str();
         if replace
             && !self
@@ -199,18 +197,18 @@ impl<S: BuildHasher> Service<S> {
         {
             return None;
         }
-        self.add(offer, ttl, caller, Registry::register)
+        self.add(offer, ttl, peer, Registry::register)
     }
 
-    fn hold(&mut self, offer: &Offer<'_>, caller: &mut Caller) -> Option<Reply> {
+    fn hold(&mut self, offer: &Offer<'_>, peer: &mut Peer) -> Option<Reply> {
         self.note_changes();
-        if !self.holds.has_room(caller.connection) {
+        if !self.holds.has_room(peer.session) {
             return Some(Reply::Refused(Refusal::TooManyHolds));
         }
-        let reply = self.add(offer, None, caller, Registry::hold)?;
+        let reply = self.add(offer, None, peer, Registry::hold)?;
         if let Reply::Registered(uuid) = reply {
-            self.holds.add(caller.connection, uuid);
-            caller.holds = true;
+            self.holds.add(peer.session, uuid);
+            peer.holds = true;
         }
         Some(reply)
     }
@@ -220,12 +218,12 @@ impl<S: BuildHasher> Service<S> {
         uuid: Uuid,
         offer: &Offer<'_>,
         ttl: Option<Ttl>,
-        caller: &Caller,
+        peer: &Peer,
     ) -> Option<Reply> {
         if let Reply::Ok = self.heartbeat(Some(&uuid)) {
             return Some(Reply::Ok);
         }
-        match self.add_as(uuid, offer, ttl, caller, Registry::register) {
+        match self.add_as(uuid, offer, ttl, peer, Registry::register) {
             Ok(()) => Some(Reply::Ok),
             Err(error) => self.not_registered(error),
         }
@@ -236,12 +234,12 @@ impl<S: BuildHasher> Service<S> {
         &mut self,
         offer: &Offer<'_>,
         ttl: Option<Ttl>,
-        caller: &Caller,
+        peer: &Peer,
         how: Add<S>,
     ) -> Option<Reply> {
         loop {
             let uuid = (self.uuids)();
-            return match self.add_as(uuid, offer, ttl, caller, how) {
+            return match self.add_as(uuid, offer, ttl, peer, how) {
                 Ok(()) => Some(Reply::Registered(uuid)),
                 Err(RegisterError::UuidTaken) => continue,
                 Err(error) => self.not_registered(error),
@@ -254,10 +252,10 @@ impl<S: BuildHasher> Service<S> {
         uuid: Uuid,
         offer: &Offer<'_>,
         ttl: Option<Ttl>,
-        caller: &Caller,
+        peer: &Peer,
         how: Add<S>,
     ) -> Result<(), RegisterError> {
-        let (service_type, address) = (offer.service_type.as_str(), offer.address(caller.ip));
+        let (service_type, address) = (offer.service_type.as_str(), offer.address(peer.ip));
         let ttl = ttl.map_or(self.ttl, Ttl::duration);
         how(
             &mut self.registry,
@@ -273,7 +271,7 @@ impl<S: BuildHasher> Service<S> {
         let part = uuid.as_fields().0;
         debug!(
             "{}: registered {service_type:?} at {} {} as {part:08x}…",
-            caller.ip, address.ip, address.port
+            peer.ip, address.ip, address.port
         );
         Ok(())
     }
@@ -395,13 +393,13 @@ impl<S: BuildHasher> Handler for Service<S> {
     /// `None` when the answer depends on registrations that the sweep has not reached, or this turn
     /// has built its share of long answers. So neither a million entries that expire at once nor a
     /// flood of queries for a large type that keeps changing make a turn long.
-    fn apply(&mut self, request: &Request<'_>, caller: &mut Caller) -> Option<Reply> {
+    fn apply(&mut self, request: &Request<'_>, peer: &mut Peer) -> Option<Reply> {
         let reply = match request {
             // Most requests are heartbeats: they take the short way, and change nothing that is told.
-            Request::Heartbeat { uuid } if !caller.watches && self.admits(caller) => {
+            Request::Heartbeat { uuid } if !peer.watches && self.admits(peer) => {
                 self.heartbeat(uuid.as_ref())
             }
-            _ => self.apply_any(request, caller)?,
+            _ => self.apply_any(request, peer)?,
         };
         self.counts.commands.add(request.verb());
         self.counts.errors += u64::from(matches!(reply, Reply::Refused(_)));
@@ -409,9 +407,9 @@ impl<S: BuildHasher> Handler for Service<S> {
     }
 
     /// Who may not ask learns nothing from asking wrongly.
-    fn refuse(&mut self, refusal: Refusal, caller: &Caller) -> Reply {
+    fn refuse(&mut self, refusal: Refusal, peer: &Peer) -> Reply {
         self.counts.errors += 1;
-        let told = refusal.ends_connection() || self.admits(caller);
+        let told = refusal.ends_connection() || self.admits(peer);
         Reply::Refused(if told {
             refusal
         } else {
@@ -419,13 +417,13 @@ impl<S: BuildHasher> Handler for Service<S> {
         })
     }
 
-    fn leave(&mut self, caller: &mut Caller) {
-        if std::mem::take(&mut caller.watches) {
-            self.watchers.remove(caller.connection);
+    fn leave(&mut self, peer: &mut Peer) {
+        if std::mem::take(&mut peer.watches) {
+            self.watchers.remove(peer.session);
         }
-        if std::mem::take(&mut caller.holds) {
+        if std::mem::take(&mut peer.holds) {
             self.note_changes();
-            self.holds.end(caller.connection);
+            self.holds.end(peer.session);
             self.remove_leaving();
         }
     }

@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use crate::limits::{COMMAND_MS_MAX, LINGER_MS_MAX, OUTPUT_RUN_LEN_MAX, OUTPUT_STALL_MS_MAX};
 use crate::message::{Command, Refusal, Reply, Request};
-use crate::service::{Caller, Handler};
+use crate::service::{Handler, Peer};
 use crate::session::feed::Feed;
 use crate::time::Moment;
 use crate::wire::output::Output;
@@ -18,9 +18,9 @@ use crate::wire::{Codec, Decoded, Step};
 
 /// The state of one connection.
 #[derive(Debug)]
-pub struct Conn {
+pub struct Session {
     /// What the service knows of the peer.
-    caller: Caller,
+    peer: Peer,
     codec: Codec,
     phase: Phase,
     /// Input that waits for the rest of its command, or for room in the output.
@@ -59,7 +59,7 @@ pub enum Phase {
     Done,
 }
 
-/// Why [`Conn::run`] stopped.
+/// Why [`Session::run`] stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pause {
     /// The next command is not complete.
@@ -76,12 +76,12 @@ pub enum Pause {
     Ended,
 }
 
-impl Conn {
-    /// A connection of `caller`, accepted at `now`.
+impl Session {
+    /// A connection of `peer`, accepted at `now`.
     #[must_use]
-    pub fn new(caller: Caller, now: Moment) -> Self {
-        Conn {
-            caller,
+    pub fn new(peer: Peer, now: Moment) -> Self {
+        Session {
+            peer,
             codec: Codec::default(),
             phase: Phase::Open,
             rest: Box::default(),
@@ -97,11 +97,11 @@ impl Conn {
 
     /// A connection that is told `refusal` and ends.
     #[must_use]
-    pub fn refused(caller: Caller, refusal: Refusal, now: Moment) -> Self {
-        let mut conn = Conn::new(caller, now);
-        conn.answer(&Reply::Refused(refusal), now);
-        conn.end(false);
-        conn
+    pub fn refused(peer: Peer, refusal: Refusal, now: Moment) -> Self {
+        let mut session = Session::new(peer, now);
+        session.answer(&Reply::Refused(refusal), now);
+        session.end(false);
+        session
     }
 
     /// How far the connection has come.
@@ -228,15 +228,15 @@ impl Conn {
 
     /// What the service knows of the peer.
     #[must_use]
-    pub fn caller(&self) -> &Caller {
-        &self.caller
+    pub fn peer(&self) -> &Peer {
+        &self.peer
     }
 
     /// Lets the service know that nothing more comes of a connection that is no longer open. May be
     /// called again.
     pub fn leave(&mut self, handler: &mut impl Handler) {
         debug_assert!(self.phase != Phase::Open);
-        handler.leave(&mut self.caller);
+        handler.leave(&mut self.peer);
     }
 
     /// Gives the connection up, with all that waits in it.
@@ -290,7 +290,7 @@ impl Conn {
         let stalled =
             (!self.output.is_empty()).then(|| self.progress_at.plus_millis(OUTPUT_STALL_MS_MAX));
         match self.phase {
-            Phase::Open if self.caller.stays() => self
+            Phase::Open if self.peer.stays() => self
                 .command_since
                 .map(|since| since.plus_millis(COMMAND_MS_MAX)),
             Phase::Open => {
@@ -325,8 +325,8 @@ impl Conn {
     fn decide(&mut self, decoded: Decoded<'_>, handler: &mut impl Handler, now: Moment) -> Outcome {
         let reply = match decoded {
             Decoded::Incomplete => return Outcome::Incomplete,
-            Decoded::Refused(refusal) => handler.refuse(refusal, &self.caller),
-            Decoded::Command(command) => match apply(command, handler, &mut self.caller) {
+            Decoded::Refused(refusal) => handler.refuse(refusal, &self.peer),
+            Decoded::Command(command) => match apply(command, handler, &mut self.peer) {
                 Some(reply) => reply,
                 None => return Outcome::NotYet,
             },
@@ -373,15 +373,15 @@ impl Conn {
 }
 
 /// Runs a command: a token beside the request is shown first, and one that fails is the answer.
-fn apply(command: Command<'_>, handler: &mut impl Handler, caller: &mut Caller) -> Option<Reply> {
+fn apply(command: Command<'_>, handler: &mut impl Handler, peer: &mut Peer) -> Option<Reply> {
     let Command { token, request } = command;
     if let Some(token) = token {
-        let shown = handler.apply(&Request::Auth { token }, caller)?;
+        let shown = handler.apply(&Request::Auth { token }, peer)?;
         if let Reply::Refused(_) = shown {
             return Some(shown);
         }
     }
-    handler.apply(&request, caller)
+    handler.apply(&request, peer)
 }
 
 /// What became of one decoded command.

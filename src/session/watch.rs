@@ -2,12 +2,12 @@
 
 use std::rc::Rc;
 
-use super::{Conn, Phase};
+use super::{Phase, Session};
 use crate::limits::WATCH_SILENCE_MS;
 use crate::message::{Bytes, Update};
 use crate::time::Moment;
 
-impl Conn {
+impl Session {
     /// Whether the connection watches, and is told nothing before the whole state.
     #[must_use]
     pub fn needs_state(&self) -> bool {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use discovery_service::message::{Offer, Refusal, Reply, Request, ServiceAddress, Ttl};
-use discovery_service::service::Caller;
+use discovery_service::service::Peer;
 use discovery_service::time::Moment;
 use discovery_service::wire::Codec;
 use discovery_service::wire::output::Output;
@@ -143,7 +143,7 @@ impl Model {
         uuid: Uuid,
         offer: &Offer<'_>,
         ttl: Option<Ttl>,
-        caller: &Caller,
+        peer: &Peer,
         held: bool,
         now: Moment,
     ) {
@@ -158,10 +158,10 @@ impl Model {
         self.entries.push(Entry {
             uuid,
             service_type: offer.service_type.as_str().to_owned(),
-            address: offer.address(caller.ip),
+            address: offer.address(peer.ip),
             heartbeat: now,
             ttl: ttl.map_or(self.ttl, Ttl::duration),
-            holder: held.then_some(caller.connection),
+            holder: held.then_some(peer.session),
         });
     }
 
@@ -170,13 +170,13 @@ impl Model {
     pub fn check(
         &mut self,
         client: usize,
-        caller: &Caller,
+        peer: &Peer,
         request: &Request<'_>,
         reply: &Reply,
         now: Moment,
     ) {
         let live = self.live(now);
-        if self.watching.contains(&caller.connection)
+        if self.watching.contains(&peer.session)
             && !matches!(request, Request::Ping | Request::Quit)
         {
             assert!(
@@ -213,7 +213,7 @@ impl Model {
                 },
                 _,
             ) => {
-                let address = offer.address(caller.ip);
+                let address = offer.address(peer.ip);
                 let name = offer.service_type.as_str();
                 let replaced = if *replace {
                     self.remove("replaced", |entry| {
@@ -223,7 +223,7 @@ impl Model {
                     0
                 };
                 match reply {
-                    Reply::Registered(uuid) => self.add(*uuid, offer, *ttl, caller, false, now),
+                    Reply::Registered(uuid) => self.add(*uuid, offer, *ttl, peer, false, now),
                     Reply::Refused(Refusal::RegistryFull) => {
                         assert_eq!(
                             (live, replaced),
@@ -235,7 +235,7 @@ impl Model {
                 }
             }
             (Request::Hold { offer }, Reply::Registered(uuid)) => {
-                self.add(*uuid, offer, None, caller, true, now)
+                self.add(*uuid, offer, None, peer, true, now)
             }
             (
                 Request::Hold { .. } | Request::Revive { .. },
@@ -246,7 +246,7 @@ impl Model {
             (Request::Revive { uuid, offer, ttl }, Reply::Ok) => {
                 match self.entries.iter_mut().find(|entry| entry.uuid == *uuid) {
                     Some(entry) => entry.heartbeat = now,
-                    None => self.add(*uuid, offer, *ttl, caller, false, now),
+                    None => self.add(*uuid, offer, *ttl, peer, false, now),
                 }
             }
             (Request::Heartbeat { uuid }, _) => {
@@ -326,7 +326,7 @@ impl Model {
                 assert_eq!(stats.watchers, self.watching.len() as u64);
             }
             (Request::Watch { .. }, Reply::Watching) => {
-                assert!(self.watching.insert(caller.connection))
+                assert!(self.watching.insert(peer.session))
             }
             (Request::Ping, Reply::Pong)
             | (Request::Help, Reply::Help)

@@ -11,7 +11,7 @@ use discovery_service::engine::{Engine, Reading, Settings};
 use discovery_service::limits::LINGERING_REFUSED_MAX;
 use discovery_service::message::{Change, Refusal, Reply, Request, Update};
 use discovery_service::registry::Registry;
-use discovery_service::service::{Caller, Handler, Service, Turn};
+use discovery_service::service::{Handler, Peer, Service, Turn};
 use discovery_service::time::{Moment, WallTime};
 use uuid::{Builder, Uuid};
 
@@ -40,10 +40,10 @@ impl Handler for Shadowed {
         self.service.begin_turn(turn);
     }
 
-    fn apply(&mut self, request: &Request<'_>, caller: &mut Caller) -> Option<Reply> {
-        let reply = self.service.apply(request, caller)?;
-        let client = self.owners.borrow()[&caller.connection];
-        self.model.check(client, caller, request, &reply, self.now);
+    fn apply(&mut self, request: &Request<'_>, peer: &mut Peer) -> Option<Reply> {
+        let reply = self.service.apply(request, peer)?;
+        let client = self.owners.borrow()[&peer.session];
+        self.model.check(client, peer, request, &reply, self.now);
         self.log
             .borrow_mut()
             .entry(client)
@@ -52,15 +52,15 @@ impl Handler for Shadowed {
         Some(reply)
     }
 
-    fn refuse(&mut self, refusal: Refusal, caller: &Caller) -> Reply {
-        self.service.refuse(refusal, caller)
+    fn refuse(&mut self, refusal: Refusal, peer: &Peer) -> Reply {
+        self.service.refuse(refusal, peer)
     }
 
-    fn leave(&mut self, caller: &mut Caller) {
-        if caller.stays() {
-            self.model.leave(caller.connection, self.now);
+    fn leave(&mut self, peer: &mut Peer) {
+        if peer.stays() {
+            self.model.leave(peer.session, self.now);
         }
-        self.service.leave(caller);
+        self.service.leave(peer);
     }
 
     fn publish(&mut self, tell: &mut dyn FnMut(usize, &Update)) {

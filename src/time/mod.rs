@@ -2,6 +2,7 @@
 //!
 //! It is plain data that is handed in. Only the server room reads a clock.
 
+pub mod rate_limit;
 pub mod wheel;
 
 use std::fmt;

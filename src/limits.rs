@@ -105,6 +105,8 @@ pub const RECORD_LEN: usize = 64;
 pub const FEED_BATCH_LEN_MAX: usize = 16 * 1024;
 /// Milliseconds of silence after which a watcher is told that nothing has changed.
 pub const WATCH_SILENCE_MS: u64 = 15_000;
+/// Milliseconds between two lines of the log that say that nothing can be accepted.
+pub const ACCEPT_LOG_QUIET_MS: u64 = 10_000;
 /// Milliseconds between two lines of the log of the same kind that peers can cause.
 pub const LOG_QUIET_MS: u64 = 1_000;
 

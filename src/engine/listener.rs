@@ -1,18 +1,21 @@
 //! Accepting: bounded in each turn, and never ended by an error.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
 use log::{debug, warn};
 
-use super::{Connection, Engine, Network};
+use super::transport::Transport;
+use super::{Engine, Network};
 use crate::limits::{
-    ACCEPT_FAILURES_MAX, ACCEPT_RETRY_MS, LINGERING_REFUSED_MAX, TURN_ACCEPTS_MAX,
+    ACCEPT_FAILURES_MAX, ACCEPT_LOG_QUIET_MS, ACCEPT_RETRY_MS, LINGERING_REFUSED_MAX,
+    TURN_ACCEPTS_MAX,
 };
-use crate::message::{Refusal, Reply};
-use crate::service::{Handler, Peer};
+use crate::message::{CloseReason, Peer, Refusal, Reply};
+use crate::service::Handler;
 use crate::session::Session;
 use crate::time::Moment;
+use crate::time::rate_limit::RateLimit;
 use crate::wire::Codec;
 use crate::wire::output::Output;
 
@@ -23,18 +26,17 @@ pub(super) struct Listener<L> {
     pub(super) pending: bool,
     /// Not to be tried before this moment, for accepting has failed.
     pub(super) retry_at: Option<Moment>,
-    /// When a failure was last logged.
-    warned_at: Option<Moment>,
+    warnings: RateLimit,
 }
 
 impl<L> Listener<L> {
     pub(super) fn new(socket: L) -> Self {
-        // A connection may have come before the socket was watched.
         Listener {
             socket,
+            // A connection may have come before the socket was watched.
             pending: true,
             retry_at: None,
-            warned_at: None,
+            warnings: RateLimit::new(ACCEPT_LOG_QUIET_MS),
         }
     }
 
@@ -49,14 +51,12 @@ impl<L> Listener<L> {
     /// Waits a little before the next try. What has failed is one connection, or the process or
     /// host is out of descriptors or memory (accept(2)); neither is told by an event when it ends.
     fn back_off(&mut self, error: &io::Error, now: Moment) {
-        const QUIET_MS: u64 = 10_000;
         self.retry_at = Some(now.plus_millis(ACCEPT_RETRY_MS));
-        if self
-            .warned_at
-            .is_none_or(|at| now.millis_since(at) >= QUIET_MS)
-        {
-            warn!("cannot accept connections: {error}; trying again every {ACCEPT_RETRY_MS} ms");
-            self.warned_at = Some(now);
+        if let Some(suppressed) = self.warnings.pass(now) {
+            warn!(
+                "cannot accept connections: {error}; trying again every {ACCEPT_RETRY_MS} ms\
+                 {suppressed}"
+            );
         }
     }
 }
@@ -81,9 +81,9 @@ impl<N: Network, H: Handler> Engine<N, H> {
         let mut failures = 0;
         for _ in 0..TURN_ACCEPTS_MAX {
             match network.accept(&mut listener.socket) {
-                Ok((stream, ip)) => {
+                Ok((stream, address)) => {
                     failures = 0;
-                    self.admit(network, stream, ip, now);
+                    self.admit(network, stream, address, now);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     listener.pending = false;
@@ -100,40 +100,36 @@ impl<N: Network, H: Handler> Engine<N, H> {
         }
     }
 
-    fn admit(&mut self, network: &mut N, mut stream: N::Stream, ip: IpAddr, now: Moment) {
-        let refused =
-            self.connections.len() - self.refused_lingering >= self.settings.connections_max;
+    fn admit(&mut self, network: &mut N, mut stream: N::Stream, address: SocketAddr, now: Moment) {
+        const REFUSAL: Refusal = Refusal::TooManyConnections;
+        let lingering = self.sessions.refused_lingering();
+        let refused = self.sessions.len() - lingering >= self.settings.connections_max;
         if refused {
-            self.refused += 1;
-            debug!("{ip}: refused: {}", Refusal::TooManyConnections);
-            if self.refused_lingering == LINGERING_REFUSED_MAX {
+            self.counters.refused += 1;
+            debug!("{address}: refused: {REFUSAL}");
+            if lingering == LINGERING_REFUSED_MAX {
                 let mut line = Output::default();
-                Codec::default().encode(&Reply::Refused(Refusal::TooManyConnections), &mut line);
+                Codec::default().encode(&Reply::Refused(REFUSAL), &mut line);
                 // A peer that does not get the line sees the close all the same.
                 let _ = network.write(&mut stream, line.front());
                 network.close(stream);
+                self.counters.closed.add(CloseReason::TooMany);
                 return;
             }
         }
-        let entry = self.connections.vacant_entry();
-        let key = entry.key();
+        let key = self.sessions.vacant_key();
         if let Err(error) = network.watch(&mut stream, key) {
-            warn!("{ip}: cannot watch the connection: {error}");
+            warn!("{address}: cannot watch the connection: {error}");
             network.close(stream);
+            self.counters.closed.add(CloseReason::Failed);
             return;
         }
-        let peer = Peer::new(key, ip);
+        let peer = Peer::new(key, address);
         let session = if refused {
-            Session::refused(peer, Refusal::TooManyConnections, now)
+            Session::refused(peer, REFUSAL, now)
         } else {
             Session::new(peer, now)
         };
-        let mut connection = Connection::new(stream, session);
-        connection.refused = refused;
-        self.refused_lingering += usize::from(refused);
-        connection.enqueue();
-        self.waiting.add(key, &connection.session);
-        entry.insert(connection);
-        self.ready.push_back(key);
+        self.sessions.add(Transport::accepted(stream), session);
     }
 }

@@ -1,43 +1,40 @@
 //! One turn of the loop, without a socket and without a clock.
 //!
-//! Owns the connections, their timers and the service. What it needs of the network it takes from
-//! a [`Network`]; the time is handed in once a turn. So a test can drive the whole service through
-//! a network and a clock of its own.
+//! Owns the sessions, their timers and the service. What it needs of the network it takes from a
+//! [`Network`]; the time is handed in once a turn. So a test can drive the whole service through a
+//! network and a clock of its own.
 
 mod clock;
-mod connection;
+mod exchange;
 mod listener;
 mod network;
-mod publish;
+mod sessions;
+mod transport;
 mod waiting;
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
-use log::warn;
-use slab::Slab;
+use log::{debug, warn};
 
-use crate::limits::{
-    OUTPUT_WAITING_LEN_MAX, READ_LEN_MAX, SHUTDOWN_MS_MAX, TURN_TIMERS_MAX, TURN_VISITS_MAX,
-    WAITING_LEN_MAX,
-};
-use crate::message::Change;
+use crate::limits::{LOG_QUIET_MS, SHUTDOWN_MS_MAX, TURN_VISITS_MAX};
+use crate::message::{Change, CloseReason, Delivery, Tally, Update};
 use crate::service::{Handler, Meter, Turn};
-use crate::time::wheel::Wheel;
+use crate::session::{Phase, Scratch, Timeout};
+use crate::time::rate_limit::RateLimit;
 use crate::time::{Moment, WallTime};
 
 use clock::Clock;
-use connection::Connection;
+use exchange::{Budget, Visit};
 use listener::Listener;
-pub use network::{Event, Network};
-use waiting::Waiting;
+pub use network::{Event, Network, Readiness};
+use sessions::Sessions;
 
 /// The bounds of an engine that a user sets.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// Connections held at once.
     pub connections_max: usize,
-    /// Milliseconds in which a connection must complete a command, if there is a limit.
+    /// Milliseconds in which a session must complete a request, if there is a limit.
     pub idle_ms_max: Option<u64>,
     /// How often stale registrations are swept.
     pub tick: Duration,
@@ -65,87 +62,64 @@ pub struct Turned<'a> {
     pub changes: &'a [Change],
 }
 
-/// The service with all its connections.
+/// The service with all its sessions.
 pub struct Engine<N: Network, H> {
     settings: Settings,
     handler: H,
     clock: Clock,
     listeners: Vec<Option<Listener<N::Listener>>>,
-    connections: Slab<Connection<N::Stream>>,
-    timers: Wheel,
-    /// Keys of connections that have something to do, in the order in which it came up.
-    ready: VecDeque<usize>,
-    /// Keys of connections that are over; their slots are freed at the end of the turn, so that no
-    /// event of this turn meets a connection that it does not mean.
-    over: Vec<usize>,
-    /// Keys of watchers that are to be told the whole state, in the order in which they asked.
-    wanting: VecDeque<usize>,
-    /// Keys of watchers that nothing was told for long, until the end of the turn.
-    silent: Vec<usize>,
-    /// Refused connections that linger.
-    refused_lingering: usize,
-    /// Connections that were refused since the start.
-    refused: u64,
-    /// The monotonic clock at the start.
-    start: Duration,
-    buffers: Buffers,
-    waiting: Waiting,
+    sessions: Sessions<N::Stream>,
+    scratch: Scratch,
+    /// Sessions for which the service has to do something now, until the end of the turn.
+    due: Vec<(usize, Timeout)>,
+    counters: Counters,
     next_tick: Moment,
     /// How long the loop was told to wait before the next turn, at most.
     waited: Duration,
     stopping: Option<Moment>,
-    /// The stalls since the last line about them in the log, and when that was.
+    /// What was cut off of registry time since the last line about it in the log.
     stall_to_log: Duration,
-    stall_logged: Option<Moment>,
+    stall_warnings: RateLimit,
 }
 
-/// Memory that the connections share: each uses it while it is served.
-struct Buffers {
-    input: Box<[u8]>,
-    output: Vec<u8>,
-    /// Bytes read and written since the start.
+/// What the engine counts.
+#[derive(Default)]
+struct Counters {
+    /// The monotonic clock at the start.
+    start: Duration,
+    /// Connections that were refused, because there were too many.
+    refused: u64,
+    closed: Tally<CloseReason, { CloseReason::ALL.len() }>,
     bytes_in: u64,
     bytes_out: u64,
 }
 
 impl<N: Network, H: Handler> Engine<N, H> {
-    /// An engine without connections. `monotonic` is the reading of the clock that the turns go on
-    /// from.
+    /// An engine without sessions. `monotonic` is the reading of the clock that the turns go on from.
     pub fn new(
         settings: Settings,
         handler: H,
         listeners: Vec<N::Listener>,
         monotonic: Duration,
     ) -> Self {
+        let listen = |socket| Some(Listener::new(socket));
         Engine {
             settings,
             handler,
             clock: Clock::new(monotonic, settings.tick),
-            listeners: listeners
-                .into_iter()
-                .map(|socket| Some(Listener::new(socket)))
-                .collect(),
-            connections: Slab::new(),
-            timers: Wheel::new(),
-            ready: VecDeque::new(),
-            over: Vec::new(),
-            wanting: VecDeque::new(),
-            silent: Vec::new(),
-            refused_lingering: 0,
-            refused: 0,
-            start: monotonic,
-            buffers: Buffers {
-                input: vec![0; READ_LEN_MAX].into(),
-                output: Vec::with_capacity(OUTPUT_WAITING_LEN_MAX),
-                bytes_in: 0,
-                bytes_out: 0,
+            listeners: listeners.into_iter().map(listen).collect(),
+            sessions: Sessions::new(settings.idle_ms_max),
+            scratch: Scratch::default(),
+            due: Vec::new(),
+            counters: Counters {
+                start: monotonic,
+                ..Counters::default()
             },
-            waiting: Waiting::default(),
             next_tick: Moment::START,
             waited: Duration::ZERO,
             stopping: None,
             stall_to_log: Duration::ZERO,
-            stall_logged: None,
+            stall_warnings: RateLimit::new(LOG_QUIET_MS),
         }
     }
 
@@ -163,28 +137,26 @@ impl<N: Network, H: Handler> Engine<N, H> {
         let cut = self.clock.advance(reading.monotonic, self.waited, backlog);
         let now = self.clock.now();
         self.log_stall(cut, now);
+        let meter = self.meter(&reading);
         self.handler.begin_turn(Turn {
             now,
             wall: reading.wall,
-            meter: self.meter(&reading),
+            meter,
         });
         for event in events {
             self.note(event);
         }
         self.accept_ready(network, now);
-        for _ in 0..self.ready.len().min(TURN_VISITS_MAX) {
-            let Some(key) = self.ready.pop_front() else {
+        for _ in 0..self.sessions.ready_len().min(TURN_VISITS_MAX) {
+            let Some(key) = self.sessions.next_ready() else {
                 break;
             };
             self.serve(network, key, now);
         }
-        while let Some(key) = self.waiting.excess() {
-            self.give_up(key);
-        }
+        self.sessions.give_up_excess();
         self.fire_timers(now);
         self.reap(network);
-        self.publish(now);
-        self.break_silence(now);
+        self.end_turn(now);
         let wait = self.wait(now);
         self.waited = wait.unwrap_or(Duration::MAX / 2);
         Turned {
@@ -202,13 +174,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
         for listener in self.listeners.iter_mut().filter_map(Option::take) {
             network.close_listener(listener.into_socket());
         }
-        for (key, connection) in &mut self.connections {
-            connection.stopping = true;
-            connection.readable = true;
-            if connection.enqueue() {
-                self.ready.push_back(key);
-            }
-        }
+        self.sessions.stop();
     }
 
     /// Whether [`stop`](Self::stop) has been called.
@@ -220,41 +186,29 @@ impl<N: Network, H: Handler> Engine<N, H> {
     /// Whether a stopped engine has nothing left to do.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
-        self.stopping
-            .is_some_and(|deadline| self.connections.is_empty() || self.clock.now() >= deadline)
-    }
-
-    fn meter(&self, reading: &Reading) -> Meter {
-        Meter {
-            uptime: reading.monotonic.saturating_sub(self.start),
-            connections: self.connections.len(),
-            refused_connections: self.refused,
-            bytes_in: self.buffers.bytes_in,
-            bytes_out: self.buffers.bytes_out,
-            stalled: self.clock.stalled(),
-            worst_turn: reading.worst_turn,
-        }
+        let over = |deadline| self.sessions.len() == 0 || self.clock.now() >= deadline;
+        self.stopping.is_some_and(over)
     }
 
     /// Connections held, refused ones that linger included.
     #[must_use]
     pub fn connections(&self) -> usize {
-        self.connections.len()
+        self.sessions.len()
     }
 
-    /// Bytes of answers that wait in all connections together.
+    /// Bytes of answers that wait in all sessions together.
     #[must_use]
     pub fn waiting_len(&self) -> usize {
-        self.waiting.len()
+        self.sessions.waiting_len()
     }
 
-    /// The service behind the connections.
+    /// The service behind the sessions.
     #[must_use]
     pub fn handler(&self) -> &H {
         &self.handler
     }
 
-    /// The service behind the connections, to change its settings.
+    /// The service behind the sessions, to change its settings.
     pub fn handler_mut(&mut self) -> &mut H {
         &mut self.handler
     }
@@ -267,23 +221,27 @@ impl<N: Network, H: Handler> Engine<N, H> {
 
     /// Panics with what is wrong when the state between two turns is not as it must be. O(n).
     pub fn check_invariants(&self) {
-        assert!(
-            self.over.is_empty(),
-            "a connection that is over keeps its slot"
-        );
-        let mut waiting = Waiting::default();
-        let mut refused = 0;
-        for (key, connection) in &self.connections {
-            connection.check_invariants(key, self.settings.idle_ms_max);
-            waiting.add(key, &connection.session);
-            refused += usize::from(connection.refused);
+        self.sessions.check_invariants();
+    }
+
+    fn meter(&self, reading: &Reading) -> Meter {
+        let Counters {
+            start,
+            refused,
+            closed,
+            bytes_in,
+            bytes_out,
+        } = self.counters;
+        Meter {
+            uptime: reading.monotonic.saturating_sub(start),
+            connections: self.sessions.len(),
+            refused_connections: refused,
+            connections_closed: closed,
+            bytes_in,
+            bytes_out,
+            stalled: self.clock.stalled(),
+            worst_turn: reading.worst_turn,
         }
-        assert_eq!(refused, self.refused_lingering);
-        assert_eq!(
-            waiting, self.waiting,
-            "the ledger of waiting answers is wrong"
-        );
-        assert!(self.waiting.len() <= WAITING_LEN_MAX);
     }
 
     fn note(&mut self, event: Event) {
@@ -293,86 +251,91 @@ impl<N: Network, H: Handler> Engine<N, H> {
                     listener.pending = true;
                 }
             }
-            Event::Connection {
-                key,
-                readable,
-                writable,
-                ended,
-            } => {
-                if let Some(connection) = self.connections.get_mut(key) {
-                    connection.readable |= readable || ended;
-                    connection.writable |= writable;
-                    connection.ended |= ended;
-                    if connection.enqueue() {
-                        self.ready.push_back(key);
-                    }
-                }
-            }
+            Event::Session(key, readiness) => self.sessions.note(key, readiness),
         }
     }
 
-    fn fire_timers(&mut self, now: Moment) {
-        for _ in 0..TURN_TIMERS_MAX {
-            let Some(key) = self.timers.poll(&mut self.connections, now) else {
-                break;
-            };
-            let Some(connection) = self.connections.get_mut(key as usize) else {
-                continue;
-            };
-            connection.alarm = None;
-            match connection.session.deadline(self.settings.idle_ms_max) {
-                Some(deadline) if deadline <= now => self.give_up(key as usize),
-                _ if connection.session.is_silent(now) => self.silent.push(key as usize),
-                _ => self.arm(key as usize),
-            }
-        }
-    }
-
-    /// Closes a connection that has run out of its time or of everybody's memory.
-    fn give_up(&mut self, key: usize) {
-        let session = &mut self.connections[key].session;
-        self.waiting.remove(key, session);
-        session.abandon();
-        self.over.push(key);
-    }
-
-    /// Makes sure that the connection's timer goes off when it is due. A timer that goes off
-    /// early is set again then; so a deadline that only moves on costs nothing.
-    fn arm(&mut self, key: usize) {
-        let connection = &self.connections[key];
-        let Some(due) = connection.session.alarm(self.settings.idle_ms_max) else {
+    /// Serves the session `key`, which has been taken from the ready list.
+    fn serve(&mut self, network: &mut N, key: usize, now: Moment) {
+        let Some(connection) = self.sessions.take(key) else {
             return;
         };
-        if connection.alarm.is_some_and(|alarm| alarm <= due) {
-            return;
+        let mut budget = Budget::default();
+        let (scratch, handler) = (&mut self.scratch, &mut self.handler);
+        let visit = connection.serve(network, scratch, handler, now, &mut budget);
+        self.counters.bytes_in += budget.bytes_in;
+        self.counters.bytes_out += budget.bytes_out;
+        let session = &mut connection.session;
+        if session.phase() != Phase::Open {
+            // It hears nothing more and holds nothing more, also while its last answers are sent.
+            handler.leave(session.peer_mut());
+        } else if session.peer().holds && !std::mem::replace(&mut connection.guarded, true) {
+            network.guard(connection.transport.stream(), self.settings.ttl);
         }
-        let slot = connection::timer_key(key);
-        self.timers.remove(&mut self.connections, slot);
-        self.timers.insert(&mut self.connections, slot, due);
-        self.connections[key].alarm = Some(due);
+        if self.sessions.asks_for_snapshot(key) {
+            self.handler.wants_snapshot(key);
+        }
+        if let Visit::Again = visit {
+            self.sessions.enqueue(key);
+        }
+        self.sessions.served(key);
     }
 
-    /// The one place where slots are freed.
+    /// Lets time pass for the sessions: a parked request whose time is up is answered at once.
+    fn fire_timers(&mut self, now: Moment) {
+        self.sessions.fire_timers(now, &mut self.due);
+        for (key, timeout) in self.due.drain(..) {
+            let Some(connection) = self.sessions.get_mut(key) else {
+                continue;
+            };
+            match timeout {
+                Timeout::Answer => {
+                    let reply = self.handler.expire(connection.session.peer_mut());
+                    self.sessions.deliver(key, &Delivery::Reply(reply), now);
+                }
+                Timeout::Keepalive => self.handler.wants_keepalive(key),
+                Timeout::Close(_) => {}
+            }
+        }
+    }
+
     fn reap(&mut self, network: &mut N) {
-        while let Some(key) = self.over.pop() {
-            self.timers
-                .remove(&mut self.connections, connection::timer_key(key));
-            let mut connection = self.connections.remove(key);
-            connection.session.leave(&mut self.handler);
-            self.refused_lingering -= usize::from(connection.refused);
-            connection.log_end();
-            network.close(connection.stream);
+        while let Some(mut connection) = self.sessions.reap() {
+            let session = &mut connection.session;
+            self.handler.leave(session.peer_mut());
+            let (address, reason) = (session.peer().address, session.close_reason());
+            debug!("{address}: connection closed: {reason}");
+            self.counters.closed.add(reason);
+            network.close(connection.transport.into_stream());
+            // A descriptor has come free.
             for listener in self.listeners.iter_mut().flatten() {
                 listener.retry_at = None;
             }
         }
     }
 
+    /// Hands each session what the service has for it. That is sent in the next turn, which comes at
+    /// once.
+    fn end_turn(&mut self, now: Moment) {
+        let stopping = self.stopping.is_some();
+        let sessions = &mut self.sessions;
+        self.handler.end_turn(&mut |key, delivery| {
+            // Services do not go down because the registry restarts.
+            let is_news = matches!(
+                delivery,
+                Delivery::Update(Update::Snapshot(_) | Update::Delta(_))
+            );
+            if stopping && is_news {
+                return false;
+            }
+            sessions.deliver(key, delivery, now)
+        });
+    }
+
     /// Whether there is work that needs no event.
     fn has_backlog(&self) -> bool {
-        !self.ready.is_empty()
-            || !self.wanting.is_empty()
-            || self.listeners.iter().flatten().any(Listener::can_accept)
+        let accepts = self.listeners.iter().flatten().any(Listener::can_accept);
+        accepts || self.sessions.ready_len() > 0
     }
 
     fn wait(&mut self, now: Moment) -> Option<Duration> {
@@ -383,32 +346,18 @@ impl<N: Network, H: Handler> Engine<N, H> {
             self.next_tick = now.plus_millis(self.settings.tick.as_millis() as u64);
         }
         let tick = self.handler.needs_ticks().then_some(self.next_tick);
-        let retry = self
-            .listeners
-            .iter()
-            .flatten()
-            .filter_map(|listener| listener.retry_at)
-            .min();
-        let next = [tick, retry, self.timers.next_due(), self.stopping]
-            .into_iter()
-            .flatten()
-            .min()?;
+        let listeners = self.listeners.iter().flatten();
+        let retry = listeners.filter_map(|listener| listener.retry_at).min();
+        let deadlines = [tick, retry, self.sessions.next_due(), self.stopping];
+        let next = deadlines.into_iter().flatten().min()?;
         Some(next.since(now))
     }
 
     fn log_stall(&mut self, cut: Duration, now: Moment) {
-        const QUIET_MS: u64 = 1_000;
         self.stall_to_log += cut;
-        let quiet = self
-            .stall_logged
-            .is_none_or(|at| now.millis_since(at) >= QUIET_MS);
-        if !self.stall_to_log.is_zero() && quiet {
-            warn!(
-                "stalled for {} ms in all, by which no registration has aged",
-                self.stall_to_log.as_millis()
-            );
-            self.stall_to_log = Duration::ZERO;
-            self.stall_logged = Some(now);
+        if !self.stall_to_log.is_zero() && self.stall_warnings.pass(now).is_some() {
+            let ms = std::mem::take(&mut self.stall_to_log).as_millis();
+            warn!("stalled for {ms} ms in all, by which no registration has aged");
         }
     }
 }

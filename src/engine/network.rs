@@ -2,7 +2,7 @@
 //! implement it with queues.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Non-blocking listeners and streams whose readiness is told once per change (edge-triggered):
@@ -14,14 +14,14 @@ pub trait Network {
     /// One end of a connection.
     type Stream;
 
-    /// Takes the next connection and the address it comes from.
+    /// Takes the next connection and where it comes from.
     ///
     /// # Errors
     /// `WouldBlock` when none waits; anything else is the fault of one connection or a lack of
     /// resources, and the listener goes on.
-    fn accept(&mut self, listener: &mut Self::Listener) -> io::Result<(Self::Stream, IpAddr)>;
+    fn accept(&mut self, listener: &mut Self::Listener) -> io::Result<(Self::Stream, SocketAddr)>;
 
-    /// Starts to tell the readiness of `stream` as events of the connection `key`.
+    /// Starts to tell the readiness of `stream` as events of the session `key`.
     ///
     /// # Errors
     /// When it cannot be watched; the connection is given up.
@@ -58,16 +58,18 @@ pub trait Network {
 pub enum Event {
     /// A connection may wait at the listener with this number.
     Accept(usize),
-    /// The connection with this key.
-    Connection {
-        /// The key given to [`Network::watch`].
-        key: usize,
-        /// Bytes, the end of input or an error may be read.
-        readable: bool,
-        /// Bytes may be written, or an error found.
-        writable: bool,
-        /// The peer has ended its input or the connection has failed: reading goes on until it
-        /// says so, also after a read that got fewer bytes than asked.
-        ended: bool,
-    },
+    /// The session with this key, given to [`Network::watch`].
+    Session(usize, Readiness),
+}
+
+/// What may be possible with a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Readiness {
+    /// Bytes, the end of input or an error may be read.
+    pub readable: bool,
+    /// Bytes may be written, or an error found.
+    pub writable: bool,
+    /// The peer has ended its input or the connection has failed: reading goes on until it says so,
+    /// also after a read that got fewer bytes than asked.
+    pub ended: bool,
 }

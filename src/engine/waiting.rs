@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 use crate::limits::WAITING_LEN_MAX;
+use crate::message::Bytes;
 use crate::session::Session;
 use crate::time::Moment;
 
@@ -34,7 +35,7 @@ impl Waiting {
     }
 
     /// Counts one more answer of a connection that was [added](Self::add) already.
-    pub(super) fn share(&mut self, answer: &Rc<Vec<u8>>) {
+    pub(super) fn share(&mut self, answer: &Bytes) {
         let holders = self.shares.entry(Rc::as_ptr(answer)).or_insert(0);
         *holders += 1;
         if *holders == 1 {
@@ -42,26 +43,34 @@ impl Waiting {
         }
     }
 
-    /// Takes back what [`add`](Self::add) counted; to be called before the connection's answers
-    /// change.
+    /// Takes back one [`share`](Self::share).
+    pub(super) fn unshare(&mut self, answer: &Bytes) {
+        let address = Rc::as_ptr(answer);
+        let holders = self
+            .shares
+            .get_mut(&address)
+            .expect("what is taken back was counted");
+        *holders -= 1;
+        if *holders == 0 {
+            self.shares.remove(&address);
+            self.len -= answer.len();
+        }
+    }
+
+    /// Takes back what [`add`](Self::add) counted; to be called before the session's answers change.
     pub(super) fn remove(&mut self, key: usize, session: &Session) {
         let Some(since) = session.owes_since() else {
             return;
         };
+        self.settle(key, session, since, session.output().own_capacity());
+        session.shared().for_each(|answer| self.unshare(answer));
+    }
+
+    /// The session owes nothing any more since what it shared was taken back: `since` when it owed,
+    /// and how many bytes of its own were counted.
+    pub(super) fn settle(&mut self, key: usize, session: &Session, since: Moment, own_len: usize) {
         self.debtors.remove(&(session.peer().stays(), since, key));
-        self.len -= session.output().own_capacity();
-        for answer in session.shared() {
-            let address = Rc::as_ptr(answer);
-            let holders = self
-                .shares
-                .get_mut(&address)
-                .expect("what is removed was added");
-            *holders -= 1;
-            if *holders == 0 {
-                self.shares.remove(&address);
-                self.len -= answer.len();
-            }
-        }
+        self.len -= own_len;
     }
 
     /// Bytes that wait.

@@ -177,6 +177,12 @@ pub enum CloseReason {
     Stopped,
 }
 
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// A closed set of names that something is counted by.
 pub trait Named<const N: usize>: Copy + 'static {
     /// All of the set, in the order of their declaration.

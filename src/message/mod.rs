@@ -6,6 +6,7 @@
 mod address;
 mod change;
 mod document;
+mod outcome;
 mod refusal;
 mod rendering;
 mod reply;
@@ -22,6 +23,7 @@ use crate::limits::{TTL_SECONDS, TYPE_LEN_MAX};
 pub use address::{Offer, ServiceAddress};
 pub use change::{Change, ChangeKind};
 pub use document::{CloseReason, Gone, Named, Reason, Record, Stats, Tally, TypeCount, Why};
+pub use outcome::{Delivery, Outcome, Peer, Responder};
 pub use refusal::Refusal;
 pub use rendering::{Bytes, Form, Rendered};
 pub use reply::{Reply, Services};

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use super::CloseReason;
+
 /// Why a command was refused, in words that a person can act on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Refusal {
@@ -67,18 +69,18 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Whether the connection cannot go on after this refusal, for what follows on it cannot be
-    /// told apart from garbage or is not meant for this service.
+    /// Why the session cannot go on after this refusal, if it cannot: what follows cannot be told
+    /// apart from garbage, or is not meant for this service.
     #[must_use]
-    pub fn ends_connection(&self) -> bool {
+    pub fn close_reason(&self) -> Option<CloseReason> {
         match self {
+            Refusal::TooManyConnections => Some(CloseReason::TooMany),
+            Refusal::AuthenticationFailed => Some(CloseReason::Token),
             Refusal::LineTooLong
-            | Refusal::TooManyConnections
             | Refusal::Http
             | Refusal::Tls
             | Refusal::Proxy
-            | Refusal::AuthenticationFailed
-            | Refusal::Frame(_) => true,
+            | Refusal::Frame(_) => Some(CloseReason::Protocol),
             Refusal::LineUtf8
             | Refusal::LineControl
             | Refusal::UnknownCommand
@@ -100,7 +102,7 @@ impl Refusal {
             | Refusal::TooManyHolds
             | Refusal::TooMany(_)
             | Refusal::Watching
-            | Refusal::AuthenticationRequired => false,
+            | Refusal::AuthenticationRequired => None,
         }
     }
 

@@ -33,8 +33,6 @@ pub enum Reply {
     Pong,
     /// One line that names the commands.
     Help,
-    /// Nothing for now: the connection is told of changes from here on.
-    Watching,
     /// Nothing: the connection ends.
     Bye,
     /// The command was refused; nothing has changed.

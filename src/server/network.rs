@@ -1,7 +1,7 @@
 //! The engine's network, made of mio's sockets.
 
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
 
 use mio::event::Event as MioEvent;
@@ -9,7 +9,7 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 
 use super::listen::{listen, notice_death_within};
-use crate::engine::{Event, Network};
+use crate::engine::{Event, Network, Readiness};
 
 /// The token of signals; listeners count down from below it, connections up from 0.
 pub(super) const SIGNALS: Token = Token(usize::MAX);
@@ -50,12 +50,12 @@ pub(super) fn to_event(event: &MioEvent) -> Option<Event> {
         Token(token) if token >= LISTENERS => Some(Event::Accept(token - LISTENERS)),
         Token(key) => {
             let failed = event.is_error();
-            Some(Event::Connection {
-                key,
+            let readiness = Readiness {
                 readable: event.is_readable() || failed,
                 writable: event.is_writable() || event.is_write_closed() || failed,
                 ended: event.is_read_closed() || failed,
-            })
+            };
+            Some(Event::Session(key, readiness))
         }
     }
 }
@@ -64,9 +64,8 @@ impl Network for MioNetwork {
     type Listener = TcpListener;
     type Stream = TcpStream;
 
-    fn accept(&mut self, listener: &mut TcpListener) -> io::Result<(TcpStream, IpAddr)> {
-        let (stream, peer) = listener.accept()?;
-        Ok((stream, peer.ip()))
+    fn accept(&mut self, listener: &mut TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+        listener.accept()
     }
 
     fn watch(&mut self, stream: &mut TcpStream, key: usize) -> io::Result<()> {

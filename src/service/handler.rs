@@ -1,46 +1,9 @@
-//! What the connections need of a service, and what they tell it.
+//! What the engine needs of a service, and what it tells it.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::message::{Change, Refusal, Reply, Request, Update};
+use crate::message::{Change, CloseReason, Delivery, Peer, Reply, Responder, Tally};
 use crate::time::{Moment, WallTime};
-
-/// Who asks: one connection, and what the service knows of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Peer {
-    /// The connection's key: no other connection has it as long as this one is open.
-    pub session: usize,
-    /// The address that the connection comes from.
-    pub ip: IpAddr,
-    /// Whether the connection has shown a token of the service.
-    pub authenticated: bool,
-    /// Whether the connection has ever held a registration.
-    pub holds: bool,
-    /// Whether the connection watches.
-    pub watches: bool,
-}
-
-impl Peer {
-    /// The peer on a new connection.
-    #[must_use]
-    pub fn new(session: usize, ip: IpAddr) -> Self {
-        Peer {
-            session,
-            ip: ip.to_canonical(),
-            authenticated: false,
-            holds: false,
-            watches: false,
-        }
-    }
-
-    /// Whether something ends with the connection, so that its being there is worth something by
-    /// itself.
-    #[must_use]
-    pub fn stays(&self) -> bool {
-        self.holds || self.watches
-    }
-}
 
 /// One turn of the loop, as a handler sees it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -60,8 +23,10 @@ pub struct Meter {
     pub uptime: Duration,
     /// Connections held.
     pub connections: usize,
-    /// Connections that were refused, for there were too many.
+    /// Connections that were refused, because there were too many.
     pub refused_connections: u64,
+    /// Connections that were closed, by reason.
+    pub connections_closed: Tally<CloseReason, { CloseReason::ALL.len() }>,
     /// Bytes read from all connections.
     pub bytes_in: u64,
     /// Bytes written to all connections.
@@ -72,35 +37,35 @@ pub struct Meter {
     pub worst_turn: Duration,
 }
 
-/// What the connections need of a service.
-pub trait Handler {
+/// Hands a delivery to the session with this key. Returns whether the session wants a snapshot now
+/// that it did not want before: it lags.
+pub type Deliver<'a> = dyn FnMut(usize, &Delivery) -> bool + 'a;
+
+/// What the engine needs of a service. Requests come through [`Responder`].
+///
+/// What the service has for a session later, whatever it is, goes to `deliver` at the end of a turn,
+/// and nowhere else.
+pub trait Handler: Responder {
     /// Starts a turn, and does the bounded work that needs no request.
     fn begin_turn(&mut self, turn: Turn);
 
-    /// Runs one request in the turn of the last [`begin_turn`](Self::begin_turn).
-    ///
-    /// `None` means not yet: the request is to be tried again in the next turn.
-    fn apply(&mut self, request: &Request<'_>, peer: &mut Peer) -> Option<Reply>;
+    /// The answer to the parked request of this peer, whose time is up.
+    fn expire(&mut self, peer: &mut Peer) -> Reply;
 
-    /// The answer to a command that is no request.
-    fn refuse(&mut self, refusal: Refusal, peer: &Peer) -> Reply;
+    /// The session wants a snapshot: one is delivered as soon as the budgets allow.
+    fn wants_snapshot(&mut self, session: usize);
 
-    /// The peer's connection runs no further command: what it held is gone, and it watches no
-    /// more.
+    /// The session was told nothing for long: a keepalive is delivered at the end of this turn.
+    fn wants_keepalive(&mut self, session: usize);
+
+    /// The peer's session runs no further request: what it held is gone, it watches no more, and
+    /// nothing that it waited for is delivered.
     fn leave(&mut self, peer: &mut Peer);
 
-    /// Tells what has changed since the last call: `tell` gets a watching connection and a delta
-    /// for it.
-    fn publish(&mut self, tell: &mut dyn FnMut(usize, &Update));
+    /// Ends a turn: delivers what it has for the sessions.
+    fn end_turn(&mut self, deliver: &mut Deliver<'_>);
 
-    /// The snapshot for a watching connection, as of the last [`publish`](Self::publish). `None`
-    /// means not yet, as for [`apply`](Self::apply).
-    fn snapshot(&mut self, connection: usize) -> Option<Update>;
-
-    /// What watchers are told to whom nothing was to be told for long.
-    fn keepalive(&mut self) -> Update;
-
-    /// What has changed in this turn, so far.
+    /// What has changed in this turn.
     fn changes(&self) -> &[Change];
 
     /// Whether the next turn has work that needs no request.

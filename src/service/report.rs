@@ -97,7 +97,7 @@ impl<S: BuildHasher> Service<S> {
             bytes_out: meter.bytes_out,
             stalled: meter.stalled,
             worst_turn: meter.worst_turn,
-            connections_closed: Tally::default(),
+            connections_closed: meter.connections_closed,
             log_lines_dropped: 0,
         }))
     }

@@ -1,27 +1,42 @@
 //! Who watches what, and what they are told.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasher;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::Deliver;
 use crate::limits::RECORD_LEN;
 use crate::message::{
-    Change, ChangeKind, Delta, Rendered, Service, ServiceAddress, Snapshot, Update,
+    Change, ChangeKind, Delivery, Delta, Rendered, Service, ServiceAddress, Snapshot, Update,
 };
 use crate::registry::{Registry, TypeView};
 
-/// Who watches what, and the snapshots that several need at the moment.
+/// Who watches what, and what they wait for.
 #[derive(Debug, Default)]
 pub(super) struct Watchers {
-    /// The connections that watch each type, and those that watch all.
+    /// The sessions that watch each type, and those that watch all.
     by_type: HashMap<Arc<str>, Vec<usize>>,
     of_all: Vec<usize>,
-    /// What each connection watches, and its position in the list there.
-    watches: HashMap<usize, (Option<Arc<str>>, usize)>,
-    /// The snapshots that were told at this index.
+    /// What each session watches.
+    watches: HashMap<usize, Watch>,
+    /// Sessions that want a snapshot, in the order in which they asked. Some may have left.
+    wanting: VecDeque<usize>,
+    /// Sessions that are to be sent a keepalive.
+    silent: Vec<usize>,
+    /// The snapshots that were made in this turn.
     snapshots: HashMap<Option<Arc<str>>, Rc<Rendered<Snapshot>>>,
-    snapshots_at: u64,
+}
+
+/// What a session watches.
+#[derive(Debug)]
+struct Watch {
+    /// A type, or all.
+    watched: Option<Arc<str>>,
+    /// Its position in the list of those that watch the same.
+    position: usize,
+    /// It is in the list of those that want a snapshot.
+    wants_snapshot: bool,
 }
 
 impl Watchers {
@@ -29,8 +44,8 @@ impl Watchers {
         self.watches.len()
     }
 
-    /// The connection watches from now on; it must not watch already.
-    pub(super) fn add(&mut self, connection: usize, service_type: Option<&str>) {
+    /// The session watches from now on; it must not watch already.
+    pub(super) fn add(&mut self, session: usize, service_type: Option<&str>) {
         let watched = service_type.map(|name| match self.by_type.get_key_value(name) {
             Some((name, _)) => Arc::clone(name),
             None => Arc::from(name),
@@ -39,14 +54,21 @@ impl Watchers {
             Some(name) => self.by_type.entry(Arc::clone(name)).or_default(),
             None => &mut self.of_all,
         };
-        let position = list.len();
-        list.push(connection);
-        self.watches.insert(connection, (watched, position));
+        let watch = Watch {
+            watched,
+            position: list.len(),
+            wants_snapshot: false,
+        };
+        list.push(session);
+        self.watches.insert(session, watch);
     }
 
-    /// The connection watches no more, if it did.
-    pub(super) fn remove(&mut self, connection: usize) {
-        let Some((watched, position)) = self.watches.remove(&connection) else {
+    /// The session watches no more, if it did.
+    pub(super) fn remove(&mut self, session: usize) {
+        let Some(Watch {
+            watched, position, ..
+        }) = self.watches.remove(&session)
+        else {
             return;
         };
         let list = match &watched {
@@ -55,30 +77,74 @@ impl Watchers {
         };
         let Some(list) = list else { return };
         list.swap_remove(position);
-        if let Some(moved) = list
-            .get(position)
-            .and_then(|moved| self.watches.get_mut(moved))
-        {
-            moved.1 = position;
+        let moved = list.get(position);
+        if let Some(moved) = moved.and_then(|moved| self.watches.get_mut(moved)) {
+            moved.position = position;
         }
         if let (true, Some(name)) = (list.is_empty(), &watched) {
             self.by_type.remove(name);
         }
     }
 
+    /// The session wants a snapshot.
+    pub(super) fn wants_snapshot(&mut self, session: usize) {
+        if let Some(watch) = self.watches.get_mut(&session)
+            && !std::mem::replace(&mut watch.wants_snapshot, true)
+        {
+            self.wanting.push_back(session);
+        }
+    }
+
+    /// The session is to be sent a keepalive.
+    pub(super) fn wants_keepalive(&mut self, session: usize) {
+        self.silent.push(session);
+    }
+
+    /// Takes the sessions that are to be sent a keepalive.
+    pub(super) fn take_silent(&mut self) -> Vec<usize> {
+        std::mem::take(&mut self.silent)
+    }
+
+    /// The session that has wanted a snapshot for longest.
+    pub(super) fn first_wanting(&mut self) -> Option<usize> {
+        loop {
+            let session = *self.wanting.front()?;
+            if self
+                .watches
+                .get(&session)
+                .is_some_and(|watch| watch.wants_snapshot)
+            {
+                return Some(session);
+            }
+            self.wanting.pop_front();
+        }
+    }
+
+    /// Whether any session may want a snapshot.
+    pub(super) fn any_wanting(&self) -> bool {
+        !self.wanting.is_empty()
+    }
+
+    /// The first session that wants a snapshot has got it.
+    pub(super) fn is_served(&mut self, session: usize) {
+        if let Some(watch) = self.watches.get_mut(&session) {
+            watch.wants_snapshot = false;
+        }
+        self.wanting.pop_front();
+    }
+
     /// Tells what has changed: one delta for each watched type with changes, one for those who watch
     /// all.
-    pub(super) fn publish(
-        &self,
-        index: u64,
-        changes: &[Change],
-        tell: &mut dyn FnMut(usize, &Update),
-    ) {
-        let mut tell_all = |connections: &[usize], changes: &[&Change]| {
-            let update = Update::Delta(Rc::new(Rendered::new(delta(index, changes))));
-            for &connection in connections {
-                tell(connection, &update);
-            }
+    pub(super) fn publish(&mut self, index: u64, changes: &[Change], deliver: &mut Deliver<'_>) {
+        let mut lagging = Vec::new();
+        let mut tell_all = |sessions: &[usize], changes: &[&Change]| {
+            let delta = Rc::new(Rendered::new(delta(index, changes)));
+            let delivery = Delivery::Update(Update::Delta(delta));
+            lagging.extend(
+                sessions
+                    .iter()
+                    .filter(|&&session| deliver(session, &delivery)),
+            );
         };
         if !changes.is_empty() && !self.of_all.is_empty() {
             tell_all(&self.of_all, &changes.iter().collect::<Vec<_>>());
@@ -92,22 +158,20 @@ impl Watchers {
                 tell_all(&self.by_type[&of_type[0].service_type], of_type);
             }
         }
+        for session in lagging {
+            self.wants_snapshot(session);
+        }
     }
 
-    /// The snapshot that the connection is to be told, made once for all who need it now. `None`
-    /// when there is no budget left to make one.
+    /// The snapshot that the session wants, made once a turn for all who want it. `None` when there is
+    /// no budget left to make one.
     pub(super) fn snapshot<S: BuildHasher>(
         &mut self,
-        connection: usize,
+        session: usize,
         registry: &Registry<S>,
         build_len_left: &mut usize,
     ) -> Option<Update> {
-        let (watched, _) = self.watches.get(&connection)?;
-        let index = registry.index();
-        if self.snapshots_at != index {
-            self.snapshots = HashMap::new();
-            self.snapshots_at = index;
-        }
+        let watched = &self.watches.get(&session)?.watched;
         if let Some(snapshot) = self.snapshots.get(watched) {
             return Some(Update::Snapshot(Rc::clone(snapshot)));
         }
@@ -119,12 +183,13 @@ impl Watchers {
             None => services(registry.types()),
         };
         *build_len_left = build_len_left.saturating_sub(services.len() * RECORD_LEN);
+        let index = registry.index();
         let snapshot = Rc::new(Rendered::new(Snapshot { index, services }));
         self.snapshots.insert(watched.clone(), Rc::clone(&snapshot));
         Some(Update::Snapshot(snapshot))
     }
 
-    /// Forgets the snapshots that nobody needs any more.
+    /// Forgets the snapshots of this turn.
     pub(super) fn forget_snapshots(&mut self) {
         if !self.snapshots.is_empty() {
             self.snapshots = HashMap::new();

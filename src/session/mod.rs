@@ -1,37 +1,48 @@
-//! One connection as a state machine: bytes in, requests to the handler, bytes out.
+//! One connection as a state machine: bytes in, requests to whoever answers, bytes out.
 //!
-//! Owns the input that no command has used yet, the format, the answers that wait, and the
-//! moments from which the connection's time limits count. Knows no socket and no clock.
+//! Owns the input that no request has used yet, the format, the answers that wait, and the moments
+//! from which the connection's time limits count. Knows no socket and no clock.
+//!
+//! Its doors: [`Session::activate`] to serve it, [`Session::deliver`] for what the service has for it
+//! later, [`Session::timeout`] for the passing of time, [`Session::close`] to end it.
 
-pub mod feed;
-mod watch;
+mod deadline;
+mod deliver;
+mod feed;
+mod requests;
+mod scratch;
 
-use std::rc::Rc;
+use std::io;
 
-use crate::limits::{COMMAND_MS_MAX, LINGER_MS_MAX, OUTPUT_RUN_LEN_MAX, OUTPUT_STALL_MS_MAX};
-use crate::message::{Command, Refusal, Reply, Request};
-use crate::service::{Handler, Peer};
-use crate::session::feed::Feed;
+use crate::message::{Bytes, CloseReason, Peer, Refusal, Reply};
 use crate::time::Moment;
+use crate::wire::Codec;
 use crate::wire::output::Output;
-use crate::wire::{Codec, Decoded, Step};
+
+pub use deadline::Timeout;
+pub use deliver::Delivered;
+use feed::Feed;
+pub use scratch::{Active, Scratch};
 
 /// The state of one connection.
 #[derive(Debug)]
 pub struct Session {
-    /// What the service knows of the peer.
     peer: Peer,
     codec: Codec,
     phase: Phase,
-    /// Input that waits for the rest of its command, or for room in the output.
+    /// Input that waits for the rest of its request, or for room in the output.
     rest: Box<[u8]>,
     output: Output,
-    /// Of a connection that watches.
+    /// Of a session that watches.
     feed: Option<Box<Feed>>,
-    /// When the last command was completed; at first, when the connection was accepted.
+    /// A request waits for its reply.
+    parked: Option<Parked>,
+    /// Why the session ends, once it does.
+    close_reason: Option<CloseReason>,
+    /// When the last request was completed; at first, when the connection was accepted.
     completed_at: Moment,
-    /// When the first byte came of the command that is not complete.
-    command_since: Option<Moment>,
+    /// When the first byte came of the request that is not complete.
+    request_since: Option<Moment>,
     /// When the peer last took bytes of the answers that wait, or some began to wait.
     progress_at: Moment,
     /// Since when there has always been an answer that waits.
@@ -40,12 +51,19 @@ pub struct Session {
     told_at: Moment,
 }
 
-/// How far a connection has come.
+/// A request that waits for its reply.
+#[derive(Clone, Copy, Debug)]
+struct Parked {
+    /// When the wait ends, if it does.
+    until: Option<Moment>,
+}
+
+/// How far a session has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Commands are run.
+    /// Requests are run.
     Open,
-    /// No further command is run; what waits is sent, then the write side is shut.
+    /// No further request is run; what waits is sent, then the write side is shut.
     Ending {
         /// Whether the peer has ended its input, so that nothing of it has to be drained.
         drained: bool,
@@ -59,25 +77,25 @@ pub enum Phase {
     Done,
 }
 
-/// Why [`Session::run`] stopped.
+/// Why a session runs no further request for now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pause {
-    /// The next command is not complete.
+    /// The next request is not complete.
     Starved,
-    /// The peer is to be told the whole state before anything else.
-    Stateless,
+    /// A request waits for its reply, or a watcher for its snapshot: a delivery goes on.
+    Parked,
     /// The peer must take answers first.
     Full,
-    /// The service answers this one in the next turn at the earliest.
-    NotYet,
-    /// The turn's commands are used up.
+    /// The request is to be tried again in the next turn.
+    Retry,
+    /// The turn's requests are used up.
     Budget,
-    /// The connection runs no further command.
+    /// The session runs no further request.
     Ended,
 }
 
 impl Session {
-    /// A connection of `peer`, accepted at `now`.
+    /// A session with `peer`, accepted at `now`.
     #[must_use]
     pub fn new(peer: Peer, now: Moment) -> Self {
         Session {
@@ -87,24 +105,36 @@ impl Session {
             rest: Box::default(),
             output: Output::default(),
             feed: None,
+            parked: None,
+            close_reason: None,
             completed_at: now,
-            command_since: None,
+            request_since: None,
             progress_at: now,
             owes_since: now,
             told_at: now,
         }
     }
 
-    /// A connection that is told `refusal` and ends.
+    /// A session that is told `refusal` and ends.
     #[must_use]
     pub fn refused(peer: Peer, refusal: Refusal, now: Moment) -> Self {
         let mut session = Session::new(peer, now);
         session.answer(&Reply::Refused(refusal), now);
-        session.end(false);
         session
     }
 
-    /// How far the connection has come.
+    /// The other end.
+    #[must_use]
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// The other end, for the service to note what it learns.
+    pub fn peer_mut(&mut self) -> &mut Peer {
+        &mut self.peer
+    }
+
+    /// How far the session has come.
     #[must_use]
     pub fn phase(&self) -> Phase {
         self.phase
@@ -116,156 +146,84 @@ impl Session {
         &self.output
     }
 
-    /// Moves what is kept between turns into the buffers of this turn: the unused input to the
-    /// front of `input`, the waiting answers into `spare`. Returns how many bytes of input.
-    pub fn unpack(&mut self, input: &mut [u8], spare: &mut Vec<u8>) -> usize {
-        let rest = std::mem::take(&mut self.rest);
-        input[..rest.len()].copy_from_slice(&rest);
-        self.output.unpack(spare);
-        rest.len()
+    /// Why the session ends; the peer ended it where nothing else did.
+    #[must_use]
+    pub fn close_reason(&self) -> CloseReason {
+        self.close_reason.unwrap_or(CloseReason::Peer)
     }
 
-    /// The reverse of [`unpack`](Self::unpack): keeps what is left of the input and of the answers
-    /// in memory of exactly their size, and gives the large buffer back.
-    pub fn pack(&mut self, rest: &[u8], spare: &mut Vec<u8>) {
-        if !rest.is_empty() && self.phase == Phase::Open {
-            self.rest = rest.into();
-        }
-        self.output.pack(spare);
-    }
-
-    /// Runs the commands in `input`, at most `commands`, which it counts down. Returns how many
-    /// bytes it used and why it stopped.
-    pub fn run(
-        &mut self,
-        input: &[u8],
-        handler: &mut impl Handler,
-        now: Moment,
-        commands: &mut usize,
-    ) -> (usize, Pause) {
-        let mut used = 0;
-        loop {
-            if self.phase != Phase::Open {
-                return (input.len(), Pause::Ended);
-            }
-            if self.output.len() > OUTPUT_RUN_LEN_MAX {
-                return (used, self.paused(Pause::Full));
-            }
-            if self.feed.as_ref().is_some_and(|feed| feed.needs_state()) {
-                return (used, self.paused(Pause::Stateless));
-            }
-            if *commands == 0 {
-                return (used, self.paused(Pause::Budget));
-            }
-            let Step { consumed, decoded } = self.codec.decode(&input[used..]);
-            match self.decide(decoded, handler, now) {
-                Outcome::Answered => *commands -= 1,
-                Outcome::NotYet => return (used, self.paused(Pause::NotYet)),
-                Outcome::Incomplete => {
-                    used += consumed;
-                    self.note_incomplete(used, input.len(), now);
-                    return (used, Pause::Starved);
-                }
-            }
-            used += consumed;
-        }
-    }
-
-    /// Ends the input: runs the unfinished command in `rest`, which [`run`](Self::run) left, and
-    /// lets the connection end.
-    ///
-    /// # Errors
-    /// [`Pause::NotYet`]: call again with the same rest in the next turn. [`Pause::Stateless`]: the
-    /// rest is used, and the connection can end when the peer has been told the state.
-    pub fn finish(
-        &mut self,
-        rest: &[u8],
-        handler: &mut impl Handler,
-        now: Moment,
-    ) -> Result<(), Pause> {
-        if self.phase == Phase::Open {
-            let decoded = self.codec.finish(rest);
-            if let Outcome::NotYet = self.decide(decoded, handler, now) {
-                return Err(Pause::NotYet);
-            }
-            if self.needs_state() {
-                return Err(Pause::Stateless);
-            }
-        }
-        self.end(true);
-        Ok(())
-    }
-
-    /// Runs no further command: what waits is sent, then the connection closes. `drained` says
-    /// that the peer has ended its input.
-    pub fn end(&mut self, drained: bool) {
-        match self.phase {
-            Phase::Open | Phase::Ending { .. } => {
-                self.phase = Phase::Ending { drained };
-                self.feed = None;
-            }
-            Phase::Lingering { .. } if drained => self.phase = Phase::Done,
-            Phase::Lingering { .. } | Phase::Done => {}
-        }
-    }
-
-    /// Since when the connection has owed answers, if it does.
+    /// Since when the session has owed answers, if it does.
     #[must_use]
     pub fn owes_since(&self) -> Option<Moment> {
         self.owes().then_some(self.owes_since)
     }
 
-    fn owes(&self) -> bool {
-        !self.output.is_empty() || self.feed.as_ref().is_some_and(|feed| !feed.is_empty())
+    /// The bytes that wait here and may wait elsewhere too.
+    pub fn shared(&self) -> impl Iterator<Item = &Bytes> {
+        let lines = self.feed.iter().flat_map(|feed| feed.lines());
+        self.output.shared().chain(lines)
     }
 
-    /// The answers that wait here and may wait elsewhere too.
-    pub fn shared(&self) -> impl Iterator<Item = &Rc<Vec<u8>>> {
-        self.output
-            .shared()
-            .chain(self.feed.iter().flat_map(|feed| feed.lines()))
-    }
-
-    /// What the service knows of the peer.
+    /// Bytes kept in memory for this session between turns, shared ones left out.
     #[must_use]
-    pub fn peer(&self) -> &Peer {
-        &self.peer
+    pub fn kept_len(&self) -> usize {
+        self.rest.len() + self.output.own_capacity()
     }
 
-    /// Lets the service know that nothing more comes of a connection that is no longer open. May be
-    /// called again.
-    pub fn leave(&mut self, handler: &mut impl Handler) {
-        debug_assert!(self.phase != Phase::Open);
-        handler.leave(&mut self.peer);
+    /// Whether a request waits for its reply.
+    #[must_use]
+    pub fn is_parked(&self) -> bool {
+        self.parked.is_some()
     }
 
-    /// Gives the connection up, with all that waits in it.
-    pub fn abandon(&mut self) {
+    /// Whether a watcher can take the snapshot that it needs: nothing else waits.
+    #[must_use]
+    pub fn wants_snapshot(&self) -> bool {
+        self.needs_snapshot() && self.output.is_empty()
+    }
+
+    fn needs_snapshot(&self) -> bool {
+        let needs = |feed: &Feed| feed.needs_snapshot();
+        self.phase == Phase::Open && self.feed.as_deref().is_some_and(needs)
+    }
+
+    /// Runs no further request: what waits is sent, and then the connection closes.
+    pub fn close(&mut self, reason: CloseReason) {
+        self.end(Phase::Ending { drained: false }, reason);
+    }
+
+    /// As [`close`](Self::close), where the peer has ended its input, so that nothing has to be
+    /// drained.
+    pub fn close_drained(&mut self, reason: CloseReason) {
+        self.end(Phase::Ending { drained: true }, reason);
+    }
+
+    fn end(&mut self, ending: Phase, reason: CloseReason) {
+        match self.phase {
+            Phase::Open | Phase::Ending { .. } => {
+                self.phase = ending;
+                self.feed = None;
+                self.parked = None;
+                self.close_reason.get_or_insert(reason);
+            }
+            Phase::Lingering { .. } if ending == (Phase::Ending { drained: true }) => {
+                self.phase = Phase::Done;
+            }
+            Phase::Lingering { .. } | Phase::Done => {}
+        }
+    }
+
+    /// Gives the session up, with all that waits in it.
+    pub fn abandon(&mut self, reason: CloseReason) {
         self.phase = Phase::Done;
         self.output = Output::default();
         self.feed = None;
-    }
-
-    /// Sends what waits with `write`, `len_max` bytes at most.
-    ///
-    /// # Errors
-    /// What `write` returned, `WouldBlock` among it.
-    pub fn send(
-        &mut self,
-        len_max: usize,
-        now: Moment,
-        write: impl FnMut(&[u8]) -> std::io::Result<usize>,
-    ) -> std::io::Result<usize> {
-        let before = self.output.len();
-        let result = self.output.write_to(len_max, write);
-        if self.output.len() < before {
-            self.progress_at = now;
-        }
-        result
+        self.parked = None;
+        self.close_reason.get_or_insert(reason);
     }
 
     /// Whether the write side is to be shut now: everything is sent, but the peer may still send.
-    /// The connection lingers from then on; one that is drained is over.
+    /// The session lingers from then on; one that is drained is over.
     pub fn shut_when_sent(&mut self, now: Moment) -> bool {
         match self.phase {
             Phase::Ending { drained } if self.output.is_empty() => {
@@ -280,113 +238,50 @@ impl Session {
         }
     }
 
-    /// When the connection runs into its next time limit; `idle_ms_max` is the limit for completing
-    /// a command, if there is one.
-    ///
-    /// What holds or watches is not timed out for being silent or slow: TCP finds out whether its
-    /// peer is still there.
-    #[must_use]
-    pub fn deadline(&self, idle_ms_max: Option<u64>) -> Option<Moment> {
-        let stalled =
-            (!self.output.is_empty()).then(|| self.progress_at.plus_millis(OUTPUT_STALL_MS_MAX));
-        match self.phase {
-            Phase::Open if self.peer.stays() => self
-                .command_since
-                .map(|since| since.plus_millis(COMMAND_MS_MAX)),
-            Phase::Open => {
-                let idle = idle_ms_max.map(|ms| self.completed_at.plus_millis(ms));
-                let command = self
-                    .command_since
-                    .map(|since| since.plus_millis(COMMAND_MS_MAX));
-                [stalled, idle, command].into_iter().flatten().min()
+    /// Keeps input that no request has used for the next turn.
+    fn keep(&mut self, rest: &[u8]) {
+        if !rest.is_empty() && self.phase == Phase::Open {
+            self.rest = rest.into();
+        }
+    }
+
+    fn send(
+        &mut self,
+        len_max: usize,
+        now: Moment,
+        mut write: impl FnMut(&[u8]) -> io::Result<usize>,
+    ) -> (usize, io::Result<()>) {
+        let mut sent = 0;
+        loop {
+            self.refill(now);
+            if self.output.is_empty() || sent >= len_max {
+                return (sent, Ok(()));
             }
-            Phase::Ending { .. } => stalled,
-            Phase::Lingering { since } => Some(since.plus_millis(LINGER_MS_MAX)),
-            Phase::Done => None,
+            let before = self.output.len();
+            let result = self.output.write_to(len_max - sent, &mut write);
+            let n = before - self.output.len();
+            sent += n;
+            if n > 0 {
+                self.progress_at = now;
+            }
+            if let Err(error) = result {
+                return (sent, Err(error));
+            }
         }
     }
 
-    /// When a timer of the connection has something to do: its [deadline](Self::deadline), or a
-    /// watcher's silence.
-    #[must_use]
-    pub fn alarm(&self, idle_ms_max: Option<u64>) -> Option<Moment> {
-        self.deadline(idle_ms_max)
-            .into_iter()
-            .chain(self.silent_at())
-            .min()
+    fn owes(&self) -> bool {
+        let waits = |feed: &Feed| !feed.is_empty();
+        !self.output.is_empty() || self.feed.as_deref().is_some_and(waits)
     }
 
-    /// Bytes kept in memory for this connection between turns, shared answers left out.
-    #[must_use]
-    pub fn kept_len(&self) -> usize {
-        self.rest.len() + self.output.own_capacity()
-    }
-
-    fn decide(&mut self, decoded: Decoded<'_>, handler: &mut impl Handler, now: Moment) -> Outcome {
-        let reply = match decoded {
-            Decoded::Incomplete => return Outcome::Incomplete,
-            Decoded::Refused(refusal) => handler.refuse(refusal, &self.peer),
-            Decoded::Command(command) => match apply(command, handler, &mut self.peer) {
-                Some(reply) => reply,
-                None => return Outcome::NotYet,
-            },
-        };
-        self.completed_at = now;
-        if let Reply::Watching = reply {
-            self.feed = Some(Box::default());
-        }
-        self.answer(&reply, now);
-        Outcome::Answered
-    }
-
-    fn answer(&mut self, reply: &Reply, now: Moment) {
-        self.note_waiting(now);
-        self.codec.encode(reply, &mut self.output);
-        if self.codec.ends_with(reply) {
-            self.end(false);
-        }
-    }
-
-    /// Notes that something is about to wait.
-    fn note_waiting(&mut self, now: Moment) {
+    /// Notes that something waits from now on. `owed` says whether something did before.
+    fn note_waiting(&mut self, owed: bool, now: Moment) {
         if self.output.is_empty() {
             self.progress_at = now;
         }
-        if !self.owes() {
+        if !owed {
             self.owes_since = now;
         }
     }
-
-    /// A command that waits for the service is not the peer's fault.
-    fn paused(&mut self, pause: Pause) -> Pause {
-        self.command_since = None;
-        pause
-    }
-
-    fn note_incomplete(&mut self, used: usize, len: usize, now: Moment) {
-        if used == len {
-            self.command_since = None;
-        } else if used > 0 || self.command_since.is_none() {
-            self.command_since = Some(now);
-        }
-    }
-}
-
-/// Runs a command: a token beside the request is shown first, and one that fails is the answer.
-fn apply(command: Command<'_>, handler: &mut impl Handler, peer: &mut Peer) -> Option<Reply> {
-    let Command { token, request } = command;
-    if let Some(token) = token {
-        let shown = handler.apply(&Request::Auth { token }, peer)?;
-        if let Reply::Refused(_) = shown {
-            return Some(shown);
-        }
-    }
-    handler.apply(&request, peer)
-}
-
-/// What became of one decoded command.
-enum Outcome {
-    Answered,
-    NotYet,
-    Incomplete,
 }

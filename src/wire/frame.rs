@@ -237,7 +237,7 @@ pub fn encode(reply: &Reply, output: &mut Output) {
         Reply::Pong => push_plain(output, b"PONG", None),
         Reply::Refused(refusal) => push_plain(output, b"ERROR", Some(&refusal.reason())),
         // No frame asks for these.
-        Reply::Help | Reply::Watching | Reply::Bye => {}
+        Reply::Help | Reply::Bye => {}
     }
 }
 

@@ -12,7 +12,7 @@ pub mod text;
 mod watch;
 
 use crate::limits::FRAME_HEADER_LEN_MAX;
-use crate::message::{Bytes, Command, Refusal, Reply, Update};
+use crate::message::{Bytes, CloseReason, Command, Refusal, Reply, Update};
 use crate::wire::output::Output;
 
 /// What a decoder found at the front of the input.
@@ -97,15 +97,18 @@ impl Codec {
         watch::line(update)
     }
 
-    /// Whether the connection is over once this reply has left: a frame connection carries one
+    /// Why the session is over once this reply has left, if it is: a frame connection carries one
     /// frame each way, and some refusals leave nothing to go on with.
     #[must_use]
-    pub fn ends_with(&self, reply: &Reply) -> bool {
+    pub fn ends_with(&self, reply: &Reply) -> Option<CloseReason> {
         match (self, reply) {
-            (Codec::Frame(_), _) => true,
-            (_, Reply::Refused(refusal)) => refusal.ends_connection(),
-            (_, Reply::Bye) => true,
-            _ => false,
+            (_, Reply::Bye) => Some(CloseReason::Done),
+            (Codec::Frame(_), Reply::Refused(refusal)) => {
+                refusal.close_reason().or(Some(CloseReason::Done))
+            }
+            (Codec::Frame(_), _) => Some(CloseReason::Done),
+            (_, Reply::Refused(refusal)) => refusal.close_reason(),
+            _ => None,
         }
     }
 }

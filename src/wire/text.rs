@@ -394,7 +394,7 @@ pub fn encode(reply: &Reply, output: &mut Output) {
             output.push(b"ERROR ");
             output.push(refusal.reason().as_bytes());
         }
-        Reply::Watching | Reply::Bye => return,
+        Reply::Bye => return,
     }
     output.push(b"\n");
 }

@@ -140,7 +140,7 @@ fn note(seen: &mut Vec<String>, codec: &Codec, decoded: Decoded<'_>) -> bool {
         Decoded::Refused(refusal) => codec.ends_with(&Reply::Refused(refusal)),
     };
     seen.push(text);
-    over
+    over.is_some()
 }
 
 /// A line as the contract words it, without any of the decoder's cleverness. Openings of other

@@ -26,57 +26,20 @@ const NOTHING: &str = "(nothing)";
 
 impl Exchange {
     pub fn new(request: &Request<'_>, reply: &Reply) -> Self {
-        let optional = |name: &Option<ServiceType<'_>>| {
-            name.as_ref()
-                .map_or(String::new(), |n| format!(" {}", n.as_str()))
-        };
-        let seconds = |name: &str, ttl: &Option<Ttl>| {
-            ttl.map_or(String::new(), |ttl| {
-                format!(" {name}={}", ttl.duration().as_secs())
-            })
-        };
-        let id = |uuid: &Option<Uuid>| uuid.map_or("ERROR".to_owned(), |uuid| uuid.to_string());
-        let request = match request {
-            Request::Auth { token } => format!("auth {token}"),
-            Request::Register {
-                offer,
-                ttl,
-                replace,
-            } => {
-                let replace = if *replace { " replace" } else { "" };
-                format!("register {}{}{replace}", words(offer), seconds("ttl", ttl))
-            }
-            Request::Hold { offer } => format!("hold {}", words(offer)),
-            Request::Heartbeat { uuid } => format!("heartbeat {}", id(uuid)),
-            Request::Revive { uuid, offer, ttl } => {
-                format!("heartbeat {uuid} {}{}", words(offer), seconds("ttl", ttl))
-            }
-            Request::Deregister { uuid } => format!("deregister {}", id(uuid)),
-            Request::Query {
-                service_type,
-                max_age,
-            } => {
-                format!(
-                    "query {}{}",
-                    service_type.as_str(),
-                    seconds("max-age", max_age)
-                )
-            }
-            Request::Types => "types".to_owned(),
-            Request::List { service_type } => format!("list{}", optional(service_type)),
-            Request::Why { uuid } => format!("why {}", id(uuid)),
-            Request::Watch { service_type } => format!("watch{}", optional(service_type)),
-            Request::Stats => "stats".to_owned(),
-            Request::Ping => "ping".to_owned(),
-            Request::Help => "help".to_owned(),
-            Request::Quit => "quit".to_owned(),
-        };
         let reply = match reply {
-            Reply::Watching => STREAM.to_owned(),
             Reply::Bye => NOTHING.to_owned(),
             reply => written(reply),
         };
+        let request = sent(request);
         Exchange { request, reply }
+    }
+
+    /// What a watcher has asked, and that it is told changes from then on.
+    pub fn stream(request: &Request<'_>) -> Self {
+        Exchange {
+            request: sent(request),
+            reply: STREAM.to_owned(),
+        }
     }
 
     /// The UUID that was given out, if one was.
@@ -85,6 +48,55 @@ impl Exchange {
         gives
             .then(|| self.reply.clone())
             .filter(|reply| reply.len() == 36)
+    }
+}
+
+/// A request as a client sends it in text.
+fn sent(request: &Request<'_>) -> String {
+    let optional = |name: &Option<ServiceType<'_>>| {
+        name.as_ref()
+            .map_or(String::new(), |n| format!(" {}", n.as_str()))
+    };
+    let seconds = |name: &str, ttl: &Option<Ttl>| {
+        ttl.map_or(String::new(), |ttl| {
+            format!(" {name}={}", ttl.duration().as_secs())
+        })
+    };
+    let id = |uuid: &Option<Uuid>| uuid.map_or("ERROR".to_owned(), |uuid| uuid.to_string());
+    match request {
+        Request::Auth { token } => format!("auth {token}"),
+        Request::Register {
+            offer,
+            ttl,
+            replace,
+        } => {
+            let replace = if *replace { " replace" } else { "" };
+            format!("register {}{}{replace}", words(offer), seconds("ttl", ttl))
+        }
+        Request::Hold { offer } => format!("hold {}", words(offer)),
+        Request::Heartbeat { uuid } => format!("heartbeat {}", id(uuid)),
+        Request::Revive { uuid, offer, ttl } => {
+            format!("heartbeat {uuid} {}{}", words(offer), seconds("ttl", ttl))
+        }
+        Request::Deregister { uuid } => format!("deregister {}", id(uuid)),
+        Request::Query {
+            service_type,
+            max_age,
+        } => {
+            format!(
+                "query {}{}",
+                service_type.as_str(),
+                seconds("max-age", max_age)
+            )
+        }
+        Request::Types => "types".to_owned(),
+        Request::List { service_type } => format!("list{}", optional(service_type)),
+        Request::Why { uuid } => format!("why {}", id(uuid)),
+        Request::Watch { service_type } => format!("watch{}", optional(service_type)),
+        Request::Stats => "stats".to_owned(),
+        Request::Ping => "ping".to_owned(),
+        Request::Help => "help".to_owned(),
+        Request::Quit => "quit".to_owned(),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use discovery_service::engine::{Event, Settings};
+use discovery_service::engine::{Event, Readiness, Settings};
 use discovery_service::limits::{COMMAND_MS_MAX, OUTPUT_STALL_MS_MAX, TURN_SWEEP_MAX};
 
 use crate::rig::{Rig, TICK_MS, TTL_MS, uuid};
@@ -174,12 +174,14 @@ fn row_26_an_event_of_a_closed_connection_does_not_touch_the_one_that_got_its_to
     rig.net.reset(old);
     let new = rig.net.connect();
     // The reset, the new connection and a stale event of the old one come in one batch.
-    let stale = Event::Connection {
+    let stale = Event::Session(
         key,
-        readable: true,
-        writable: true,
-        ended: true,
-    };
+        Readiness {
+            readable: true,
+            writable: true,
+            ended: true,
+        },
+    );
     let mut events = rig.net.events();
     events.extend([stale, stale]);
     rig.turn_with(events);
@@ -207,18 +209,22 @@ fn row_27_false_and_doubled_events_change_nothing() {
     let client = rig.connect();
     let key = rig.net.pipes[client].key.expect("it was accepted");
     rig.send(client, b"register hive 10.0.0.1 1\nquery");
-    let event = Event::Connection {
+    let event = Event::Session(
         key,
-        readable: true,
-        writable: true,
-        ended: false,
-    };
-    let nowhere = Event::Connection {
-        key: 77,
-        readable: true,
-        writable: true,
-        ended: true,
-    };
+        Readiness {
+            readable: true,
+            writable: true,
+            ended: false,
+        },
+    );
+    let nowhere = Event::Session(
+        77,
+        Readiness {
+            readable: true,
+            writable: true,
+            ended: true,
+        },
+    );
     for _ in 0..10 {
         rig.turn_with(vec![
             event,
@@ -328,7 +334,7 @@ fn row_33_and_34_time_decides_and_not_the_order_of_events() {
             rig.send(asker, b"query hive\n");
             let mut events = rig.net.events();
             events.sort_by_key(|event| match event {
-                Event::Connection { key, .. } => (*key == 0) != client_first,
+                Event::Session(key, _) => (*key == 0) != client_first,
                 Event::Accept(_) => true,
             });
             rig.turn_with(events);

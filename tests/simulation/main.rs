@@ -13,6 +13,7 @@ mod faults;
 mod history;
 mod model;
 mod net;
+mod parking;
 mod rig;
 mod rng;
 mod stream;

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use discovery_service::message::{Offer, Refusal, Reply, Request, ServiceAddress, Ttl};
-use discovery_service::service::Peer;
+use discovery_service::message::{Offer, Peer, Refusal, Reply, Request, ServiceAddress, Ttl};
 use discovery_service::time::Moment;
 use discovery_service::wire::Codec;
 use discovery_service::wire::output::Output;
@@ -158,7 +157,7 @@ impl Model {
         self.entries.push(Entry {
             uuid,
             service_type: offer.service_type.as_str().to_owned(),
-            address: offer.address(peer.ip),
+            address: offer.address(peer.ip()),
             heartbeat: now,
             ttl: ttl.map_or(self.ttl, Ttl::duration),
             holder: held.then_some(peer.session),
@@ -213,7 +212,7 @@ impl Model {
                 },
                 _,
             ) => {
-                let address = offer.address(peer.ip);
+                let address = offer.address(peer.ip());
                 let name = offer.service_type.as_str();
                 let replaced = if *replace {
                     self.remove("replaced", |entry| {
@@ -325,14 +324,21 @@ impl Model {
                 assert_eq!(stats.registrations, live as u64);
                 assert_eq!(stats.watchers, self.watching.len() as u64);
             }
-            (Request::Watch { .. }, Reply::Watching) => {
-                assert!(self.watching.insert(peer.session))
-            }
             (Request::Ping, Reply::Pong)
             | (Request::Help, Reply::Help)
             | (Request::Quit, Reply::Bye) => {}
             (request, reply) => panic!("{request:?} was answered {reply:?}"),
         }
+    }
+
+    /// The request is parked: only `watch` waits, for its snapshot.
+    pub fn check_watch(&mut self, client: usize, peer: &Peer, request: &Request<'_>) {
+        assert!(
+            matches!(request, Request::Watch { .. }),
+            "{request:?} is parked"
+        );
+        assert!(self.token.is_none() || self.admitted.contains(&client));
+        assert!(self.watching.insert(peer.session), "it watches already");
     }
 
     fn check_why(&self, uuid: Option<Uuid>, reply: &Reply, now: Moment) {

@@ -4,11 +4,11 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use discovery_service::engine::{Event, Network};
+use discovery_service::engine::{Event, Network, Readiness};
 
 use crate::rng::Rng;
 
@@ -43,7 +43,7 @@ pub struct Pipe {
     pub closed: bool,
     /// What the client has taken.
     pub received: Vec<u8>,
-    edge: Edge,
+    edge: Readiness,
     /// The host of the client has lost its power: nothing more comes from it.
     dark: bool,
     /// The service wants to know of that within this time.
@@ -54,13 +54,6 @@ impl Pipe {
     pub fn is_going_dark(&self) -> bool {
         self.dark
     }
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Edge {
-    readable: bool,
-    writable: bool,
-    ended: bool,
 }
 
 /// Which client a connection of the service belongs to, by the connection's key.
@@ -165,7 +158,7 @@ impl FakeNetwork {
         pipe.wire.clear();
         pipe.arrived.clear();
         pipe.outbound.clear();
-        pipe.edge = Edge {
+        pipe.edge = Readiness {
             readable: true,
             writable: true,
             ended: true,
@@ -179,7 +172,7 @@ impl FakeNetwork {
             && self.pipes.iter().all(|pipe| {
                 (pipe.wire.is_empty() || pipe.closed || pipe.reset || pipe.dark)
                     && (pipe.outbound.is_empty() || pipe.dark)
-                    && (pipe.edge == Edge::default() || pipe.closed || pipe.key.is_none())
+                    && (pipe.edge == Readiness::default() || pipe.closed || pipe.key.is_none())
             })
     }
 
@@ -202,18 +195,8 @@ impl FakeNetwork {
         for pipe in &mut self.pipes {
             let Some(key) = pipe.key else { continue };
             let edge = std::mem::take(&mut pipe.edge);
-            if edge != Edge::default() && !pipe.closed {
-                let Edge {
-                    readable,
-                    writable,
-                    ended,
-                } = edge;
-                events.push(Event::Connection {
-                    key,
-                    readable,
-                    writable,
-                    ended,
-                });
+            if edge != Readiness::default() && !pipe.closed {
+                events.push(Event::Session(key, edge));
             }
         }
         let told = events.len();
@@ -224,12 +207,14 @@ impl FakeNetwork {
         }
         while self.rng.chance(self.faults.false_event) {
             let key = self.rng.index(64);
-            events.push(Event::Connection {
+            events.push(Event::Session(
                 key,
-                readable: self.rng.chance(50),
-                writable: true,
-                ended: false,
-            });
+                Readiness {
+                    readable: self.rng.chance(50),
+                    writable: true,
+                    ended: false,
+                },
+            ));
         }
         // The kernel's order is nobody's business.
         for i in (1..events.len()).rev() {
@@ -254,7 +239,7 @@ impl Network for FakeNetwork {
     type Listener = ();
     type Stream = usize;
 
-    fn accept(&mut self, (): &mut ()) -> io::Result<(usize, IpAddr)> {
+    fn accept(&mut self, (): &mut ()) -> io::Result<(usize, SocketAddr)> {
         self.events += 1;
         self.accepts += 1;
         assert!(self.listening, "accepted after the listener was closed");
@@ -272,7 +257,8 @@ impl Network for FakeNetwork {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
         let client = self.backlog.pop_front().expect("it is not empty");
-        Ok((client, IpAddr::V4(Ipv4Addr::LOCALHOST)))
+        let port = 1024 + (client % 60_000) as u16;
+        Ok((client, (Ipv4Addr::LOCALHOST, port).into()))
     }
 
     fn watch(&mut self, client: &mut usize, key: usize) -> io::Result<()> {

@@ -9,9 +9,9 @@ use std::time::Duration;
 use discovery_service::auth::Tokens;
 use discovery_service::engine::{Engine, Reading, Settings};
 use discovery_service::limits::LINGERING_REFUSED_MAX;
-use discovery_service::message::{Change, Refusal, Reply, Request, Update};
+use discovery_service::message::{Change, Outcome, Peer, Refusal, Reply, Request, Responder};
 use discovery_service::registry::Registry;
-use discovery_service::service::{Handler, Peer, Service, Turn};
+use discovery_service::service::{Deliver, Handler, Service, Turn};
 use discovery_service::time::{Moment, WallTime};
 use uuid::{Builder, Uuid};
 
@@ -19,6 +19,7 @@ use crate::client::{Circumstances, Client, Exchange, TOKEN};
 use crate::history::History;
 use crate::model::Model;
 use crate::net::{FakeNetwork, Faults, Owners};
+use crate::parking::Parking;
 use crate::rng::Rng;
 
 /// What was answered to each client, by client number.
@@ -31,48 +32,68 @@ struct Shadowed {
     log: Log,
     owners: Owners,
     now: Moment,
+    parking: Parking,
+}
+
+impl Responder for Shadowed {
+    fn apply(&mut self, request: &Request<'_>, peer: &mut Peer) -> Outcome {
+        let outcome = self.service.apply(request, peer);
+        let client = self.owners.borrow()[&peer.session];
+        self.parking.nothing_is_run_for(peer.session);
+        let exchange = match &outcome {
+            Outcome::Retry => return outcome,
+            Outcome::Done(reply) => {
+                self.model.check(client, peer, request, reply, self.now);
+                Exchange::new(request, reply)
+            }
+            Outcome::Parked { until } => {
+                assert_eq!(*until, None);
+                self.model.check_watch(client, peer, request);
+                Exchange::stream(request)
+            }
+        };
+        let mut log = self.log.borrow_mut();
+        log.entry(client).or_default().push(exchange);
+        self.parking
+            .park_some(peer.session, request, outcome, self.now)
+    }
+
+    fn refuse(&mut self, refusal: Refusal, peer: &Peer) -> Reply {
+        self.service.refuse(refusal, peer)
+    }
 }
 
 impl Handler for Shadowed {
     fn begin_turn(&mut self, turn: Turn) {
         assert!(turn.now >= self.now, "registry time went back");
+        self.parking.none_is_overdue(self.now);
         self.now = turn.now;
         self.service.begin_turn(turn);
     }
 
-    fn apply(&mut self, request: &Request<'_>, peer: &mut Peer) -> Option<Reply> {
-        let reply = self.service.apply(request, peer)?;
-        let client = self.owners.borrow()[&peer.session];
-        self.model.check(client, peer, request, &reply, self.now);
-        self.log
-            .borrow_mut()
-            .entry(client)
-            .or_default()
-            .push(Exchange::new(request, &reply));
-        Some(reply)
+    fn expire(&mut self, peer: &mut Peer) -> Reply {
+        self.parking.expire(peer.session, self.now)
     }
 
-    fn refuse(&mut self, refusal: Refusal, peer: &Peer) -> Reply {
-        self.service.refuse(refusal, peer)
+    fn wants_snapshot(&mut self, session: usize) {
+        self.service.wants_snapshot(session);
+    }
+
+    fn wants_keepalive(&mut self, session: usize) {
+        self.service.wants_keepalive(session);
     }
 
     fn leave(&mut self, peer: &mut Peer) {
         if peer.stays() {
             self.model.leave(peer.session, self.now);
         }
+        self.parking.leave(peer.session);
         self.service.leave(peer);
     }
 
-    fn publish(&mut self, tell: &mut dyn FnMut(usize, &Update)) {
-        self.service.publish(tell);
-    }
-
-    fn snapshot(&mut self, connection: usize) -> Option<Update> {
-        self.service.snapshot(connection)
-    }
-
-    fn keepalive(&mut self) -> Update {
-        self.service.keepalive()
+    fn end_turn(&mut self, deliver: &mut Deliver<'_>) {
+        self.parking.deliver_some(deliver);
+        self.service.end_turn(deliver);
     }
 
     fn changes(&self) -> &[Change] {
@@ -147,6 +168,8 @@ impl World {
             accept_error: weight(80),
         };
         let (stall, hostile, lazy) = (weight(3), weight(10), weight(90));
+        let parked = weight(30);
+        let parking = Parking::new(Rng::new(rng.next()), parked);
         let ttl = Duration::from_secs(rng.between(1, 8));
         let settings = Settings {
             connections_max: rng.between(1, 12) as usize,
@@ -170,6 +193,7 @@ impl World {
             log: Rc::clone(&log),
             owners: Rc::clone(&owners),
             now: Moment::START,
+            parking,
         };
         let net = FakeNetwork::new(Rng::new(rng.next()), faults, owners);
         let engine = Engine::new(settings, shadowed, vec![()], clock);
@@ -361,6 +385,7 @@ impl World {
     /// to rest by itself.
     fn calm_down(&mut self) {
         self.net.faults = Faults::default();
+        self.engine.handler_mut().parking.answer_all();
         self.net.descriptors_out = 0;
         for _ in 0..10_000 {
             for client in &self.clients {

@@ -1,0 +1,273 @@
+//! Serving one session: read, run, write, until it would block or has had its share.
+
+use std::io;
+
+use log::debug;
+
+use super::Network;
+use super::sessions::Connection;
+use super::transport::Read;
+use crate::limits::{TURN_COMMANDS_MAX, TURN_READ_LEN_MAX, TURN_WRITE_LEN_MAX};
+use crate::message::{CloseReason, Responder};
+use crate::session::{Active, Pause, Phase, Scratch, Session};
+use crate::time::Moment;
+
+/// What one visit to a session left.
+pub(super) enum Visit {
+    /// Nothing to do before an event, a timer or a delivery.
+    Blocked,
+    /// More can be done without an event.
+    Again,
+    /// The connection has failed.
+    Failed,
+}
+
+/// What a visit may still use, and what it has moved.
+pub(super) struct Budget {
+    requests: usize,
+    read_len: usize,
+    write_len: usize,
+    pub(super) bytes_in: u64,
+    pub(super) bytes_out: u64,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Budget {
+            requests: TURN_COMMANDS_MAX,
+            read_len: TURN_READ_LEN_MAX,
+            write_len: TURN_WRITE_LEN_MAX,
+            bytes_in: 0,
+            bytes_out: 0,
+        }
+    }
+}
+
+impl Budget {
+    /// Whether no request was run in this visit.
+    fn is_unused(&self) -> bool {
+        self.requests == TURN_COMMANDS_MAX
+    }
+}
+
+/// What a read brought, within the budget.
+enum Input {
+    Bytes(usize),
+    End,
+    Nothing,
+    Budget,
+    Failed,
+}
+
+impl<T> Connection<T> {
+    /// Does what can be done for the session now, within the budget of a visit.
+    pub(super) fn serve<N: Network<Stream = T>>(
+        &mut self,
+        network: &mut N,
+        scratch: &mut Scratch,
+        responder: &mut impl Responder,
+        now: Moment,
+        budget: &mut Budget,
+    ) -> Visit {
+        let visit = match self.session.phase() {
+            Phase::Done => Visit::Blocked,
+            Phase::Lingering { .. } => self.drain(network, scratch, budget),
+            Phase::Open | Phase::Ending { .. } => {
+                self.exchange(network, scratch, responder, now, budget)
+            }
+        };
+        if let Visit::Failed = visit {
+            self.session.abandon(CloseReason::Failed);
+        }
+        visit
+    }
+
+    /// Runs the requests that have arrived and sends the answers.
+    fn exchange<N: Network<Stream = T>>(
+        &mut self,
+        network: &mut N,
+        scratch: &mut Scratch,
+        responder: &mut impl Responder,
+        now: Moment,
+        budget: &mut Budget,
+    ) -> Visit {
+        let Connection {
+            transport,
+            session,
+            stopping,
+            ..
+        } = self;
+        let stopping = *stopping;
+        let mut wire = Wire {
+            transport,
+            network,
+            budget,
+        };
+        let mut active = session.activate(scratch);
+        // What waits for a watcher leaves before its next request is answered.
+        active.refill(now);
+        loop {
+            let pause = active.run(responder, now, &mut wire.budget.requests);
+            let waiting = active.session().output().len();
+            if let Err(visit) = wire.send(&mut active, now) {
+                return visit;
+            }
+            match pause {
+                Pause::Ended => return wire.close_when_sent(active.session(), now),
+                Pause::Parked if stopping && !active.session().is_parked() => {
+                    active.session().close(CloseReason::Stopped);
+                }
+                Pause::Parked => return wire.look_for_failure(&mut active),
+                Pause::Retry | Pause::Budget => return Visit::Again,
+                Pause::Full if active.session().output().len() < waiting => {}
+                Pause::Full => return wire.wait_for_room(),
+                Pause::Starved => match wire.read(&mut active) {
+                    Input::Bytes(n) => active.received(n),
+                    Input::End => match active.finish(responder, now) {
+                        Pause::Retry => return Visit::Again,
+                        Pause::Parked if !stopping => return Visit::Blocked,
+                        Pause::Parked => active.session().close_drained(CloseReason::Stopped),
+                        _ => {}
+                    },
+                    Input::Nothing if stopping => {
+                        // Nothing has arrived since what was answered has left.
+                        let idle = wire.budget.is_unused() && active.session().output().is_empty();
+                        if idle {
+                            active.session().close_drained(CloseReason::Stopped);
+                        } else {
+                            active.session().close(CloseReason::Stopped);
+                        }
+                    }
+                    Input::Nothing => return Visit::Blocked,
+                    Input::Budget => return Visit::Again,
+                    Input::Failed => return Visit::Failed,
+                },
+            }
+        }
+    }
+
+    /// Drops what arrives until the peer ends its input.
+    fn drain<N: Network<Stream = T>>(
+        &mut self,
+        network: &mut N,
+        scratch: &mut Scratch,
+        budget: &mut Budget,
+    ) -> Visit {
+        let mut wire = Wire {
+            transport: &mut self.transport,
+            network,
+            budget,
+        };
+        loop {
+            match wire.read_into(scratch.sink(), self.session.peer()) {
+                Input::Bytes(_) => {}
+                Input::End => {
+                    self.session.close_drained(CloseReason::Peer);
+                    return Visit::Blocked;
+                }
+                Input::Nothing => return Visit::Blocked,
+                Input::Budget => return Visit::Again,
+                Input::Failed => return Visit::Failed,
+            }
+        }
+    }
+}
+
+/// A session's socket, with what a visit may still move through it.
+struct Wire<'a, N: Network> {
+    transport: &'a mut super::transport::Transport<N::Stream>,
+    network: &'a mut N,
+    budget: &'a mut Budget,
+}
+
+impl<N: Network> Wire<'_, N> {
+    /// Writes what waits. `Err` ends the visit.
+    fn send(&mut self, active: &mut Active<'_>, now: Moment) -> Result<(), Visit> {
+        if !self.transport.is_writable() {
+            return Ok(());
+        }
+        let Wire {
+            transport,
+            network,
+            budget,
+        } = self;
+        let write = |bytes: &[u8]| transport.write(*network, bytes);
+        let (sent, result) = active.send(budget.write_len, now, write);
+        budget.write_len = budget.write_len.saturating_sub(sent);
+        budget.bytes_out += sent as u64;
+        match result {
+            Ok(()) if active.session().output().is_empty() => Ok(()),
+            Ok(()) => Err(Visit::Again),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(error) => {
+                let address = active.session().peer().address;
+                debug!("{address}: cannot write: {error}");
+                Err(Visit::Failed)
+            }
+        }
+    }
+
+    fn read(&mut self, active: &mut Active<'_>) -> Input {
+        let peer = *active.session().peer();
+        self.read_into(active.room(), &peer)
+    }
+
+    fn read_into(&mut self, buffer: &mut [u8], peer: &crate::message::Peer) -> Input {
+        if !self.transport.is_readable() {
+            return Input::Nothing;
+        }
+        if self.budget.read_len == 0 {
+            return Input::Budget;
+        }
+        match self.transport.read(self.network, buffer) {
+            Read::Bytes(n) => {
+                self.budget.read_len = self.budget.read_len.saturating_sub(n);
+                self.budget.bytes_in += n as u64;
+                Input::Bytes(n)
+            }
+            Read::End => Input::End,
+            Read::Nothing => Input::Nothing,
+            Read::Failed(error) => {
+                debug!("{}: cannot read: {error}", peer.address);
+                Input::Failed
+            }
+        }
+    }
+
+    /// A session that waits for a delivery reads nothing; but where its connection may have failed,
+    /// it finds out, so that nobody waits for a peer that has gone.
+    fn look_for_failure(&mut self, active: &mut Active<'_>) -> Visit {
+        while self.transport.is_ended() && !active.room().is_empty() {
+            match self.read(active) {
+                Input::Bytes(n) => active.received(n),
+                Input::Failed => return Visit::Failed,
+                // A peer that has only ended its input still reads the answer.
+                Input::End | Input::Nothing => break,
+                Input::Budget => return Visit::Again,
+            }
+        }
+        Visit::Blocked
+    }
+
+    /// The peer must take answers first.
+    fn wait_for_room(&self) -> Visit {
+        if self.transport.is_writable() {
+            Visit::Again
+        } else {
+            Visit::Blocked
+        }
+    }
+
+    /// The staged close: the write side is shut when the last answer has left.
+    fn close_when_sent(&mut self, session: &mut Session, now: Moment) -> Visit {
+        if session.shut_when_sent(now) {
+            self.network.shut(self.transport.stream());
+            return if self.transport.is_readable() {
+                Visit::Again
+            } else {
+                Visit::Blocked
+            };
+        }
+        self.wait_for_room()
+    }
+}

@@ -1,0 +1,367 @@
+//! All sessions with their sockets: which have something to do, which are over, and their timers.
+
+use std::collections::VecDeque;
+
+use slab::Slab;
+
+use super::Readiness;
+use super::transport::Transport;
+use super::waiting::Waiting;
+use crate::limits::{OUTPUT_WAITING_LEN_MAX, READ_LEN_MAX, TURN_TIMERS_MAX, WAITING_LEN_MAX};
+use crate::message::{CloseReason, Delivery, Update};
+use crate::session::{Delivered, Phase, Session, Timeout};
+use crate::time::Moment;
+use crate::time::wheel::{Wheel, WheelLink, WheelLinks};
+
+/// A session with its socket.
+pub(super) struct Connection<T> {
+    pub(super) transport: Transport<T>,
+    pub(super) session: Session,
+    /// In the ready list.
+    queued: bool,
+    /// Came when the service was full.
+    pub(super) refused: bool,
+    /// The service stops: the session ends when what has arrived is answered.
+    pub(super) stopping: bool,
+    /// The service knows that it wants a snapshot.
+    waits_for_snapshot: bool,
+    /// The network was told to look after its peer.
+    pub(super) guarded: bool,
+    /// When its timer goes off.
+    alarm: Option<Moment>,
+    timer: WheelLink,
+}
+
+/// All sessions, by key.
+pub(super) struct Sessions<T> {
+    connections: Slab<Connection<T>>,
+    /// Keys of sessions that have something to do, in the order in which it came up.
+    ready: VecDeque<usize>,
+    /// Keys of sessions that are over; their slots are freed at the end of the turn, so that no
+    /// event of this turn meets a session that it does not mean.
+    over: Vec<usize>,
+    timers: Wheel,
+    /// What waits in all of them.
+    waiting: Waiting,
+    /// Refused ones that linger.
+    refused_lingering: usize,
+    /// How long a session may take to complete a request, if there is a limit, in milliseconds.
+    idle_ms_max: Option<u64>,
+}
+
+impl<T> WheelLinks for Slab<Connection<T>> {
+    fn wheel_link(&mut self, key: u32) -> &mut WheelLink {
+        &mut self[key as usize].timer
+    }
+}
+
+/// The key of a session in the timer wheel. `--max-connections` keeps keys far below 2^32.
+fn timer_key(key: usize) -> u32 {
+    key as u32
+}
+
+impl<T> Sessions<T> {
+    pub(super) fn new(idle_ms_max: Option<u64>) -> Self {
+        Sessions {
+            connections: Slab::new(),
+            ready: VecDeque::new(),
+            over: Vec::new(),
+            timers: Wheel::new(),
+            waiting: Waiting::default(),
+            refused_lingering: 0,
+            idle_ms_max,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Refused sessions that linger.
+    pub(super) fn refused_lingering(&self) -> usize {
+        self.refused_lingering
+    }
+
+    /// Bytes that wait in all of them.
+    pub(super) fn waiting_len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// The key that the next session gets.
+    pub(super) fn vacant_key(&self) -> usize {
+        self.connections.vacant_key()
+    }
+
+    pub(super) fn get_mut(&mut self, key: usize) -> Option<&mut Connection<T>> {
+        self.connections.get_mut(key)
+    }
+
+    /// Adds a session, which is served in this turn.
+    pub(super) fn add(&mut self, transport: Transport<T>, session: Session) {
+        let refused = session.phase() != Phase::Open;
+        self.refused_lingering += usize::from(refused);
+        let key = self.connections.insert(Connection {
+            transport,
+            session,
+            queued: false,
+            refused,
+            stopping: false,
+            waits_for_snapshot: false,
+            guarded: false,
+            alarm: None,
+            timer: WheelLink::default(),
+        });
+        self.waiting.add(key, &self.connections[key].session);
+        self.enqueue(key);
+    }
+
+    /// Puts the session at the end of the ready list, unless it is in.
+    pub(super) fn enqueue(&mut self, key: usize) {
+        if let Some(connection) = self.connections.get_mut(key)
+            && !std::mem::replace(&mut connection.queued, true)
+        {
+            self.ready.push_back(key);
+        }
+    }
+
+    /// How many sessions have something to do.
+    pub(super) fn ready_len(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// Takes the first key from the ready list.
+    pub(super) fn next_ready(&mut self) -> Option<usize> {
+        self.ready.pop_front()
+    }
+
+    /// Takes a session to serve it, unless it is over. What waits in it is not counted until
+    /// [`served`](Self::served).
+    pub(super) fn take(&mut self, key: usize) -> Option<&mut Connection<T>> {
+        let connection = self.connections.get_mut(key)?;
+        connection.queued = false;
+        if connection.session.phase() == Phase::Done {
+            return None;
+        }
+        self.waiting.remove(key, &connection.session);
+        Some(connection)
+    }
+
+    /// The session has been served.
+    pub(super) fn served(&mut self, key: usize) {
+        let session = &self.connections[key].session;
+        self.waiting.add(key, session);
+        if session.phase() == Phase::Done {
+            self.over.push(key);
+        } else {
+            self.arm(key);
+        }
+    }
+
+    /// Whether the service is to be told that the session wants a snapshot; it is told once.
+    pub(super) fn asks_for_snapshot(&mut self, key: usize) -> bool {
+        let connection = &mut self.connections[key];
+        connection.session.wants_snapshot()
+            && !std::mem::replace(&mut connection.waits_for_snapshot, true)
+    }
+
+    /// Takes what the service has for a session. Returns whether the session wants a snapshot now
+    /// that it did not want before.
+    pub(super) fn deliver(&mut self, key: usize, delivery: &Delivery, now: Moment) -> bool {
+        let Some(connection) = self.connections.get_mut(key) else {
+            return false;
+        };
+        match delivery {
+            Delivery::Reply(_) => self.answer(key, delivery, now),
+            Delivery::Update(update) => {
+                if let Update::Snapshot(_) = update {
+                    connection.waits_for_snapshot = false;
+                }
+                return self.tell(key, delivery, now);
+            }
+        }
+        false
+    }
+
+    fn answer(&mut self, key: usize, delivery: &Delivery, now: Moment) {
+        let session = &mut self.connections[key].session;
+        self.waiting.remove(key, session);
+        session.deliver(delivery, now);
+        self.waiting.add(key, session);
+        // Requests that came behind the one that was parked wait for it.
+        self.enqueue(key);
+        self.arm(key);
+    }
+
+    fn tell(&mut self, key: usize, delivery: &Delivery, now: Moment) -> bool {
+        let connection = &mut self.connections[key];
+        let session = &mut connection.session;
+        let owed_since = session.owes_since();
+        let own_len = session.output().own_capacity();
+        match session.deliver(delivery, now) {
+            Delivered::Ignored | Delivered::Answered => {}
+            Delivered::Queued(line) => {
+                match owed_since {
+                    Some(_) => self.waiting.share(&line),
+                    None => self.waiting.add(key, session),
+                }
+                let is_delta = matches!(delivery, Delivery::Update(Update::Delta(_)));
+                if connection.transport.is_writable() || !is_delta {
+                    self.enqueue(key);
+                }
+            }
+            Delivered::Lagged(dropped) => {
+                dropped.iter().for_each(|line| self.waiting.unshare(line));
+                if let (Some(since), None) = (owed_since, session.owes_since()) {
+                    self.waiting.settle(key, session, since, own_len);
+                }
+                return self.asks_for_snapshot(key);
+            }
+        }
+        self.arm(key);
+        false
+    }
+
+    /// Gives up sessions until what waits in all of them fits.
+    pub(super) fn give_up_excess(&mut self) {
+        while let Some(key) = self.waiting.excess() {
+            self.give_up(key, CloseReason::Memory);
+        }
+    }
+
+    fn give_up(&mut self, key: usize, reason: CloseReason) {
+        let session = &mut self.connections[key].session;
+        self.waiting.remove(key, session);
+        session.abandon(reason);
+        self.over.push(key);
+    }
+
+    /// Closes the sessions that have run out of their time. Those for which the service has to do
+    /// something go to `due`; their timers are set again when it has delivered.
+    pub(super) fn fire_timers(&mut self, now: Moment, due: &mut Vec<(usize, Timeout)>) {
+        for _ in 0..TURN_TIMERS_MAX {
+            let Some(key) = self.timers.poll(&mut self.connections, now) else {
+                break;
+            };
+            let key = key as usize;
+            let connection = &mut self.connections[key];
+            connection.alarm = None;
+            match connection.session.timeout(self.idle_ms_max, now) {
+                Some(Timeout::Close(reason)) => self.give_up(key, reason),
+                Some(timeout) => due.push((key, timeout)),
+                None => self.arm(key),
+            }
+        }
+    }
+
+    /// Makes sure that the session's timer goes off when it is due. A timer that goes off early is
+    /// set again then; so a deadline that only moves on costs nothing.
+    fn arm(&mut self, key: usize) {
+        let connection = &self.connections[key];
+        let Some(due) = connection.session.alarm(self.idle_ms_max) else {
+            return;
+        };
+        if connection.alarm.is_some_and(|alarm| alarm <= due) {
+            return;
+        }
+        self.timers.remove(&mut self.connections, timer_key(key));
+        self.timers
+            .insert(&mut self.connections, timer_key(key), due);
+        self.connections[key].alarm = Some(due);
+    }
+
+    /// When the next timer goes off.
+    pub(super) fn next_due(&self) -> Option<Moment> {
+        self.timers.next_due()
+    }
+
+    /// Takes out a session that is over: the one place where slots are freed.
+    pub(super) fn reap(&mut self) -> Option<Connection<T>> {
+        let key = self.over.pop()?;
+        self.timers.remove(&mut self.connections, timer_key(key));
+        let connection = self.connections.remove(key);
+        self.refused_lingering -= usize::from(connection.refused);
+        Some(connection)
+    }
+
+    /// Takes what an event says of a session's socket.
+    pub(super) fn note(&mut self, key: usize, readiness: Readiness) {
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.transport.note(readiness);
+            self.enqueue(key);
+        }
+    }
+
+    /// The service stops: each session answers what has arrived, and ends.
+    pub(super) fn stop(&mut self) {
+        let keys: Vec<usize> = self.connections.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            let connection = &mut self.connections[key];
+            connection.stopping = true;
+            connection.transport.expect_input();
+            self.enqueue(key);
+        }
+    }
+
+    /// Panics with what is wrong when the state between two turns is not as it must be. O(n).
+    pub(super) fn check_invariants(&self) {
+        assert!(
+            self.over.is_empty(),
+            "a session that is over keeps its slot"
+        );
+        let mut waiting = Waiting::default();
+        let mut refused = 0;
+        for (key, connection) in &self.connections {
+            connection.check_invariants(key, self.idle_ms_max);
+            waiting.add(key, &connection.session);
+            refused += usize::from(connection.refused);
+        }
+        assert_eq!(refused, self.refused_lingering);
+        assert_eq!(
+            waiting, self.waiting,
+            "the ledger of waiting answers is wrong"
+        );
+        assert!(self.waiting.len() <= WAITING_LEN_MAX);
+    }
+}
+
+impl<T> Connection<T> {
+    fn check_invariants(&self, key: usize, idle_ms_max: Option<u64>) {
+        let Connection {
+            session, transport, ..
+        } = self;
+        assert!(
+            session.phase() != Phase::Done,
+            "session {key} is over, but not reaped"
+        );
+        assert!(
+            session.kept_len() <= READ_LEN_MAX + OUTPUT_WAITING_LEN_MAX,
+            "session {key} keeps too much"
+        );
+        if let Some(due) = session.alarm(idle_ms_max) {
+            assert!(
+                self.alarm.is_some_and(|alarm| alarm <= due),
+                "session {key} has no timer"
+            );
+        }
+        assert!(
+            session.phase() == Phase::Open || !session.peer().stays(),
+            "session {key} is ending, but holds or watches"
+        );
+        assert!(
+            !session.wants_snapshot() || self.waits_for_snapshot || self.queued,
+            "session {key} waits for a snapshot in vain"
+        );
+        if !self.queued {
+            let owes = session.owes_since().is_some();
+            assert!(
+                !(transport.is_writable() && owes),
+                "session {key} could write, but waits for an event"
+            );
+            let waits = owes || self.waits_for_snapshot || session.is_parked();
+            assert!(
+                !transport.is_readable() || waits,
+                "session {key} could read, but waits for an event"
+            );
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! `register`, `hold` and the long form of `heartbeat`.
+
+use std::hash::BuildHasher;
+
+use log::debug;
+use uuid::Uuid;
+
+use super::Service;
+use crate::message::{Offer, Peer, Refusal, Reply, Ttl};
+use crate::registry::{RegisterError, Registration, Registry};
+use crate::time::Moment;
+
+/// One of the ways to add a registration.
+type Add<S> = fn(&mut Registry<S>, Moment, Registration<'_>) -> Result<(), RegisterError>;
+
+impl<S: BuildHasher> Service<S> {
+    pub(super) fn register(
+        &mut self,
+        offer: &Offer<'_>,
+        ttl: Option<Ttl>,
+        replace: bool,
+        peer: &Peer,
+    ) -> Option<Reply> {
+        let now = self.turn.now;
+        let address = offer.address(peer.ip());
+        let name = offer.service_type.as_str();
+        let budget = &mut self.removals_left;
+        if replace && !self.registry.replace(now, name, address, budget) {
+            return None;
+        }
+        self.add(offer, ttl, peer, Registry::register)
+    }
+
+    pub(super) fn hold(&mut self, offer: &Offer<'_>, peer: &mut Peer) -> Option<Reply> {
+        self.note_changes();
+        if !self.holds.has_room(peer.session) {
+            return Some(Reply::Refused(Refusal::TooManyHolds));
+        }
+        let reply = self.add(offer, None, peer, Registry::hold)?;
+        if let Reply::Registered(uuid) = reply {
+            self.holds.add(peer.session, uuid);
+            peer.holds = true;
+        }
+        Some(reply)
+    }
+
+    pub(super) fn revive(
+        &mut self,
+        uuid: Uuid,
+        offer: &Offer<'_>,
+        ttl: Option<Ttl>,
+        peer: &Peer,
+    ) -> Option<Reply> {
+        if let Reply::Ok = self.heartbeat(Some(&uuid)) {
+            return Some(Reply::Ok);
+        }
+        match self.add_as(uuid, offer, ttl, peer, Registry::register) {
+            Ok(()) => Some(Reply::Ok),
+            Err(error) => self.not_registered(error),
+        }
+    }
+
+    /// Adds a registration under a new UUID, with `how`.
+    fn add(
+        &mut self,
+        offer: &Offer<'_>,
+        ttl: Option<Ttl>,
+        peer: &Peer,
+        how: Add<S>,
+    ) -> Option<Reply> {
+        loop {
+            let uuid = (self.uuids)();
+            return match self.add_as(uuid, offer, ttl, peer, how) {
+                Ok(()) => Some(Reply::Registered(uuid)),
+                Err(RegisterError::UuidTaken) => continue,
+                Err(error) => self.not_registered(error),
+            };
+        }
+    }
+
+    fn add_as(
+        &mut self,
+        uuid: Uuid,
+        offer: &Offer<'_>,
+        ttl: Option<Ttl>,
+        peer: &Peer,
+        how: Add<S>,
+    ) -> Result<(), RegisterError> {
+        let new = Registration {
+            uuid,
+            service_type: offer.service_type.as_str(),
+            address: offer.address(peer.ip()),
+            ttl: ttl.map_or(self.ttl, Ttl::duration),
+        };
+        how(&mut self.registry, self.turn.now, new)?;
+        // A UUID is the right to change a registration: the log gets a part of it.
+        debug!(
+            "{}: registered {:?} at {} {} as {:08x}…",
+            peer.address,
+            new.service_type,
+            new.address.ip,
+            new.address.port,
+            uuid.as_fields().0
+        );
+        Ok(())
+    }
+
+    fn not_registered(&mut self, error: RegisterError) -> Option<Reply> {
+        debug_assert_eq!(
+            error,
+            RegisterError::Full,
+            "who is not known has not taken a UUID"
+        );
+        // Room may come from what has expired or is leaving.
+        if !self.is_settled() {
+            return None;
+        }
+        self.notices
+            .registry_full(self.turn.now, self.registry.services_max());
+        Some(Reply::Refused(Refusal::RegistryFull))
+    }
+}

@@ -1,0 +1,128 @@
+//! What the service does in a turn of the loop beside answering requests.
+
+use std::hash::BuildHasher;
+
+use log::debug;
+
+use super::{Deliver, Handler, Service, Turn};
+use crate::limits::{TURN_BUILD_LEN_MAX, TURN_REMOVALS_MAX, TURN_SWEEP_MAX};
+use crate::message::{Change, ChangeKind, Delivery, Gone, Peer, Reason, Reply, Update};
+
+impl<S: BuildHasher> Service<S> {
+    /// Brings up to date what follows from the changes of this turn: who holds what, and what `why`
+    /// knows. Called before either is asked for, and at the end of the turn.
+    pub(super) fn note_changes(&mut self) {
+        let Turn { now, wall, .. } = self.turn;
+        for change in &self.registry.changes()[self.noted..] {
+            if let ChangeKind::Down { reason, at } = change.kind {
+                if change.held {
+                    self.holds.forget(&change.uuid);
+                }
+                let gone = Gone {
+                    reason,
+                    at: wall.at(at, now),
+                    last_heartbeat: wall.at(change.heartbeat, now),
+                };
+                self.departures.note(change.uuid, gone);
+            }
+        }
+        self.noted = self.registry.changes().len();
+    }
+
+    /// Removes what sessions held that have ended.
+    fn remove_leaving(&mut self) {
+        while self.removals_left > 0
+            && let Some(uuid) = self.holds.next_leaving()
+        {
+            self.removals_left -= 1;
+            self.registry
+                .deregister(self.turn.now, &uuid, Reason::ConnectionClosed);
+        }
+    }
+
+    /// Delivers snapshots to those that want one, first come first served, as far as the budget goes.
+    fn deliver_snapshots(&mut self, deliver: &mut Deliver<'_>) {
+        while let Some(session) = self.watchers.first_wanting() {
+            if !self.is_settled() {
+                break;
+            }
+            let budget = &mut self.build_len_left;
+            let Some(update) = self.watchers.snapshot(session, &self.registry, budget) else {
+                break;
+            };
+            self.watchers.is_served(session);
+            deliver(session, &Delivery::Update(update));
+        }
+        self.watchers.forget_snapshots();
+    }
+}
+
+impl<S: BuildHasher> Handler for Service<S> {
+    /// Sweeps a bounded slice of what has expired.
+    fn begin_turn(&mut self, turn: Turn) {
+        self.turn = turn;
+        self.registry.clear_changes();
+        self.noted = 0;
+        self.build_len_left = TURN_BUILD_LEN_MAX;
+        self.removals_left = TURN_REMOVALS_MAX;
+        let sweep = self.registry.sweep(turn.now, TURN_SWEEP_MAX);
+        self.swept = sweep.caught_up;
+        self.counts.expirations += sweep.expired as u64;
+        if sweep.expired > 0 {
+            debug!("{} registrations expired", sweep.expired);
+        }
+        self.remove_leaving();
+        if self.registry.is_empty() {
+            self.answers.clear();
+        }
+    }
+
+    /// No verb parks a request with a limit.
+    fn expire(&mut self, _peer: &mut Peer) -> Reply {
+        Reply::NotFound
+    }
+
+    fn wants_snapshot(&mut self, session: usize) {
+        self.watchers.wants_snapshot(session);
+    }
+
+    fn wants_keepalive(&mut self, session: usize) {
+        self.watchers.wants_keepalive(session);
+    }
+
+    fn leave(&mut self, peer: &mut Peer) {
+        if std::mem::take(&mut peer.watches) {
+            self.watchers.remove(peer.session);
+        }
+        if std::mem::take(&mut peer.holds) {
+            self.note_changes();
+            self.holds.end(peer.session);
+            self.remove_leaving();
+        }
+    }
+
+    /// Deltas come first, so that no snapshot is followed by what it holds already, and keepalives
+    /// last, so that an index never stands before the change that it counts.
+    fn end_turn(&mut self, deliver: &mut Deliver<'_>) {
+        self.note_changes();
+        let index = self.registry.index();
+        self.watchers
+            .publish(index, self.registry.changes(), deliver);
+        self.deliver_snapshots(deliver);
+        for session in self.watchers.take_silent() {
+            deliver(session, &Delivery::Update(Update::Keepalive(index)));
+        }
+    }
+
+    fn changes(&self) -> &[Change] {
+        self.registry.changes()
+    }
+
+    fn has_backlog(&self) -> bool {
+        !self.is_settled() || self.watchers.any_wanting()
+    }
+
+    fn needs_ticks(&self) -> bool {
+        !self.registry.is_empty()
+    }
+}

@@ -1,0 +1,77 @@
+//! The time limits of a session.
+
+use super::{Phase, Session};
+use crate::limits::{COMMAND_MS_MAX, LINGER_MS_MAX, OUTPUT_STALL_MS_MAX, WATCH_SILENCE_MS};
+use crate::message::CloseReason;
+use crate::time::Moment;
+
+/// What is due in a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timeout {
+    /// It has run out of its time: it is to be closed.
+    Close(CloseReason),
+    /// The request that is parked has waited for as long as it may.
+    Answer,
+    /// A watcher was told nothing for so long that it is to be sent a keepalive.
+    Keepalive,
+}
+
+impl Session {
+    /// When something is next due; `idle_ms_max` is the limit for completing a request, if there is
+    /// one.
+    #[must_use]
+    pub fn alarm(&self, idle_ms_max: Option<u64>) -> Option<Moment> {
+        self.next_timeout(idle_ms_max).map(|(due, _)| due)
+    }
+
+    /// What is due by `now`, if anything is.
+    #[must_use]
+    pub fn timeout(&self, idle_ms_max: Option<u64>, now: Moment) -> Option<Timeout> {
+        let (due, timeout) = self.next_timeout(idle_ms_max)?;
+        (due <= now).then_some(timeout)
+    }
+
+    /// Whether a watcher was told nothing for so long that it is to be sent a keepalive.
+    pub(super) fn is_silent(&self, now: Moment) -> bool {
+        self.silent_at().is_some_and(|at| at <= now)
+    }
+
+    /// What holds or watches is not timed out for being silent or slow: TCP finds out whether its
+    /// peer is still there. A request that is parked is not the peer's fault.
+    fn next_timeout(&self, idle_ms_max: Option<u64>) -> Option<(Moment, Timeout)> {
+        let after =
+            |since: Moment, ms: u64, reason| Some((since.plus_millis(ms), Timeout::Close(reason)));
+        let unread = if self.output.is_empty() {
+            None
+        } else {
+            after(self.progress_at, OUTPUT_STALL_MS_MAX, CloseReason::Unread)
+        };
+        match self.phase {
+            Phase::Open => {
+                let stays = self.peer.stays();
+                let incomplete = self
+                    .request_since
+                    .and_then(|since| after(since, COMMAND_MS_MAX, CloseReason::Incomplete));
+                let idle = idle_ms_max
+                    .filter(|_| !stays && self.parked.is_none())
+                    .and_then(|ms| after(self.completed_at, ms, CloseReason::Idle));
+                let answer = self.parked.and_then(|parked| parked.until);
+                let answer = answer.map(|until| (until, Timeout::Answer));
+                let keepalive = self.silent_at().map(|at| (at, Timeout::Keepalive));
+                let unread = unread.filter(|_| !stays);
+                let all = [unread, idle, incomplete, answer, keepalive];
+                all.into_iter().flatten().min_by_key(|(due, _)| *due)
+            }
+            Phase::Ending { .. } => unread,
+            // The reason is known already.
+            Phase::Lingering { since } => after(since, LINGER_MS_MAX, CloseReason::Peer),
+            Phase::Done => None,
+        }
+    }
+
+    fn silent_at(&self) -> Option<Moment> {
+        let told = self.phase == Phase::Open && self.feed.is_some();
+        let silent = told && !self.needs_snapshot() && !self.owes();
+        silent.then(|| self.told_at.plus_millis(WATCH_SILENCE_MS))
+    }
+}

@@ -1,0 +1,141 @@
+//! From bytes to requests, and from their outcomes to answers.
+
+use super::{Parked, Pause, Phase, Session};
+use crate::limits::OUTPUT_RUN_LEN_MAX;
+use crate::message::{CloseReason, Command, Outcome, Peer, Reply, Request, Responder};
+use crate::time::Moment;
+use crate::wire::{Decoded, Step};
+
+impl Session {
+    /// Runs the requests in `input`, at most `requests`, which it counts down. Returns how many bytes
+    /// it used and why it stopped.
+    pub(super) fn run(
+        &mut self,
+        input: &[u8],
+        responder: &mut impl Responder,
+        now: Moment,
+        requests: &mut usize,
+    ) -> (usize, Pause) {
+        let mut used = 0;
+        loop {
+            if let Some(pause) = self.pause(*requests) {
+                let used = if pause == Pause::Ended {
+                    input.len()
+                } else {
+                    used
+                };
+                // A request that waits for the service is not the peer's fault.
+                self.request_since = None;
+                return (used, pause);
+            }
+            let Step { consumed, decoded } = self.codec.decode(&input[used..]);
+            match self.decide(decoded, responder, now) {
+                Decided::Taken => *requests -= 1,
+                Decided::Retry => {
+                    self.request_since = None;
+                    return (used, Pause::Retry);
+                }
+                Decided::Incomplete => {
+                    used += consumed;
+                    self.note_incomplete(used, input.len(), now);
+                    return (used, Pause::Starved);
+                }
+            }
+            used += consumed;
+        }
+    }
+
+    /// Why the next request is not even looked at, if so.
+    fn pause(&self, requests: usize) -> Option<Pause> {
+        if self.phase != Phase::Open {
+            Some(Pause::Ended)
+        } else if self.output.len() > OUTPUT_RUN_LEN_MAX {
+            Some(Pause::Full)
+        } else if self.is_parked() || self.needs_snapshot() {
+            Some(Pause::Parked)
+        } else if requests == 0 {
+            Some(Pause::Budget)
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn finish(
+        &mut self,
+        rest: &[u8],
+        responder: &mut impl Responder,
+        now: Moment,
+    ) -> Pause {
+        if self.phase == Phase::Open {
+            let decoded = self.codec.finish(rest);
+            if let Decided::Retry = self.decide(decoded, responder, now) {
+                return Pause::Retry;
+            }
+            if self.is_parked() || self.needs_snapshot() {
+                return Pause::Parked;
+            }
+        }
+        self.close_drained(CloseReason::Peer);
+        Pause::Ended
+    }
+
+    fn decide(
+        &mut self,
+        decoded: Decoded<'_>,
+        responder: &mut impl Responder,
+        now: Moment,
+    ) -> Decided {
+        let outcome = match decoded {
+            Decoded::Incomplete => return Decided::Incomplete,
+            Decoded::Refused(refusal) => Outcome::Done(responder.refuse(refusal, &self.peer)),
+            Decoded::Command(command) => apply(command, responder, &mut self.peer),
+        };
+        match outcome {
+            Outcome::Retry => return Decided::Retry,
+            Outcome::Done(reply) => self.answer(&reply, now),
+            // It begins to watch: what it waits for comes through its feed.
+            Outcome::Parked { .. } if self.peer.watches && self.feed.is_none() => {
+                self.feed = Some(Box::default());
+            }
+            Outcome::Parked { until } => self.parked = Some(Parked { until }),
+        }
+        self.completed_at = now;
+        Decided::Taken
+    }
+
+    pub(super) fn answer(&mut self, reply: &Reply, now: Moment) {
+        self.note_waiting(self.owes(), now);
+        self.codec.encode(reply, &mut self.output);
+        if let Some(reason) = self.codec.ends_with(reply) {
+            self.close(reason);
+        }
+    }
+
+    fn note_incomplete(&mut self, used: usize, len: usize, now: Moment) {
+        if used == len {
+            self.request_since = None;
+        } else if used > 0 || self.request_since.is_none() {
+            self.request_since = Some(now);
+        }
+    }
+}
+
+/// Runs a command: a token beside the request is shown first, and one that fails is the answer.
+fn apply(command: Command<'_>, responder: &mut impl Responder, peer: &mut Peer) -> Outcome {
+    let Command { token, request } = command;
+    if let Some(token) = token {
+        match responder.apply(&Request::Auth { token }, peer) {
+            Outcome::Done(Reply::Ok) => {}
+            refused => return refused,
+        }
+    }
+    responder.apply(&request, peer)
+}
+
+/// What became of one decoded command.
+enum Decided {
+    /// It is answered, or parked.
+    Taken,
+    Retry,
+    Incomplete,
+}

@@ -1,0 +1,126 @@
+//! Memory that all sessions share: each uses it while it is served.
+
+use std::io;
+
+use super::{Pause, Session};
+use crate::limits::{OUTPUT_WAITING_LEN_MAX, READ_LEN_MAX};
+use crate::message::Responder;
+use crate::time::Moment;
+
+/// Room for the input and the answers of the session that is being served.
+#[derive(Debug)]
+pub struct Scratch {
+    input: Box<[u8]>,
+    output: Vec<u8>,
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Scratch {
+            input: vec![0; READ_LEN_MAX].into(),
+            output: Vec::with_capacity(OUTPUT_WAITING_LEN_MAX),
+        }
+    }
+}
+
+impl Scratch {
+    /// Room for bytes that nobody is going to look at.
+    pub fn sink(&mut self) -> &mut [u8] {
+        &mut self.input
+    }
+}
+
+/// A session that is being served. What it keeps between turns lies in the scratch memory until this
+/// is dropped; then it is packed into memory of exactly its size.
+#[derive(Debug)]
+pub struct Active<'a> {
+    session: &'a mut Session,
+    scratch: &'a mut Scratch,
+    /// Bytes of input in the scratch memory.
+    len: usize,
+}
+
+impl Session {
+    /// Unpacks the session into `scratch` for as long as it is served.
+    pub fn activate<'a>(&'a mut self, scratch: &'a mut Scratch) -> Active<'a> {
+        let rest = std::mem::take(&mut self.rest);
+        scratch.input[..rest.len()].copy_from_slice(&rest);
+        self.output.unpack(&mut scratch.output);
+        Active {
+            session: self,
+            scratch,
+            len: rest.len(),
+        }
+    }
+}
+
+impl Drop for Active<'_> {
+    fn drop(&mut self) {
+        self.session.keep(&self.scratch.input[..self.len]);
+        self.session.output.pack(&mut self.scratch.output);
+    }
+}
+
+impl Active<'_> {
+    /// The session.
+    #[must_use]
+    pub fn session(&mut self) -> &mut Session {
+        self.session
+    }
+
+    /// Moves what a watcher is to be told next to where it is sent from.
+    pub fn refill(&mut self, now: Moment) {
+        self.session.refill(now);
+    }
+
+    /// Where the next input goes.
+    pub fn room(&mut self) -> &mut [u8] {
+        &mut self.scratch.input[self.len..]
+    }
+
+    /// Takes `n` bytes that were read into the [room](Self::room).
+    pub fn received(&mut self, n: usize) {
+        self.len += n;
+    }
+
+    /// Runs the requests that have arrived, at most `requests`, which it counts down. Returns why it
+    /// stopped.
+    pub fn run(
+        &mut self,
+        responder: &mut impl Responder,
+        now: Moment,
+        requests: &mut usize,
+    ) -> Pause {
+        let input = &self.scratch.input[..self.len];
+        let (used, pause) = self.session.run(input, responder, now, requests);
+        self.scratch.input.copy_within(used..self.len, 0);
+        self.len -= used;
+        pause
+    }
+
+    /// The peer has ended its input: runs what is left of it as a whole command, and ends the session
+    /// unless that waits. Returns why it stopped; after [`Pause::Retry`] and [`Pause::Parked`] this is
+    /// to be called again once that is over.
+    pub fn finish(&mut self, responder: &mut impl Responder, now: Moment) -> Pause {
+        let pause = self
+            .session
+            .finish(&self.scratch.input[..self.len], responder, now);
+        if pause != Pause::Retry {
+            self.len = 0;
+        }
+        pause
+    }
+
+    /// Sends what waits with `write`, `len_max` bytes at most. Returns how many bytes left.
+    ///
+    /// # Errors
+    /// What `write` returned, `WouldBlock` among it; the bytes that left before are counted in `sent`.
+    pub fn send(
+        &mut self,
+        len_max: usize,
+        now: Moment,
+        write: impl FnMut(&[u8]) -> io::Result<usize>,
+    ) -> (usize, io::Result<()>) {
+        self.session.send(len_max, now, write)
+    }
+}

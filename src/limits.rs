@@ -83,6 +83,12 @@ pub const TURN_BUILD_LEN_MAX: usize = 256 * 1024;
 pub const TURN_VISITS_MAX: usize = 512;
 /// Timers of connections that go off in one turn of the loop.
 pub const TURN_TIMERS_MAX: usize = 1024;
+/// Datagrams received from one socket in one turn of the loop.
+pub const TURN_DATAGRAMS_MAX: usize = 256;
+/// What the service may ask of its links in one turn of the loop.
+pub const TURN_LINK_COMMANDS_MAX: usize = 256;
+/// Connections that the service may have opened itself.
+pub const LINKS_MAX: usize = 8;
 /// Events taken from the kernel in one turn of the loop.
 pub const TURN_EVENTS_MAX: usize = 1024;
 

@@ -16,12 +16,13 @@ use crate::service::Handler;
 use crate::session::Session;
 use crate::time::Moment;
 use crate::time::rate_limit::RateLimit;
-use crate::wire::Codec;
 use crate::wire::output::Output;
+use crate::wire::{Codec, Protocol};
 
 /// A socket that accepts, and what is known of it.
 pub(super) struct Listener<L> {
     socket: L,
+    protocol: Protocol,
     /// Whether a connection may wait: set by an event, cleared by `WouldBlock`.
     pub(super) pending: bool,
     /// Not to be tried before this moment, for accepting has failed.
@@ -30,9 +31,10 @@ pub(super) struct Listener<L> {
 }
 
 impl<L> Listener<L> {
-    pub(super) fn new(socket: L) -> Self {
+    pub(super) fn new(socket: L, protocol: Protocol) -> Self {
         Listener {
             socket,
+            protocol,
             // A connection may have come before the socket was watched.
             pending: true,
             retry_at: None,
@@ -83,7 +85,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
             match network.accept(&mut listener.socket) {
                 Ok((stream, address)) => {
                     failures = 0;
-                    self.admit(network, stream, address, now);
+                    self.admit(network, stream, address, listener.protocol, now);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     listener.pending = false;
@@ -100,7 +102,14 @@ impl<N: Network, H: Handler> Engine<N, H> {
         }
     }
 
-    fn admit(&mut self, network: &mut N, mut stream: N::Stream, address: SocketAddr, now: Moment) {
+    fn admit(
+        &mut self,
+        network: &mut N,
+        mut stream: N::Stream,
+        address: SocketAddr,
+        protocol: Protocol,
+        now: Moment,
+    ) {
         const REFUSAL: Refusal = Refusal::TooManyConnections;
         let lingering = self.sessions.refused_lingering();
         let refused = self.sessions.len() - lingering >= self.settings.connections_max;
@@ -109,7 +118,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
             debug!("{address}: refused: {REFUSAL}");
             if lingering == LINGERING_REFUSED_MAX {
                 let mut line = Output::default();
-                Codec::default().encode(&Reply::Refused(REFUSAL), &mut line);
+                Codec::new(protocol).encode(&Reply::Refused(REFUSAL), &mut line);
                 // A peer that does not get the line sees the close all the same.
                 let _ = network.write(&mut stream, line.front());
                 network.close(stream);
@@ -126,9 +135,9 @@ impl<N: Network, H: Handler> Engine<N, H> {
         }
         let peer = Peer::new(key, address);
         let session = if refused {
-            Session::refused(peer, REFUSAL, now)
+            Session::refused(peer, protocol, REFUSAL, now)
         } else {
-            Session::new(peer, now)
+            Session::new(peer, protocol, now)
         };
         self.sessions.add(Transport::accepted(stream), session);
     }

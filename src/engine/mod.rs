@@ -5,7 +5,9 @@
 //! network and a clock of its own.
 
 mod clock;
+mod datagrams;
 mod exchange;
+mod links;
 mod listener;
 mod network;
 mod sessions;
@@ -22,9 +24,13 @@ use crate::service::{Handler, Meter, Turn};
 use crate::session::{Phase, Scratch, Timeout};
 use crate::time::rate_limit::RateLimit;
 use crate::time::{Moment, WallTime};
+use crate::wire::Protocol;
 
 use clock::Clock;
+pub use datagrams::DatagramCounts;
+use datagrams::DatagramSocket;
 use exchange::{Budget, Visit};
+use links::Links;
 use listener::Listener;
 pub use network::{Event, Network, Readiness};
 use sessions::Sessions;
@@ -62,12 +68,22 @@ pub struct Turned<'a> {
     pub changes: &'a [Change],
 }
 
+/// The sockets that an engine serves, each with what is spoken there.
+pub struct Sockets<N: Network> {
+    /// Those that accept connections.
+    pub listeners: Vec<(N::Listener, Protocol)>,
+    /// Those that receive datagrams.
+    pub datagrams: Vec<(N::Datagram, Protocol)>,
+}
+
 /// The service with all its sessions.
 pub struct Engine<N: Network, H> {
     settings: Settings,
     handler: H,
     clock: Clock,
     listeners: Vec<Option<Listener<N::Listener>>>,
+    datagrams: Vec<Option<DatagramSocket<N::Datagram>>>,
+    links: Links<N::Stream>,
     sessions: Sessions<N::Stream>,
     scratch: Scratch,
     /// Sessions for which the service has to do something now, until the end of the turn.
@@ -96,18 +112,16 @@ struct Counters {
 
 impl<N: Network, H: Handler> Engine<N, H> {
     /// An engine without sessions. `monotonic` is the reading of the clock that the turns go on from.
-    pub fn new(
-        settings: Settings,
-        handler: H,
-        listeners: Vec<N::Listener>,
-        monotonic: Duration,
-    ) -> Self {
-        let listen = |socket| Some(Listener::new(socket));
+    pub fn new(settings: Settings, handler: H, sockets: Sockets<N>, monotonic: Duration) -> Self {
+        let listen = |(socket, protocol)| Some(Listener::new(socket, protocol));
+        let receive = |(socket, protocol)| Some(DatagramSocket::new(socket, protocol));
         Engine {
             settings,
             handler,
             clock: Clock::new(monotonic, settings.tick),
-            listeners: listeners.into_iter().map(listen).collect(),
+            listeners: sockets.listeners.into_iter().map(listen).collect(),
+            datagrams: sockets.datagrams.into_iter().map(receive).collect(),
+            links: Links::default(),
             sessions: Sessions::new(settings.idle_ms_max),
             scratch: Scratch::default(),
             due: Vec::new(),
@@ -153,10 +167,16 @@ impl<N: Network, H: Handler> Engine<N, H> {
             };
             self.serve(network, key, now);
         }
+        for socket in self.datagrams.iter_mut().flatten() {
+            socket.serve(network, &mut self.handler, &mut self.scratch);
+        }
+        self.links
+            .serve(network, &mut self.handler, &mut self.scratch, now);
         self.sessions.give_up_excess();
         self.fire_timers(now);
         self.reap(network);
         self.end_turn(now);
+        self.links.obey(network, &mut self.handler, now);
         let wait = self.wait(now);
         self.waited = wait.unwrap_or(Duration::MAX / 2);
         Turned {
@@ -173,6 +193,9 @@ impl<N: Network, H: Handler> Engine<N, H> {
         self.stopping = Some(self.clock.now().plus_millis(SHUTDOWN_MS_MAX));
         for listener in self.listeners.iter_mut().filter_map(Option::take) {
             network.close_listener(listener.into_socket());
+        }
+        for socket in self.datagrams.iter_mut().filter_map(Option::take) {
+            network.close_datagram(socket.into_socket());
         }
         self.sessions.stop();
     }
@@ -200,6 +223,13 @@ impl<N: Network, H: Handler> Engine<N, H> {
     #[must_use]
     pub fn waiting_len(&self) -> usize {
         self.sessions.waiting_len()
+    }
+
+    /// What became of the datagrams at the socket with this number.
+    #[must_use]
+    pub fn datagram_counts(&self, number: usize) -> DatagramCounts {
+        let socket = self.datagrams.get(number).and_then(Option::as_ref);
+        socket.map_or(DatagramCounts::default(), |socket| socket.counts)
     }
 
     /// The service behind the sessions.
@@ -251,6 +281,12 @@ impl<N: Network, H: Handler> Engine<N, H> {
                     listener.pending = true;
                 }
             }
+            Event::Datagram(number) => {
+                if let Some(Some(socket)) = self.datagrams.get_mut(number) {
+                    socket.note();
+                }
+            }
+            Event::Link(number, readiness) => self.links.note(number, readiness),
             Event::Session(key, readiness) => self.sessions.note(key, readiness),
         }
     }
@@ -335,7 +371,11 @@ impl<N: Network, H: Handler> Engine<N, H> {
     /// Whether there is work that needs no event.
     fn has_backlog(&self) -> bool {
         let accepts = self.listeners.iter().flatten().any(Listener::can_accept);
-        accepts || self.sessions.ready_len() > 0
+        let mut datagrams = self.datagrams.iter().flatten();
+        accepts
+            || self.sessions.ready_len() > 0
+            || datagrams.any(DatagramSocket::has_backlog)
+            || self.links.has_backlog()
     }
 
     fn wait(&mut self, now: Moment) -> Option<Duration> {
@@ -348,7 +388,13 @@ impl<N: Network, H: Handler> Engine<N, H> {
         let tick = self.handler.needs_ticks().then_some(self.next_tick);
         let listeners = self.listeners.iter().flatten();
         let retry = listeners.filter_map(|listener| listener.retry_at).min();
-        let deadlines = [tick, retry, self.sessions.next_due(), self.stopping];
+        let deadlines = [
+            tick,
+            retry,
+            self.sessions.next_due(),
+            self.links.next_due(),
+            self.stopping,
+        ];
         let next = deadlines.into_iter().flatten().min()?;
         Some(next.since(now))
     }

@@ -13,6 +13,8 @@ pub trait Network {
     type Listener;
     /// One end of a connection.
     type Stream;
+    /// A socket that receives datagrams.
+    type Datagram;
 
     /// Takes the next connection and where it comes from.
     ///
@@ -26,6 +28,19 @@ pub trait Network {
     /// # Errors
     /// When it cannot be watched; the connection is given up.
     fn watch(&mut self, stream: &mut Self::Stream, key: usize) -> io::Result<()>;
+
+    /// Begins to connect to `address`, and to tell the readiness of the stream as events of the link
+    /// with this number.
+    ///
+    /// # Errors
+    /// When that fails at once.
+    fn connect(&mut self, address: SocketAddr, link: usize) -> io::Result<Self::Stream>;
+
+    /// Whether a stream that is being connected is connected, asked when it has become writable.
+    ///
+    /// # Errors
+    /// Why it could not be connected.
+    fn connected(&mut self, stream: &mut Self::Stream) -> io::Result<bool>;
 
     /// Sees to it that a peer which is gone without a word is noticed within `time`: its stream fails
     /// then.
@@ -51,6 +66,27 @@ pub trait Network {
 
     /// Closes a listener.
     fn close_listener(&mut self, listener: Self::Listener);
+
+    /// Receives a datagram: its length, and where it comes from. What does not fit into `buffer` is
+    /// cut off.
+    ///
+    /// # Errors
+    /// `WouldBlock` when none waits; anything else is the fault of one datagram.
+    fn receive(
+        &mut self,
+        socket: &mut Self::Datagram,
+        buffer: &mut [u8],
+    ) -> io::Result<(usize, SocketAddr)>;
+
+    /// Sends a datagram.
+    ///
+    /// # Errors
+    /// `WouldBlock` when there is no room, or what is wrong with this one; it is not sent.
+    fn send(&mut self, socket: &mut Self::Datagram, bytes: &[u8], to: SocketAddr)
+    -> io::Result<()>;
+
+    /// Closes a socket that receives datagrams.
+    fn close_datagram(&mut self, socket: Self::Datagram);
 }
 
 /// Where something may be possible now that was not before.
@@ -58,6 +94,10 @@ pub trait Network {
 pub enum Event {
     /// A connection may wait at the listener with this number.
     Accept(usize),
+    /// A datagram may wait at the socket with this number.
+    Datagram(usize),
+    /// The link with this number, given to [`Network::connect`].
+    Link(usize, Readiness),
     /// The session with this key, given to [`Network::watch`].
     Session(usize, Readiness),
 }

@@ -38,6 +38,16 @@ impl<T> Transport<T> {
         }
     }
 
+    /// A stream that is being connected: an event tells when that is over.
+    pub(super) fn connecting(stream: T) -> Self {
+        Transport {
+            stream,
+            readable: false,
+            writable: false,
+            ended: false,
+        }
+    }
+
     /// Takes what an event says.
     pub(super) fn note(&mut self, readiness: Readiness) {
         let Readiness {
@@ -53,6 +63,11 @@ impl<T> Transport<T> {
     /// Lets the next read find out what there is, whatever was known before.
     pub(super) fn expect_input(&mut self) {
         self.readable = true;
+    }
+
+    /// Nothing can be written before the next event says so.
+    pub(super) fn expect_writable(&mut self) {
+        self.writable = false;
     }
 
     pub(super) fn is_readable(&self) -> bool {

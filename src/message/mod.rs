@@ -6,6 +6,7 @@
 mod address;
 mod change;
 mod document;
+mod link;
 mod outcome;
 mod refusal;
 mod rendering;
@@ -23,6 +24,7 @@ use crate::limits::{TTL_SECONDS, TYPE_LEN_MAX};
 pub use address::{Offer, ServiceAddress};
 pub use change::{Change, ChangeKind};
 pub use document::{CloseReason, Gone, Named, Reason, Record, Stats, Tally, TypeCount, Why};
+pub use link::{LinkCommand, LinkEnd, LinkEvent};
 pub use outcome::{Delivery, Outcome, Peer, Responder};
 pub use refusal::Refusal;
 pub use rendering::{Bytes, Form, Rendered};
@@ -37,6 +39,28 @@ pub struct Command<'a> {
     pub token: Option<Cow<'a, str>>,
     /// The request.
     pub request: Request<'a>,
+}
+
+impl Command<'_> {
+    /// Runs the command: a token beside the request is shown first, and one that fails is the answer.
+    pub fn run(self, responder: &mut impl Responder, peer: &mut Peer) -> Outcome {
+        let Command { token, request } = self;
+        if let Some(token) = token {
+            match responder.apply(&Request::Auth { token }, peer) {
+                Outcome::Done(Reply::Ok) => {}
+                refused => return refused,
+            }
+        }
+        responder.apply(&request, peer)
+    }
+}
+
+impl Request<'_> {
+    /// Whether what it asks for goes on for as long as a session.
+    #[must_use]
+    pub fn needs_session(&self) -> bool {
+        matches!(self, Request::Hold { .. } | Request::Watch { .. })
+    }
 }
 
 /// What a client can ask, well formed. Borrows from the bytes it was read from where it can.

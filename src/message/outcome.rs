@@ -8,7 +8,8 @@ use crate::time::Moment;
 /// The other end of a session, as far as the service knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// The session's key: no other session has it as long as this one is open.
+    /// The session's key: no other session has it as long as this one is open. The largest number
+    /// where there is no session.
     pub session: usize,
     /// The address and port that it comes from.
     pub address: SocketAddr,
@@ -33,6 +34,12 @@ impl Peer {
         }
     }
 
+    /// The peer of a request that came without a session, such as a datagram.
+    #[must_use]
+    pub fn without_session(address: SocketAddr) -> Self {
+        Peer::new(usize::MAX, address)
+    }
+
     /// The address that it comes from.
     #[must_use]
     pub fn ip(&self) -> IpAddr {
@@ -54,7 +61,7 @@ pub enum Outcome {
     /// Not yet: the same request is to be tried again in the next turn.
     Retry,
     /// It is taken, and what it waits for is not there yet. Its session runs no further request until
-    /// a [`Delivery`] comes, and costs no turn meanwhile.
+    /// a [`Delivery`] comes, and costs no turn meanwhile. Without a session there is no answer.
     Parked {
         /// When the wait ends, if it does: the service is asked then what it answers.
         until: Option<Moment>,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::CloseReason;
+use super::{CloseReason, Verb};
 
 /// Why a command was refused, in words that a person can act on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -50,6 +50,8 @@ pub enum Refusal {
     TooManyHolds,
     /// The answer would name more than it may.
     TooMany(&'static str),
+    /// The verb goes on for as long as a session, which this kind of request does not have.
+    NeedsSession(Verb),
     /// A connection that watches was sent another command.
     Watching,
     /// `--max-connections` connections are open.
@@ -101,6 +103,7 @@ impl Refusal {
             | Refusal::RegistryFull
             | Refusal::TooManyHolds
             | Refusal::TooMany(_)
+            | Refusal::NeedsSession(_)
             | Refusal::Watching
             | Refusal::AuthenticationRequired => None,
         }
@@ -114,6 +117,9 @@ impl Refusal {
             Refusal::OptionTwice(option) => return format!("{option} is given twice").into(),
             Refusal::OptionSeconds(option) => {
                 return format!("{option} takes a whole number of seconds from 1 to 86400").into();
+            }
+            Refusal::NeedsSession(verb) => {
+                return format!("{} needs a text connection", verb.name()).into();
             }
             Refusal::LineTooLong => "line too long",
             Refusal::LineUtf8 => "the line is not valid UTF-8",

@@ -3,7 +3,7 @@
 use super::Request;
 
 /// What a command asks for. In text any case of the name will do; in a frame it is the action.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "each is explained at its request")]
 pub enum Verb {
     Auth,

@@ -19,13 +19,14 @@ use chrono::Utc;
 use log::{error, info};
 use mio::{Events, Poll};
 
-use crate::engine::{Engine, Reading, Settings};
+use crate::engine::{Engine, Reading, Settings, Sockets};
 use crate::escape::Plain;
 use crate::limits::TURN_EVENTS_MAX;
 use crate::registry::Registry;
 use crate::server::config::Config;
 use crate::service::Service;
 use crate::time::WallTime;
+use crate::wire::Protocol;
 
 use network::MioNetwork;
 use signals::{Signal, Signals};
@@ -85,7 +86,7 @@ pub fn run(config: &Config, announce: &mut dyn FnMut(SocketAddr)) -> Result<(), 
         let (listener, address) = network
             .listen(address, listeners.len())
             .map_err(|error| StartError::Listen(address, error))?;
-        listeners.push(listener);
+        listeners.push((listener, Protocol::Registry));
         addresses.push(address);
     }
     let start = Instant::now();
@@ -109,11 +110,15 @@ pub fn run(config: &Config, announce: &mut dyn FnMut(SocketAddr)) -> Result<(), 
             .map_err(|error| StartError::System("handle signals", error))?;
     }
     addresses.iter().copied().for_each(announce);
+    let sockets = Sockets {
+        listeners,
+        datagrams: Vec::new(),
+    };
     let server = Server {
         poll,
         network,
         signals,
-        engine: Engine::new(settings, service, listeners, start.elapsed()),
+        engine: Engine::new(settings, service, sockets, start.elapsed()),
         token_file: config.token_file.clone(),
         start,
     };

@@ -5,17 +5,30 @@ use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
 
 use mio::event::Event as MioEvent;
-use mio::net::{TcpListener, TcpStream};
+use mio::net::{TcpListener, TcpStream, UdpSocket};
 use mio::{Interest, Registry, Token};
 
 use super::listen::{listen, notice_death_within};
 use crate::engine::{Event, Network, Readiness};
 
-/// The token of signals; listeners count down from below it, connections up from 0.
+/// The token of signals.
 pub(super) const SIGNALS: Token = Token(usize::MAX);
 
-/// Tokens from here on are listeners.
-const LISTENERS: usize = usize::MAX / 2;
+/// Tokens name a kind of socket in their upper bits, and its number or key below.
+const KIND_SHIFT: u32 = usize::BITS - 3;
+const SESSION: usize = 0;
+const LISTENER: usize = 1;
+const DATAGRAM: usize = 2;
+const LINK: usize = 3;
+
+fn token(kind: usize, number: usize) -> Token {
+    debug_assert!(number < 1 << KIND_SHIFT);
+    Token(kind << KIND_SHIFT | number)
+}
+
+/// Both at once and for good: on an edge, an interest in writing costs nothing until a write has
+/// found no room.
+const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
 /// Sockets registered with one poll.
 pub(super) struct MioNetwork {
@@ -37,7 +50,7 @@ impl MioNetwork {
     ) -> io::Result<(TcpListener, SocketAddr)> {
         let mut listener = listen(address)?;
         self.registry
-            .register(&mut listener, Token(LISTENERS + number), Interest::READABLE)?;
+            .register(&mut listener, token(LISTENER, number), Interest::READABLE)?;
         let address = listener.local_addr()?;
         Ok((listener, address))
     }
@@ -45,34 +58,54 @@ impl MioNetwork {
 
 /// What an event of mio means to the engine; `None` for a signal.
 pub(super) fn to_event(event: &MioEvent) -> Option<Event> {
-    match event.token() {
-        SIGNALS => None,
-        Token(token) if token >= LISTENERS => Some(Event::Accept(token - LISTENERS)),
-        Token(key) => {
-            let failed = event.is_error();
-            let readiness = Readiness {
-                readable: event.is_readable() || failed,
-                writable: event.is_writable() || event.is_write_closed() || failed,
-                ended: event.is_read_closed() || failed,
-            };
-            Some(Event::Session(key, readiness))
-        }
+    let Token(token) = event.token();
+    let number = token & ((1 << KIND_SHIFT) - 1);
+    let failed = event.is_error();
+    let readiness = Readiness {
+        readable: event.is_readable() || failed,
+        writable: event.is_writable() || event.is_write_closed() || failed,
+        ended: event.is_read_closed() || failed,
+    };
+    match token >> KIND_SHIFT {
+        SESSION => Some(Event::Session(number, readiness)),
+        LISTENER => Some(Event::Accept(number)),
+        DATAGRAM => Some(Event::Datagram(number)),
+        LINK => Some(Event::Link(number, readiness)),
+        _ => None,
     }
 }
 
 impl Network for MioNetwork {
     type Listener = TcpListener;
     type Stream = TcpStream;
+    type Datagram = UdpSocket;
 
     fn accept(&mut self, listener: &mut TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
         listener.accept()
     }
 
     fn watch(&mut self, stream: &mut TcpStream, key: usize) -> io::Result<()> {
-        // Both at once and for good: on an edge, an interest in writing costs nothing until a
-        // write has found no room.
+        self.registry.register(stream, token(SESSION, key), BOTH)
+    }
+
+    fn connect(&mut self, address: SocketAddr, link: usize) -> io::Result<TcpStream> {
+        let mut stream = TcpStream::connect(address)?;
+        // What is sent is written whole, so waiting for more to send gains nothing.
+        stream.set_nodelay(true)?;
         self.registry
-            .register(stream, Token(key), Interest::READABLE | Interest::WRITABLE)
+            .register(&mut stream, token(LINK, link), BOTH)?;
+        Ok(stream)
+    }
+
+    fn connected(&mut self, stream: &mut TcpStream) -> io::Result<bool> {
+        if let Some(error) = stream.take_error()? {
+            return Err(error);
+        }
+        match stream.peer_addr() {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     fn guard(&mut self, stream: &mut TcpStream, time: Duration) {
@@ -100,5 +133,197 @@ impl Network for MioNetwork {
 
     fn close_listener(&mut self, mut listener: TcpListener) {
         let _ = self.registry.deregister(&mut listener);
+    }
+
+    fn receive(
+        &mut self,
+        socket: &mut UdpSocket,
+        buffer: &mut [u8],
+    ) -> io::Result<(usize, SocketAddr)> {
+        socket.recv_from(buffer)
+    }
+
+    fn send(&mut self, socket: &mut UdpSocket, bytes: &[u8], to: SocketAddr) -> io::Result<()> {
+        socket.send_to(bytes, to).map(|_| ())
+    }
+
+    fn close_datagram(&mut self, mut socket: UdpSocket) {
+        let _ = self.registry.deregister(&mut socket);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::time::Instant;
+
+    use mio::{Events, Poll};
+
+    use super::*;
+    use crate::engine::{Engine, Reading, Settings, Sockets};
+    use crate::message::{
+        Change, LinkCommand, LinkEnd, LinkEvent, Outcome, Peer, Refusal, Reply, Request, Responder,
+    };
+    use crate::service::{Deliver, Handler, Turn};
+    use crate::wire::Protocol;
+
+    /// Answers every request, and opens links.
+    #[derive(Default)]
+    struct Dialer {
+        commands: Vec<LinkCommand>,
+        told: Vec<String>,
+    }
+
+    impl Responder for Dialer {
+        fn apply(&mut self, _: &Request<'_>, _: &mut Peer) -> Outcome {
+            Outcome::Done(Reply::Pong)
+        }
+        fn refuse(&mut self, refusal: Refusal, _: &Peer) -> Reply {
+            Reply::Refused(refusal)
+        }
+    }
+
+    impl Handler for Dialer {
+        fn begin_turn(&mut self, _: Turn) {}
+        fn expire(&mut self, _: &mut Peer) -> Reply {
+            Reply::NotFound
+        }
+        fn wants_snapshot(&mut self, _: usize) {}
+        fn wants_keepalive(&mut self, _: usize) {}
+        fn leave(&mut self, _: &mut Peer) {}
+        fn end_turn(&mut self, _: &mut Deliver<'_>) {}
+        fn changes(&self) -> &[Change] {
+            &[]
+        }
+        fn next_link_command(&mut self) -> Option<LinkCommand> {
+            self.commands.pop()
+        }
+        fn link_event(&mut self, link: usize, event: LinkEvent<'_>) {
+            self.told.push(match event {
+                LinkEvent::Opened => format!("{link} opened"),
+                LinkEvent::Received(bytes) => {
+                    format!("{link} received {}", String::from_utf8_lossy(bytes))
+                }
+                LinkEvent::Sent => format!("{link} sent"),
+                LinkEvent::Closed(LinkEnd::Ended) => format!("{link} ended"),
+                LinkEvent::Closed(LinkEnd::TimedOut) => format!("{link} timed out"),
+                LinkEvent::Closed(LinkEnd::Failed(error)) => format!("{link} {:?}", error.kind()),
+            });
+        }
+        fn has_backlog(&self) -> bool {
+            !self.commands.is_empty()
+        }
+        fn needs_ticks(&self) -> bool {
+            false
+        }
+    }
+
+    struct Loop {
+        poll: Poll,
+        network: MioNetwork,
+        engine: Engine<MioNetwork, Dialer>,
+        start: Instant,
+        wait: Option<Duration>,
+    }
+
+    impl Loop {
+        fn new(datagram: Option<UdpSocket>) -> Self {
+            let poll = Poll::new().unwrap();
+            let network = MioNetwork::new(poll.registry()).unwrap();
+            let settings = Settings {
+                connections_max: 10,
+                idle_ms_max: None,
+                tick: Duration::from_secs(1),
+                ttl: Duration::from_secs(30),
+            };
+            let register = |mut socket| {
+                let token = token(DATAGRAM, 0);
+                let registry = &network.registry;
+                registry.register(&mut socket, token, Interest::READABLE)?;
+                io::Result::Ok((socket, Protocol::Registry))
+            };
+            let sockets = Sockets {
+                listeners: Vec::new(),
+                datagrams: datagram.into_iter().map(|s| register(s).unwrap()).collect(),
+            };
+            Loop {
+                engine: Engine::new(settings, Dialer::default(), sockets, Duration::ZERO),
+                poll,
+                network,
+                start: Instant::now(),
+                wait: Some(Duration::ZERO),
+            }
+        }
+
+        /// Takes turns until `done`; panics when that takes too long.
+        fn until(&mut self, mut done: impl FnMut(&mut Dialer) -> bool) {
+            let mut events = Events::with_capacity(16);
+            while !done(self.engine.handler_mut()) {
+                assert!(self.start.elapsed() < Duration::from_secs(20), "in vain");
+                let patience = Duration::from_millis(20);
+                let wait = self.wait.map_or(patience, |wait| wait.min(patience));
+                self.poll.poll(&mut events, Some(wait)).unwrap();
+                let reading = Reading {
+                    monotonic: self.start.elapsed(),
+                    ..Reading::default()
+                };
+                let events = events.iter().filter_map(to_event);
+                let turned = self.engine.turn(&mut self.network, events, false, reading);
+                self.wait = turned.wait;
+            }
+        }
+    }
+
+    #[test]
+    fn a_datagram_is_answered_from_the_socket_that_it_came_to() {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let address = socket.local_addr().unwrap();
+        let client = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        client.set_nonblocking(true).unwrap();
+        client.connect(address).unwrap();
+        client.send(b"ping").unwrap();
+        let mut buffer = [0; 16];
+        let mut answer = Err(io::ErrorKind::WouldBlock.into());
+        Loop::new(Some(socket)).until(|_| {
+            answer = client.recv(&mut buffer);
+            answer.is_ok()
+        });
+        assert_eq!(&buffer[..answer.unwrap()], b"PONG\n");
+    }
+
+    #[test]
+    fn a_link_is_connected_to_what_listens_and_refused_where_nobody_does() {
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let nobody = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let refused = nobody.local_addr().unwrap();
+        drop(nobody);
+        let mut turns = Loop::new(None);
+        let open = |link, address| LinkCommand::Open {
+            link,
+            address,
+            within_ms: 10_000,
+        };
+        let dialer = turns.engine.handler_mut();
+        dialer.commands = vec![open(2, refused), open(1, address)];
+        turns.until(|dialer| dialer.told.len() == 2);
+        let told = &mut turns.engine.handler_mut().told;
+        told.sort();
+        assert_eq!(*told, ["1 opened", "2 ConnectionRefused"]);
+        told.clear();
+
+        let (mut other_end, _) = listener.accept().unwrap();
+        let bytes = b"question".to_vec();
+        let dialer = turns.engine.handler_mut();
+        dialer.commands.push(LinkCommand::Send { link: 1, bytes });
+        turns.until(|dialer| !dialer.told.is_empty());
+        let mut question = [0; 8];
+        other_end.read_exact(&mut question).unwrap();
+        assert_eq!(&question, b"question");
+        other_end.write_all(b"answer").unwrap();
+        drop(other_end);
+        turns.until(|dialer| dialer.told.last().is_some_and(|told| told == "1 ended"));
+        let told = &turns.engine.handler_mut().told;
+        assert_eq!(*told, ["1 sent", "1 received answer", "1 ended"]);
     }
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::message::{Change, CloseReason, Delivery, Peer, Reply, Responder, Tally};
+use crate::message::{
+    Change, CloseReason, Delivery, LinkCommand, LinkEvent, Peer, Reply, Responder, Tally,
+};
 use crate::time::{Moment, WallTime};
 
 /// One turn of the loop, as a handler sees it.
@@ -67,6 +69,15 @@ pub trait Handler: Responder {
 
     /// What has changed in this turn.
     fn changes(&self) -> &[Change];
+
+    /// What the service asks of the connections that it opens itself, one after the other. It opens
+    /// none unless it says so here.
+    fn next_link_command(&mut self) -> Option<LinkCommand> {
+        None
+    }
+
+    /// Something has happened to the link with this number, which the service has opened.
+    fn link_event(&mut self, _link: usize, _event: LinkEvent<'_>) {}
 
     /// Whether the next turn has work that needs no request.
     fn has_backlog(&self) -> bool;

@@ -16,8 +16,8 @@ use std::io;
 
 use crate::message::{Bytes, CloseReason, Peer, Refusal, Reply};
 use crate::time::Moment;
-use crate::wire::Codec;
 use crate::wire::output::Output;
+use crate::wire::{Codec, Protocol};
 
 pub use deadline::Timeout;
 pub use deliver::Delivered;
@@ -95,12 +95,12 @@ pub enum Pause {
 }
 
 impl Session {
-    /// A session with `peer`, accepted at `now`.
+    /// A session with `peer`, accepted at `now` where this protocol is spoken.
     #[must_use]
-    pub fn new(peer: Peer, now: Moment) -> Self {
+    pub fn new(peer: Peer, protocol: Protocol, now: Moment) -> Self {
         Session {
             peer,
-            codec: Codec::default(),
+            codec: Codec::new(protocol),
             phase: Phase::Open,
             rest: Box::default(),
             output: Output::default(),
@@ -117,8 +117,8 @@ impl Session {
 
     /// A session that is told `refusal` and ends.
     #[must_use]
-    pub fn refused(peer: Peer, refusal: Refusal, now: Moment) -> Self {
-        let mut session = Session::new(peer, now);
+    pub fn refused(peer: Peer, protocol: Protocol, refusal: Refusal, now: Moment) -> Self {
+        let mut session = Session::new(peer, protocol, now);
         session.answer(&Reply::Refused(refusal), now);
         session
     }

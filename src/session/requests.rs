@@ -2,7 +2,7 @@
 
 use super::{Parked, Pause, Phase, Session};
 use crate::limits::OUTPUT_RUN_LEN_MAX;
-use crate::message::{CloseReason, Command, Outcome, Peer, Reply, Request, Responder};
+use crate::message::{CloseReason, Outcome, Reply, Responder};
 use crate::time::Moment;
 use crate::wire::{Decoded, Step};
 
@@ -88,7 +88,7 @@ impl Session {
         let outcome = match decoded {
             Decoded::Incomplete => return Decided::Incomplete,
             Decoded::Refused(refusal) => Outcome::Done(responder.refuse(refusal, &self.peer)),
-            Decoded::Command(command) => apply(command, responder, &mut self.peer),
+            Decoded::Command(command) => command.run(responder, &mut self.peer),
         };
         match outcome {
             Outcome::Retry => return Decided::Retry,
@@ -118,18 +118,6 @@ impl Session {
             self.request_since = Some(now);
         }
     }
-}
-
-/// Runs a command: a token beside the request is shown first, and one that fails is the answer.
-fn apply(command: Command<'_>, responder: &mut impl Responder, peer: &mut Peer) -> Outcome {
-    let Command { token, request } = command;
-    if let Some(token) = token {
-        match responder.apply(&Request::Auth { token }, peer) {
-            Outcome::Done(Reply::Ok) => {}
-            refused => return refused,
-        }
-    }
-    responder.apply(&request, peer)
 }
 
 /// What became of one decoded command.

@@ -141,8 +141,7 @@ fn command(content: &[u8]) -> Result<Command<'_>, Refusal> {
         Some(Verb::Stats) => Ok(Request::Stats),
         Some(Verb::Ping) => Ok(Request::Ping),
         // Both go on for as long as their connection, and a frame is answered once.
-        Some(Verb::Hold) => Err(Refusal::Frame("hold needs a text connection")),
-        Some(Verb::Watch) => Err(Refusal::Frame("watch needs a text connection")),
+        Some(verb @ (Verb::Hold | Verb::Watch)) => Err(Refusal::NeedsSession(verb)),
         Some(Verb::Auth | Verb::Why | Verb::Help | Verb::Quit) | None => Err(Refusal::Frame(
             "unknown action: use register, heartbeat, deregister, query, types, list, stats or ping",
         )),

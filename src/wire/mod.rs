@@ -36,6 +36,13 @@ pub struct Step<'a> {
     pub decoded: Decoded<'a>,
 }
 
+/// What is spoken at a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// Text lines or JSON frames: the first byte of each connection, or datagram, decides.
+    Registry,
+}
+
 /// The format of one connection and how far into its present command the decoder has looked.
 #[derive(Debug, Default)]
 pub enum Codec {
@@ -49,6 +56,14 @@ pub enum Codec {
 }
 
 impl Codec {
+    /// The codec for a new connection, or datagram, of this protocol.
+    #[must_use]
+    pub fn new(protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::Registry => Codec::Undecided,
+        }
+    }
+
     /// Decodes the next command. `input` starts where the last step's `consumed` ended, and after
     /// [`Decoded::Incomplete`] it holds the same bytes again with more behind them; what was looked
     /// at is not looked at again.

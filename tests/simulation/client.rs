@@ -233,6 +233,26 @@ impl Client {
         self.unsent.drain(..n).collect()
     }
 
+    /// A request, or something that is none, as one datagram; perhaps without a line end.
+    pub fn datagram(&mut self, uuids: &[String]) -> Vec<u8> {
+        self.format = Format::Text;
+        let mut line = match self.rng.below(10) {
+            0 => "bogus command".to_owned(),
+            1 => "hold hive 10.0.0.1 1".to_owned(),
+            2 => "watch".to_owned(),
+            _ => loop {
+                let request = self.request(uuids);
+                let needs_session = ["hold", "watch", "quit"].map(|verb| request.starts_with(verb));
+                if !needs_session.contains(&true) {
+                    break request;
+                }
+                self.watching = None;
+            },
+        };
+        line += ["", "\n", "\r\n", "\nquery hive\n"][self.rng.index(4)];
+        line.into_bytes()
+    }
+
     /// The rest of the command that is half sent.
     pub fn rest(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.unsent)

@@ -9,8 +9,10 @@
 //! ```
 
 mod client;
+mod datagrams;
 mod faults;
 mod history;
+mod links;
 mod model;
 mod net;
 mod parking;

@@ -21,12 +21,18 @@ pub struct Faults {
     pub false_event: u64,
     pub doubled_event: u64,
     pub accept_error: u64,
+    pub datagram_lost: u64,
+    pub datagram_doubled: u64,
+    pub datagram_late: u64,
+    pub datagram_full: u64,
 }
 
 /// One connection: what is under way in both directions, and what each side has done.
 #[derive(Debug, Default)]
 pub struct Pipe {
     pub key: Option<usize>,
+    /// The service has connected it, as this link.
+    pub link: Option<usize>,
     /// Sent by the client, not yet arrived.
     wire: VecDeque<u8>,
     /// Arrived, not yet read by the service.
@@ -46,11 +52,43 @@ pub struct Pipe {
     edge: Readiness,
     /// The host of the client has lost its power: nothing more comes from it.
     dark: bool,
+    /// Of one that the service has opened.
+    fate: Option<Fate>,
     /// The service wants to know of that within this time.
     pub guarded: Option<Duration>,
 }
 
+/// What becomes of a connection that the service opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    Accepted,
+    RefusedAtOnce,
+    Refused,
+    Hangs,
+}
+
+/// Datagrams under way in both directions.
+#[derive(Debug, Default)]
+pub struct Datagrams {
+    /// Sent by clients, not yet arrived.
+    wire: Vec<(SocketAddr, Vec<u8>)>,
+    /// Arrived, not yet received.
+    arrived: VecDeque<(SocketAddr, Vec<u8>)>,
+    edge: bool,
+    /// What the service has sent; nothing where there was no room.
+    pub answers: Vec<(SocketAddr, Option<Vec<u8>>)>,
+}
+
 impl Pipe {
+    /// What has arrived from the service, and is taken by the other end.
+    pub fn take_all(&mut self) -> Vec<u8> {
+        let taken = self.outbound.drain(..).collect::<Vec<u8>>();
+        if !taken.is_empty() && std::mem::take(&mut self.wants_room) {
+            self.edge.writable = true;
+        }
+        taken
+    }
+
     pub fn is_going_dark(&self) -> bool {
         self.dark
     }
@@ -64,6 +102,9 @@ pub struct FakeNetwork {
     pub faults: Faults,
     /// By client number; a stream of the service is such a number.
     pub pipes: Vec<Pipe>,
+    /// What becomes of the connections that the service opens, one after the other.
+    pub fates: VecDeque<Fate>,
+    pub datagrams: Datagrams,
     backlog: VecDeque<usize>,
     accept_edge: bool,
     /// Accepting fails for so many calls: the process is out of descriptors.
@@ -84,6 +125,8 @@ impl FakeNetwork {
             rng,
             faults,
             pipes: Vec::new(),
+            fates: VecDeque::new(),
+            datagrams: Datagrams::default(),
             backlog: VecDeque::new(),
             accept_edge: false,
             descriptors_out: 0,
@@ -165,14 +208,56 @@ impl FakeNetwork {
         };
     }
 
+    /// A client sends a datagram.
+    pub fn send_datagram(&mut self, from: SocketAddr, bytes: &[u8]) {
+        self.datagrams.wire.push((from, bytes.to_vec()));
+    }
+
+    /// Lets the datagrams arrive: some are lost, some come twice, some stay under way, in any order.
+    pub fn deliver_datagrams(&mut self) {
+        let (rng, faults) = (&mut self.rng, &self.faults);
+        let Datagrams {
+            wire,
+            arrived,
+            edge,
+            ..
+        } = &mut self.datagrams;
+        for i in (1..wire.len()).rev() {
+            if rng.chance(faults.datagram_late) {
+                wire.swap(i, rng.index(i + 1));
+            }
+        }
+        let mut late = Vec::new();
+        for datagram in wire.drain(..) {
+            self.events += 1;
+            if rng.chance(faults.datagram_late) {
+                late.push(datagram);
+                continue;
+            }
+            if rng.chance(faults.datagram_lost) {
+                continue;
+            }
+            *edge |= arrived.is_empty();
+            if rng.chance(faults.datagram_doubled) {
+                arrived.push_back(datagram.clone());
+            }
+            arrived.push_back(datagram);
+        }
+        *wire = late;
+    }
+
     /// Whether something is under way that needs neither a fault nor the clock to arrive.
     pub fn is_quiet(&self) -> bool {
         self.backlog.is_empty()
             && !self.accept_edge
+            && self.datagrams.wire.is_empty()
+            && self.datagrams.arrived.is_empty()
             && self.pipes.iter().all(|pipe| {
                 (pipe.wire.is_empty() || pipe.closed || pipe.reset || pipe.dark)
                     && (pipe.outbound.is_empty() || pipe.dark)
-                    && (pipe.edge == Readiness::default() || pipe.closed || pipe.key.is_none())
+                    && (pipe.edge == Readiness::default()
+                        || pipe.closed
+                        || (pipe.key.is_none() && pipe.link.is_none()))
             })
     }
 
@@ -192,11 +277,18 @@ impl FakeNetwork {
         if std::mem::take(&mut self.accept_edge) || self.rng.chance(self.faults.false_event) {
             events.push(Event::Accept(0));
         }
+        if std::mem::take(&mut self.datagrams.edge) || self.rng.chance(self.faults.false_event) {
+            events.push(Event::Datagram(0));
+        }
         for pipe in &mut self.pipes {
-            let Some(key) = pipe.key else { continue };
+            if pipe.closed || (pipe.key, pipe.link) == (None, None) {
+                continue;
+            }
             let edge = std::mem::take(&mut pipe.edge);
-            if edge != Readiness::default() && !pipe.closed {
-                events.push(Event::Session(key, edge));
+            if edge != Readiness::default() {
+                let link = |link| Event::Link(link, edge);
+                let session = |key| Event::Session(key, edge);
+                events.extend(pipe.link.map(link).or(pipe.key.map(session)));
             }
         }
         let told = events.len();
@@ -215,6 +307,14 @@ impl FakeNetwork {
                     ended: false,
                 },
             ));
+        }
+        if self.rng.chance(self.faults.false_event) {
+            let any = Readiness {
+                readable: true,
+                writable: true,
+                ended: false,
+            };
+            events.push(Event::Link(self.rng.index(4), any));
         }
         // The kernel's order is nobody's business.
         for i in (1..events.len()).rev() {
@@ -238,6 +338,7 @@ impl FakeNetwork {
 impl Network for FakeNetwork {
     type Listener = ();
     type Stream = usize;
+    type Datagram = ();
 
     fn accept(&mut self, (): &mut ()) -> io::Result<(usize, SocketAddr)> {
         self.events += 1;
@@ -268,6 +369,34 @@ impl Network for FakeNetwork {
         pipe.edge.writable = true;
         self.owners.borrow_mut().insert(key, *client);
         Ok(())
+    }
+
+    fn connect(&mut self, _: SocketAddr, link: usize) -> io::Result<usize> {
+        self.events += 1;
+        let fate = self.fates.pop_front().unwrap_or(Fate::Accepted);
+        if fate == Fate::RefusedAtOnce {
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
+        let client = self.pipes.len();
+        let mut pipe = Pipe {
+            room: self.rng.between(1, 4096) as usize,
+            link: Some(link),
+            fate: Some(fate),
+            ..Pipe::default()
+        };
+        pipe.edge.writable = fate != Fate::Hangs;
+        pipe.edge.ended = fate == Fate::Refused;
+        self.pipes.push(pipe);
+        Ok(client)
+    }
+
+    fn connected(&mut self, client: &mut usize) -> io::Result<bool> {
+        self.events += 1;
+        match self.pipes[*client].fate {
+            Some(Fate::Accepted) => Ok(true),
+            Some(Fate::Hangs) => Ok(false),
+            _ => Err(io::ErrorKind::ConnectionRefused.into()),
+        }
     }
 
     fn guard(&mut self, client: &mut usize, time: Duration) {
@@ -355,4 +484,27 @@ impl Network for FakeNetwork {
     fn close_listener(&mut self, (): ()) {
         self.listening = false;
     }
+
+    fn receive(&mut self, (): &mut (), buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        self.events += 1;
+        let Some((from, bytes)) = self.datagrams.arrived.pop_front() else {
+            return Err(io::ErrorKind::WouldBlock.into());
+        };
+        let len = bytes.len().min(buffer.len());
+        buffer[..len].copy_from_slice(&bytes[..len]);
+        Ok((len, from))
+    }
+
+    fn send(&mut self, (): &mut (), bytes: &[u8], to: SocketAddr) -> io::Result<()> {
+        self.events += 1;
+        assert!(!bytes.is_empty(), "an answer of nothing");
+        if self.rng.chance(self.faults.datagram_full) {
+            self.datagrams.answers.push((to, None));
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.datagrams.answers.push((to, Some(bytes.to_vec())));
+        Ok(())
+    }
+
+    fn close_datagram(&mut self, (): ()) {}
 }

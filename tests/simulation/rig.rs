@@ -3,9 +3,10 @@
 use std::hash::RandomState;
 use std::time::Duration;
 
-use discovery_service::engine::{Engine, Event, Reading, Settings};
+use discovery_service::engine::{Engine, Event, Reading, Settings, Sockets};
 use discovery_service::registry::Registry;
 use discovery_service::service::Service;
+use discovery_service::wire::Protocol;
 use uuid::{Builder, Uuid};
 
 use crate::net::{FakeNetwork, Faults, Owners};
@@ -44,7 +45,7 @@ impl Rig {
             Duration::from_millis(TTL_MS),
         );
         let net = FakeNetwork::new(Rng::new(1), Faults::default(), Owners::default());
-        let engine = Engine::new(settings, service, vec![()], Duration::ZERO);
+        let engine = Engine::new(settings, service, sockets(), Duration::ZERO);
         let mut rig = Rig {
             net,
             engine,
@@ -124,6 +125,14 @@ impl Rig {
 
     pub fn is_closed(&self, client: usize) -> bool {
         self.net.pipes[client].closed
+    }
+}
+
+/// A socket of each kind.
+pub fn sockets() -> Sockets<FakeNetwork> {
+    Sockets {
+        listeners: vec![((), Protocol::Registry)],
+        datagrams: vec![((), Protocol::Registry)],
     }
 }
 

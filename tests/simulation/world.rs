@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -17,9 +18,10 @@ use uuid::{Builder, Uuid};
 
 use crate::client::{Circumstances, Client, Exchange, TOKEN};
 use crate::history::History;
-use crate::model::Model;
+use crate::model::{Model, written};
 use crate::net::{FakeNetwork, Faults, Owners};
 use crate::parking::Parking;
+use crate::rig::sockets;
 use crate::rng::Rng;
 
 /// What was answered to each client, by client number.
@@ -33,12 +35,30 @@ struct Shadowed {
     owners: Owners,
     now: Moment,
     parking: Parking,
+    /// The answers to datagrams of this turn.
+    answers: Vec<(SocketAddr, String)>,
+}
+
+impl Shadowed {
+    /// A request that came in a datagram: every answer is noted in its order.
+    fn apply_datagram(&mut self, request: &Request<'_>, peer: &Peer, outcome: Outcome) -> Outcome {
+        assert_eq!(*peer, Peer::without_session(peer.address));
+        if let Outcome::Done(reply) = &outcome {
+            self.model
+                .check(peer.session, peer, request, reply, self.now);
+            self.answers.push((peer.address, written(reply)));
+        }
+        assert!(!matches!(outcome, Outcome::Parked { .. }));
+        outcome
+    }
 }
 
 impl Responder for Shadowed {
     fn apply(&mut self, request: &Request<'_>, peer: &mut Peer) -> Outcome {
         let outcome = self.service.apply(request, peer);
-        let client = self.owners.borrow()[&peer.session];
+        let Some(&client) = self.owners.borrow().get(&peer.session) else {
+            return self.apply_datagram(request, peer, outcome);
+        };
         self.parking.nothing_is_run_for(peer.session);
         let exchange = match &outcome {
             Outcome::Retry => return outcome,
@@ -59,7 +79,11 @@ impl Responder for Shadowed {
     }
 
     fn refuse(&mut self, refusal: Refusal, peer: &Peer) -> Reply {
-        self.service.refuse(refusal, peer)
+        let reply = self.service.refuse(refusal, peer);
+        if *peer == Peer::without_session(peer.address) {
+            self.answers.push((peer.address, written(&reply)));
+        }
+        reply
     }
 }
 
@@ -166,6 +190,10 @@ impl World {
             false_event: weight(30),
             doubled_event: weight(50),
             accept_error: weight(80),
+            datagram_lost: weight(30),
+            datagram_doubled: weight(30),
+            datagram_late: weight(30),
+            datagram_full: weight(30),
         };
         let (stall, hostile, lazy) = (weight(3), weight(10), weight(90));
         let parked = weight(30);
@@ -194,9 +222,10 @@ impl World {
             owners: Rc::clone(&owners),
             now: Moment::START,
             parking,
+            answers: Vec::new(),
         };
         let net = FakeNetwork::new(Rng::new(rng.next()), faults, owners);
-        let engine = Engine::new(settings, shadowed, vec![()], clock);
+        let engine = Engine::new(settings, shadowed, sockets(), clock);
         let wait = Some(Duration::ZERO);
         World {
             rng,
@@ -245,6 +274,7 @@ impl World {
             50..60 => self.take_some(),
             60..62 if self.rng.chance(self.hostile) => self.break_one(),
             62 if self.rng.chance(self.hostile) => self.lose_power(),
+            65..70 => self.send_datagram(),
             63..65 if self.rng.chance(self.hostile) => {
                 self.net.descriptors_out = self.rng.below(50)
             }
@@ -269,18 +299,12 @@ impl World {
 
     fn talk(&mut self) {
         let Some(i) = self.any_client() else { return };
+        let uuids = self.uuids();
         let client = &mut self.clients[i];
         let pipe = &mut self.net.pipes[client.number];
         if pipe.client_ended || pipe.reset {
             return;
         }
-        let uuids: Vec<String> = self
-            .log
-            .borrow()
-            .values()
-            .flatten()
-            .filter_map(Exchange::uuid)
-            .collect();
         let bytes = client.next_bytes(&uuids);
         self.net.send(client.number, &bytes);
         let tired = if client.is_watching() { 2 } else { 20 };
@@ -307,6 +331,34 @@ impl World {
             20_000
         };
         self.net.take(self.clients[i].number, n as usize);
+    }
+
+    /// Somebody sends one request as a datagram; none that would open a session.
+    fn send_datagram(&mut self) {
+        let from = (Ipv4Addr::LOCALHOST, 1 + self.rng.below(9) as u16).into();
+        let mut client = Client::new(usize::MAX, self.rng.next(), None, self.clock);
+        let uuids = self.uuids();
+        let line = client.datagram(&uuids);
+        self.net.send_datagram(from, &line);
+        self.net.deliver_datagrams();
+    }
+
+    /// Each datagram that was answered got its own answer, in order, unless there was no room.
+    fn check_datagrams(&mut self) {
+        let expected = std::mem::take(&mut self.engine.handler_mut().answers);
+        let answers = std::mem::take(&mut self.net.datagrams.answers);
+        assert_eq!(answers.len(), expected.len());
+        for ((to, sent), (from, reply)) in answers.into_iter().zip(expected) {
+            assert_eq!(to, from);
+            if let Some(sent) = sent {
+                assert_eq!(String::from_utf8_lossy(&sent), format!("{reply}\n"));
+            }
+        }
+    }
+
+    fn uuids(&self) -> Vec<String> {
+        let log = self.log.borrow();
+        log.values().flatten().filter_map(Exchange::uuid).collect()
     }
 
     fn break_one(&mut self) {
@@ -365,6 +417,7 @@ impl World {
         let turned = self.engine.turn(&mut self.net, events, false, reading);
         self.wait = turned.wait;
         self.history.apply(turned.changes);
+        self.check_datagrams();
         let allowed = (2 * self.settings.tick).max(passed);
         let advanced = self.engine.handler().now.since(before);
         assert!(
@@ -388,6 +441,7 @@ impl World {
         self.engine.handler_mut().parking.answer_all();
         self.net.descriptors_out = 0;
         for _ in 0..10_000 {
+            self.net.deliver_datagrams();
             for client in &self.clients {
                 self.net.deliver(client.number, usize::MAX);
                 self.net.take(client.number, usize::MAX);

@@ -1,0 +1,237 @@
+//! Connections that the service opens itself.
+
+use std::io;
+
+use super::transport::{Read, Transport};
+use super::{Network, Readiness};
+use crate::limits::{LINKS_MAX, TURN_LINK_COMMANDS_MAX, TURN_READ_LEN_MAX, TURN_WRITE_LEN_MAX};
+use crate::message::{LinkCommand, LinkEnd, LinkEvent};
+use crate::service::Handler;
+use crate::session::Scratch;
+use crate::time::Moment;
+use crate::wire::output::Output;
+
+/// All links, by number.
+pub(super) struct Links<T>([Option<Link<T>>; LINKS_MAX]);
+
+struct Link<T> {
+    transport: Transport<T>,
+    state: State,
+    output: Output,
+    /// There is something to do without an event.
+    again: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// It is being connected, until this moment at most.
+    Connecting {
+        until: Moment,
+    },
+    Open,
+}
+
+/// What a visit to a link left.
+enum Visit {
+    /// Nothing to do before an event.
+    Blocked,
+    /// More can be done without one.
+    Again,
+    Over(LinkEnd),
+}
+
+impl<T> Default for Links<T> {
+    fn default() -> Self {
+        Links([const { None }; LINKS_MAX])
+    }
+}
+
+impl<T> Links<T> {
+    /// Takes what an event says of a link's socket.
+    pub(super) fn note(&mut self, number: usize, readiness: Readiness) {
+        if let Some(Some(link)) = self.0.get_mut(number) {
+            link.transport.note(readiness);
+            link.again = true;
+        }
+    }
+
+    /// Whether any link has something to do without an event.
+    pub(super) fn has_backlog(&self) -> bool {
+        self.0.iter().flatten().any(|link| link.again)
+    }
+
+    /// When a link that is being connected runs out of its time, if one is.
+    pub(super) fn next_due(&self) -> Option<Moment> {
+        let due = |link: &Link<T>| match link.state {
+            State::Connecting { until } => Some(until),
+            State::Open => None,
+        };
+        self.0.iter().flatten().filter_map(due).min()
+    }
+
+    /// Serves the links that have something to do, and gives up those whose time is up.
+    pub(super) fn serve<N: Network<Stream = T>>(
+        &mut self,
+        network: &mut N,
+        handler: &mut impl Handler,
+        scratch: &mut Scratch,
+        now: Moment,
+    ) {
+        for (number, slot) in self.0.iter_mut().enumerate() {
+            let Some(link) = slot else { continue };
+            let late = matches!(link.state, State::Connecting { until } if until <= now);
+            if !link.again && !late {
+                continue;
+            }
+            match link.visit(number, network, handler, scratch, now) {
+                Visit::Blocked => link.again = false,
+                Visit::Again => link.again = true,
+                Visit::Over(end) => {
+                    close(network, slot);
+                    handler.link_event(number, LinkEvent::Closed(end));
+                }
+            }
+        }
+    }
+
+    /// Does what the service asks of its links.
+    pub(super) fn obey<N: Network<Stream = T>>(
+        &mut self,
+        network: &mut N,
+        handler: &mut impl Handler,
+        now: Moment,
+    ) {
+        for _ in 0..TURN_LINK_COMMANDS_MAX {
+            let Some(command) = handler.next_link_command() else {
+                break;
+            };
+            match command {
+                LinkCommand::Open {
+                    link,
+                    address,
+                    within_ms,
+                } => {
+                    let slot = &mut self.0[link];
+                    close(network, slot);
+                    match network.connect(address, link) {
+                        Ok(stream) => *slot = Some(Link::new(stream, now.plus_millis(within_ms))),
+                        Err(error) => {
+                            handler.link_event(link, LinkEvent::Closed(LinkEnd::Failed(error)));
+                        }
+                    }
+                }
+                LinkCommand::Send { link, bytes } => {
+                    if let Some(link) = &mut self.0[link]
+                        && link.state == State::Open
+                    {
+                        link.output.push_owned(bytes);
+                        link.again = true;
+                    }
+                }
+                LinkCommand::Close { link } => close(network, &mut self.0[link]),
+            }
+        }
+    }
+}
+
+fn close<N: Network>(network: &mut N, slot: &mut Option<Link<N::Stream>>) {
+    if let Some(link) = slot.take() {
+        network.close(link.transport.into_stream());
+    }
+}
+
+impl<T> Link<T> {
+    fn new(stream: T, until: Moment) -> Self {
+        Link {
+            transport: Transport::connecting(stream),
+            state: State::Connecting { until },
+            output: Output::default(),
+            again: false,
+        }
+    }
+
+    fn visit<N: Network<Stream = T>>(
+        &mut self,
+        number: usize,
+        network: &mut N,
+        handler: &mut impl Handler,
+        scratch: &mut Scratch,
+        now: Moment,
+    ) -> Visit {
+        if let State::Connecting { until } = self.state {
+            // Time decides, and not the order of events.
+            if until <= now {
+                return Visit::Over(LinkEnd::TimedOut);
+            }
+            if self.transport.is_writable() {
+                match network.connected(self.transport.stream()) {
+                    Ok(true) => {
+                        self.state = State::Open;
+                        handler.link_event(number, LinkEvent::Opened);
+                    }
+                    // The event was false.
+                    Ok(false) => self.transport.expect_writable(),
+                    Err(error) => return Visit::Over(LinkEnd::Failed(error)),
+                }
+            }
+            if self.state != State::Open {
+                return Visit::Blocked;
+            }
+        }
+        match self.write(number, network, handler) {
+            Err(error) => Visit::Over(LinkEnd::Failed(error)),
+            Ok(has_more_to_write) => match self.read(number, network, handler, scratch) {
+                Visit::Blocked if has_more_to_write => Visit::Again,
+                visit => visit,
+            },
+        }
+    }
+
+    /// Writes what waits, within the budget of a turn. Returns whether more could be written.
+    fn write<N: Network<Stream = T>>(
+        &mut self,
+        number: usize,
+        network: &mut N,
+        handler: &mut impl Handler,
+    ) -> io::Result<bool> {
+        if self.output.is_empty() || !self.transport.is_writable() {
+            return Ok(false);
+        }
+        let transport = &mut self.transport;
+        let write = |bytes: &[u8]| transport.write(network, bytes);
+        let result = self.output.write_to(TURN_WRITE_LEN_MAX, write);
+        match result {
+            Ok(_) if self.output.is_empty() => {
+                handler.link_event(number, LinkEvent::Sent);
+                Ok(false)
+            }
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads what has arrived, within the budget of a turn.
+    fn read<N: Network<Stream = T>>(
+        &mut self,
+        number: usize,
+        network: &mut N,
+        handler: &mut impl Handler,
+        scratch: &mut Scratch,
+    ) -> Visit {
+        let mut left = TURN_READ_LEN_MAX;
+        while left > 0 {
+            let buffer = scratch.sink();
+            match self.transport.read(network, buffer) {
+                Read::Bytes(n) => {
+                    left = left.saturating_sub(n);
+                    handler.link_event(number, LinkEvent::Received(&buffer[..n]));
+                }
+                Read::Nothing => return Visit::Blocked,
+                Read::End => return Visit::Over(LinkEnd::Ended),
+                Read::Failed(error) => return Visit::Over(LinkEnd::Failed(error)),
+            }
+        }
+        Visit::Again
+    }
+}

@@ -1,6 +1,6 @@
 //! What comes from elsewhere, as people read it: errors of the system, and text that others chose.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::io;
 
 /// An error in the system's words, without the number that the standard library adds.
@@ -16,18 +16,30 @@ impl fmt::Display for Plain<'_> {
     }
 }
 
-/// Text that is harmless on a terminal: what moves its cursor, turns the text around or does not show
-/// stands there as `\u{…}`. Quotes and backslashes are left as they are.
+/// Writes text so that it is harmless on a terminal and stays in its line: what ends a line, moves the
+/// cursor, turns the text around or does not show stands there as `\n` or `\u{…}`. Quotes and
+/// backslashes are left as they are.
+pub struct Printable<'a>(pub &'a mut String);
+
+impl fmt::Write for Printable<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        /// What is escaped for Debug though it is harmless.
+        const LEFT: [char; 3] = ['\'', '"', '\\'];
+        for piece in text.split_inclusive(LEFT) {
+            let (body, left) = piece.split_at(piece.trim_end_matches(LEFT).len());
+            self.0.extend(body.escape_debug());
+            self.0.push_str(left);
+        }
+        Ok(())
+    }
+}
+
+/// Text that others chose, as [`Printable`] writes it.
 #[must_use]
 pub fn printable(text: &str) -> String {
-    /// What is escaped for Debug though it is harmless.
-    const LEFT: [char; 3] = ['\'', '"', '\\'];
     let mut printable = String::with_capacity(text.len());
-    for piece in text.split_inclusive(LEFT) {
-        let (body, left) = piece.split_at(piece.trim_end_matches(LEFT).len());
-        printable.extend(body.escape_debug());
-        printable += left;
-    }
+    // A String takes every write.
+    let _ = Printable(&mut printable).write_str(text);
     printable
 }
 

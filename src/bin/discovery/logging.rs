@@ -1,9 +1,10 @@
 //! Log lines on standard error: `2026-11-23T16:20:15.123Z WARN  message`.
 
-use std::fmt;
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use chrono::{SecondsFormat, Utc};
+use discovery_service::escape::Printable;
 use env_logger::Builder;
 use log::{Record, warn};
 
@@ -33,26 +34,9 @@ fn write_line(to: &mut impl Write, record: &Record<'_>) -> io::Result<()> {
     let time = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
     let mut line = format!("{time} {:<5} ", record.level());
     // A String takes every write.
-    let _ = fmt::write(&mut OneLine(&mut line), *record.args());
+    let _ = Printable(&mut line).write_fmt(*record.args());
     line.push('\n');
     to.write_all(line.as_bytes())
-}
-
-/// Escapes what would end the line or move a terminal's cursor: one record is one line, whatever a
-/// peer has sent.
-struct OneLine<'a>(&'a mut String);
-
-impl fmt::Write for OneLine<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for c in text.chars() {
-            if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
-                self.0.extend(c.escape_default());
-            } else {
-                self.0.push(c);
-            }
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]
@@ -82,11 +66,11 @@ mod tests {
 
     #[test]
     fn row_07_a_record_is_one_line_whatever_is_in_it() {
-        let line = line("a\nb\r\u{1b}[31m\0\u{7f}\u{85}\u{2028}é");
+        let line = line("a\nb\r\u{1b}[31m\0\u{7f}\u{85}\u{2028}\u{202e}é");
         let (_, message) = line.split_once("WARN  ").unwrap();
         assert_eq!(
             message,
-            "a\\nb\\r\\u{1b}[31m\\u{0}\\u{7f}\\u{85}\\u{2028}é\n"
+            "a\\nb\\r\\u{1b}[31m\\0\\u{7f}\\u{85}\\u{2028}\\u{202e}é\n"
         );
     }
 }

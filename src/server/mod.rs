@@ -109,6 +109,7 @@ pub fn run(config: &Config, announce: &mut dyn FnMut(SocketAddr)) -> Result<(), 
             .receive_reload()
             .map_err(|error| StartError::System("handle signals", error))?;
     }
+    log_start(config, &settings, &addresses);
     addresses.iter().copied().for_each(announce);
     let sockets = Sockets {
         listeners,
@@ -125,6 +126,29 @@ pub fn run(config: &Config, announce: &mut dyn FnMut(SocketAddr)) -> Result<(), 
     server
         .run()
         .map_err(|error| StartError::System("wait for events", error))
+}
+
+/// Says in one line what runs, where, and within which limits.
+fn log_start(config: &Config, settings: &Settings, addresses: &[SocketAddr]) {
+    let addresses: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
+    let idle_timeout = config
+        .idle_timeout
+        .map_or_else(|| "off".to_owned(), |timeout| format!("{timeout:?}"));
+    info!(
+        "discovery {} is ready: listen={} ttl={:?} tick={:?} max-services={} max-connections={} \
+         idle-timeout={idle_timeout} tokens={}",
+        env!("CARGO_PKG_VERSION"),
+        addresses.join(","),
+        config.ttl,
+        config.tick,
+        config.services_max,
+        settings.connections_max,
+        if config.token_file.is_some() {
+            "required"
+        } else {
+            "none"
+        },
+    );
 }
 
 /// What the wall clock shows.

@@ -1,3 +1,4 @@
 //! The process: its arguments, its signals, its files and its end.
 
 mod lifetime;
+mod log;

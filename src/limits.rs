@@ -115,6 +115,8 @@ pub const WATCH_SILENCE_MS: u64 = 15_000;
 pub const ACCEPT_LOG_QUIET_MS: u64 = 10_000;
 /// Milliseconds between two lines of the log of the same kind that peers can cause.
 pub const LOG_QUIET_MS: u64 = 1_000;
+/// Bytes of a line of the log with its end: a pipe takes so many whole or not at all (pipe(7)).
+pub const LOG_LINE_LEN_MAX: usize = 4096;
 
 /// Milliseconds for which registry time may stand still after a stall, while input that arrived
 /// during the stall is handled.

@@ -26,7 +26,7 @@ const STOP_MAX: Duration = Duration::from_secs(2);
 /// # std::thread::spawn(move || {
 /// #     let arguments = ["discovery", "--listen", "127.0.0.1:0"];
 /// #     let config = discovery_service::server::config::Config::from_args(arguments).expect("arguments");
-/// #     discovery_service::server::run(&config, &mut |address| sender.send(address).expect("a listener"))
+/// #     discovery_service::server::run(&config, &mut |address| sender.send(address).expect("a listener"), || 0)
 /// # });
 /// # let server = receiver.recv().expect("it listens").to_string();
 /// // `server` is "host:port", such as "127.0.0.1:65432".

@@ -39,7 +39,7 @@ pub struct Update {
 /// # std::thread::spawn(move || {
 /// #     let arguments = ["discovery", "--listen", "127.0.0.1:0"];
 /// #     let config = discovery_service::server::config::Config::from_args(arguments).expect("arguments");
-/// #     discovery_service::server::run(&config, &mut |address| sender.send(address).expect("a listener"))
+/// #     discovery_service::server::run(&config, &mut |address| sender.send(address).expect("a listener"), || 0)
 /// # });
 /// # let server = receiver.recv().expect("it listens").to_string();
 /// // `server` is "host:port", such as "127.0.0.1:65432".

@@ -57,6 +57,8 @@ pub struct Reading {
     pub wall: WallTime,
     /// The longest turn so far.
     pub worst_turn: Duration,
+    /// Lines of the log that were dropped so far.
+    pub log_lines_dropped: u64,
 }
 
 /// What a turn has left for its caller.

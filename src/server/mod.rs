@@ -60,13 +60,18 @@ impl fmt::Display for StartError {
 impl std::error::Error for StartError {}
 
 /// Runs the service until a signal stops it. Calls `announce` with the real address of each
-/// listener as soon as it is ready.
+/// listener as soon as it is ready. `log_lines_dropped` tells how many lines of the log were dropped
+/// since the start, for `stats`; `|| 0` where the log drops none.
 ///
 /// # Errors
 /// A [`StartError`] when it cannot start or the system's poll fails for good.
 // Not inlined, so that it takes no memory in the processes of the other verbs.
 #[inline(never)]
-pub fn run(config: &Config, announce: &mut dyn FnMut(SocketAddr)) -> Result<(), StartError> {
+pub fn run(
+    config: &Config,
+    announce: &mut dyn FnMut(SocketAddr),
+    log_lines_dropped: fn() -> u64,
+) -> Result<(), StartError> {
     let tokens = match &config.token_file {
         Some(path) => Some(
             token_file::read(path).map_err(|error| StartError::TokenFile(path.clone(), error))?,
@@ -121,6 +126,7 @@ pub fn run(config: &Config, announce: &mut dyn FnMut(SocketAddr)) -> Result<(), 
         signals,
         engine: Engine::new(settings, service, sockets, start.elapsed()),
         token_file: config.token_file.clone(),
+        log_lines_dropped,
         start,
     };
     server
@@ -163,6 +169,7 @@ struct Server {
     signals: Signals,
     engine: Engine<MioNetwork, Service>,
     token_file: Option<PathBuf>,
+    log_lines_dropped: fn() -> u64,
     start: Instant,
 }
 
@@ -193,6 +200,7 @@ impl Server {
                 monotonic: turn_start,
                 wall: wall_time(),
                 worst_turn,
+                log_lines_dropped: (self.log_lines_dropped)(),
             };
             let events = events.iter().filter_map(network::to_event);
             let turned = self

@@ -412,7 +412,7 @@ impl World {
         let reading = Reading {
             monotonic: self.clock,
             wall,
-            worst_turn: Duration::ZERO,
+            ..Reading::default()
         };
         let turned = self.engine.turn(&mut self.net, events, false, reading);
         self.wait = turned.wait;

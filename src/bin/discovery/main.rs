@@ -30,7 +30,7 @@ fn serve(config: &Config) -> ExitCode {
         let mut stdout = std::io::stdout().lock();
         let _ = writeln!(stdout, "listening on {address}").and_then(|()| stdout.flush());
     };
-    match server::run(config, &mut announce) {
+    match server::run(config, &mut announce, logging::dropped) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "{error}");

@@ -153,13 +153,13 @@ impl Drop for Service {
 }
 
 /// What a process writes to one of its streams, read as it comes.
-struct Captured {
+pub struct Captured {
     text: Arc<Mutex<String>>,
     reader: Option<JoinHandle<()>>,
 }
 
 impl Captured {
-    fn new(mut stream: impl Read + Send + 'static) -> Self {
+    pub fn new(mut stream: impl Read + Send + 'static) -> Self {
         let text = Arc::new(Mutex::new(String::new()));
         let sink = Arc::clone(&text);
         let reader = std::thread::spawn(move || {
@@ -176,12 +176,12 @@ impl Captured {
         }
     }
 
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         self.text.lock().expect("nobody panics with it").clone()
     }
 
     /// Everything until the stream ends.
-    fn whole(&mut self) -> String {
+    pub fn whole(&mut self) -> String {
         if let Some(reader) = self.reader.take() {
             reader.join().expect("it only reads");
         }

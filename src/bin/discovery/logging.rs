@@ -11,19 +11,21 @@ use chrono::{SecondsFormat, Utc};
 use discovery_service::escape::Printable;
 use discovery_service::limits::LOG_LINE_LEN_MAX;
 use env_logger::Builder;
-use log::{Level, Record, warn};
+use log::{Level, LevelFilter, Record, warn};
 
 const DEFAULT_FILTER: &str = "info";
+
+/// The crates in this program that log.
+const CRATES: [&str; 3] = ["discovery", "discovery_service", "mio"];
 
 /// Lines that were dropped since the start.
 static DROPPED: AtomicU32 = AtomicU32::new(0);
 
 /// Starts logging as `RUST_LOG` says; where it is unset, empty or wrong, at the level `info`.
 pub(crate) fn init() {
-    let asked = std::env::var("RUST_LOG").unwrap_or_default();
-    // Checked before env_logger sees it, which would complain with `eprintln!`: that panics where
-    // standard error cannot be written.
-    let wrong = env_filter::Builder::new().try_parse(&asked).err();
+    let asked = std::env::var_os("RUST_LOG").unwrap_or_default();
+    let asked = asked.to_string_lossy();
+    let wrong = check(&asked).err();
     let filter = if asked.trim().is_empty() || wrong.is_some() {
         DEFAULT_FILTER
     } else {
@@ -41,8 +43,34 @@ pub(crate) fn init() {
     ))));
     builder.init();
     if let Some(error) = wrong {
-        warn!("RUST_LOG is ignored: {error}");
+        warn!("RUST_LOG is ignored, and the level is {DEFAULT_FILTER}: {error}");
     }
+}
+
+/// What is wrong with this value of `RUST_LOG`. It is checked before env_logger sees it, which would
+/// complain with `eprintln!`: that waits for standard error, and panics where it cannot be written.
+fn check(filters: &str) -> Result<(), String> {
+    env_filter::Builder::new()
+        .try_parse(filters)
+        .map_err(|error| error.to_string())?;
+    // A single word is a level, or a module of which everything is logged: so a level that does not
+    // exist would be taken for a module that says nothing.
+    let modules = filters.split('/').next().unwrap_or_default();
+    let mut words = modules.split(',').map(str::trim);
+    let unknown = words.find(|word| {
+        let is_known = |word: &str| {
+            let name = word.split("::").next();
+            word.parse::<LevelFilter>().is_ok() || name.is_some_and(|name| CRATES.contains(&name))
+        };
+        !word.is_empty() && !word.contains('=') && !is_known(word)
+    });
+    unknown.map_or(Ok(()), |word| {
+        let levels = LevelFilter::iter().map(|level| level.as_str().to_ascii_lowercase());
+        let levels = levels.collect::<Vec<_>>().join(", ");
+        Err(format!(
+            "{word:?} is no level ({levels}) and no module of this program"
+        ))
+    })
 }
 
 /// Lines that were dropped since the start, because standard error could not take them at once.
@@ -121,6 +149,40 @@ mod tests {
             let cut = warning(&long.repeat(LOG_LINE_LEN_MAX));
             assert!(cut.len() > LOG_LINE_LEN_MAX - 4 && cut.len() <= LOG_LINE_LEN_MAX);
             assert!(cut.ends_with(&format!("{long}…\n")));
+        }
+    }
+
+    #[test]
+    fn a_level_that_does_not_exist_is_wrong_and_a_module_is_not() {
+        for right in [
+            "",
+            " ",
+            "info",
+            "DEBUG",
+            "off",
+            "discovery_service",
+            "discovery_service::engine",
+            "discovery_service=debug",
+            "info,mio=trace",
+            "warn, discovery_service::engine=debug",
+            "some_library=debug",
+            "info/registered",
+        ] {
+            assert_eq!(check(right), Ok(()), "{right:?}");
+        }
+        for (wrong, named) in [
+            (
+                "verbose",
+                "\"verbose\" is no level (off, error, warn, info, debug, trace)",
+            ),
+            ("info,loud", "\"loud\""),
+            ("discovery_services", "\"discovery_services\""),
+            ("mio=loud", "loud"),
+            ("a/b/c", "too many"),
+            ("debug\u{fffd}", "debug"),
+        ] {
+            let error = check(wrong).unwrap_err();
+            assert!(error.contains(named), "{wrong:?}: {error}");
         }
     }
 }

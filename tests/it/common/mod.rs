@@ -89,6 +89,12 @@ impl Service {
         self.log.text()
     }
 
+    /// Everything that it has logged, once it has ended.
+    pub fn whole_log(&mut self) -> String {
+        self.wait();
+        self.log.whole()
+    }
+
     pub fn connect(&self) -> Client {
         Client::connect(self.address())
     }

@@ -266,3 +266,35 @@ fn the_line_at_start_names_the_limits_in_force_and_not_those_that_were_asked_for
     assert!(log.contains(limits), "{log}");
     assert!(!log.contains("a-token-of-the-test"), "{log}");
 }
+
+#[test]
+fn a_level_that_does_not_exist_is_warned_of_and_info_is_used() {
+    let log_of = |asked: &str| {
+        let mut command = command();
+        command
+            .args(["--listen", "127.0.0.1:0"])
+            .env("RUST_LOG", asked);
+        let mut service = Service::spawn(command);
+        service.connect().register("hive", "10.0.0.1", 1);
+        service.signal("TERM");
+        service.whole_log()
+    };
+    for wrong in ["verbose", "info,chatty"] {
+        let log = log_of(wrong);
+        let (first, _) = log.split_once('\n').expect("lines");
+        let word = wrong.rsplit(',').next().expect("a word");
+        assert!(
+            first.contains("WARN  RUST_LOG is ignored, and the level is info: ")
+                && first.contains(word),
+            "{log}"
+        );
+        assert!(
+            log.contains("INFO  stopping\n") && !log.contains("DEBUG"),
+            "{log}"
+        );
+    }
+    for module in ["discovery_service=debug", "discovery_service"] {
+        let log = log_of(module);
+        assert!(!log.contains("WARN") && log.contains("DEBUG"), "{log}");
+    }
+}

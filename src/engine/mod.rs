@@ -273,6 +273,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
             bytes_out,
             stalled: self.clock.stalled(),
             worst_turn: reading.worst_turn,
+            log_lines_dropped: reading.log_lines_dropped,
         }
     }
 

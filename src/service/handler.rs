@@ -37,6 +37,8 @@ pub struct Meter {
     pub stalled: Duration,
     /// The longest turn.
     pub worst_turn: Duration,
+    /// Lines of the log that were dropped.
+    pub log_lines_dropped: u64,
 }
 
 /// Hands a delivery to the session with this key. Returns whether the session wants a snapshot now

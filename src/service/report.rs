@@ -98,7 +98,7 @@ impl<S: BuildHasher> Service<S> {
             stalled: meter.stalled,
             worst_turn: meter.worst_turn,
             connections_closed: meter.connections_closed,
-            log_lines_dropped: 0,
+            log_lines_dropped: meter.log_lines_dropped,
         }))
     }
 }

@@ -55,6 +55,12 @@ fn flood(address: SocketAddr) -> Client {
     client
 }
 
+/// How many lines `stats` says were dropped.
+fn dropped(client: &mut Client) -> u64 {
+    let stats: serde_json::Value = serde_json::from_str(&client.ask("stats")).expect("JSON");
+    stats["log_lines_dropped"].as_u64().expect("a number")
+}
+
 fn ends_with_0(mut service: Talking) {
     signal(service.child.id(), "TERM");
     assert_eq!(service.status(), Some(0));
@@ -136,6 +142,7 @@ fn is_never_waited_for(ends: fn() -> Ends, block: fn(&Ends), go_on: fn(&Ends)) {
     let (service, address) = start(blocked.stderr.try_clone().expect("a descriptor"));
     block(&blocked);
     let mut client = flood(address);
+    assert!(dropped(&mut client) > 0);
     go_on(&blocked);
     let mut log = Captured::new(blocked.reader);
     let mut registered = FLOOD;
@@ -203,7 +210,8 @@ fn row_51_a_standard_error_that_is_closed_gone_or_full_for_good_does_no_harm() {
     let Ends { stderr: gone, .. } = Ends::pipe();
     for stderr in [full.expect("a device that takes nothing").into(), gone] {
         let (service, address) = start(stderr);
-        let _client = flood(address);
+        let mut client = flood(address);
+        assert!(dropped(&mut client) >= FLOOD as u64);
         ends_with_0(service);
     }
     let mut closed = std::process::Command::new("sh");

@@ -1,6 +1,6 @@
 """A client of the discovery service in one file: copy it into your project.
 
-Python 3.9 or later, nothing but the standard library, no threads of its own.
+It needs Python 3.9 or later and nothing but the standard library, and it starts no threads.
 
     import discovery
 
@@ -10,11 +10,11 @@ Python 3.9 or later, nothing but the standard library, no threads of its own.
     for services in discovery.watch("hive"):        # at once, and again at each change
         print(services)
 
-The address of the service comes from ``DISCOVERY_SERVER`` (``host:port``, several with commas), its
-token from the file named by ``DISCOVERY_TOKEN_FILE``; ``Client`` takes both as arguments too. What a
-client can be told in vain raises ``Error``, what it cannot send ``ValueError``. A client, and what it
-holds, belongs to one thread and one process at a time; a child that is forked keeps its connections
-open, too.
+The address of the service comes from ``DISCOVERY_SERVER`` (``host:port``; separate several with
+commas) and the token from the file that ``DISCOVERY_TOKEN_FILE`` names; ``Client`` also takes both as
+arguments. A request that the service refuses or does not answer raises ``Error``; an argument that
+cannot be sent raises ``ValueError``. Use a client, and what it holds, from one thread and one process
+at a time: a forked child keeps the connections open, and with them the registrations.
 """
 
 from __future__ import annotations
@@ -38,28 +38,28 @@ __all__ = [
 T = TypeVar("T")
 
 DEFAULT_SERVER = "127.0.0.1:65432"
-#: Seconds that an answer may take, connecting included; how long a host name takes is the system's choice.
+#: Seconds that an answer may take, connecting included; the system decides how long it resolves a host name.
 TIMEOUT = 5.0
-#: Seconds of silence after which a watched connection is taken for dead: the service speaks every 15.
+#: Seconds of silence after which a watching connection counts as dead: the service sends a keepalive after 15.
 SILENCE_MAX = 25.0
-#: Seconds between the first tries to connect again, and between the last; they double in between.
+#: Seconds before the first and before the last retry to connect; the delay doubles from one to the other.
 BACKOFF = (0.1, 5.0)
-#: Bytes of the longest answer that is read.
+#: Bytes of the longest line that the client reads.
 ANSWER_LEN_MAX = 256 * 1024 * 1024
-#: Seconds for which what has arrived meanwhile is heard before it is told.
+#: Seconds for which a watch reads changes that have already arrived before it yields.
 CATCH_UP_MAX = 0.1
-#: Seconds of the shortest time limit: 0 would mean not to wait at all.
+#: Seconds of the shortest time limit: with 0 a socket would not wait at all.
 SHORTEST = 0.001
-#: Seconds of the longest.
+#: Seconds of the longest time limit.
 YEAR = 31_536_000.0
 
 
 class Error(Exception):
-    """What can go wrong between a client and the service."""
+    """A request failed: the base class of all errors of this module."""
 
 
 class Away(Error):
-    """The service cannot be reached, does not answer in time, or has closed the connection."""
+    """The service cannot be reached, did not answer in time, or closed the connection."""
 
 
 class Broken(Away):
@@ -67,7 +67,7 @@ class Broken(Away):
 
 
 class Refused(Error):
-    """The service has refused; the message is its reason."""
+    """The service refused the request; the message is its reason."""
 
 
 class Address(NamedTuple):
@@ -78,7 +78,7 @@ class Address(NamedTuple):
 
 
 class Service(NamedTuple):
-    """A service of a type."""
+    """A live service: its type and its address."""
 
     type: str
     ip: str
@@ -86,7 +86,7 @@ class Service(NamedTuple):
 
 
 class Connection:
-    """One connection that speaks text lines, with a time limit, in seconds, on everything."""
+    """One connection that speaks text lines. Every call takes a time limit in seconds."""
 
     def __init__(self, host: str, port: int, timeout: float) -> None:
         self._unread = bytearray()
@@ -95,11 +95,11 @@ class Connection:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def fileno(self) -> int:
-        """For ``select``: readable when a line comes or the service has gone."""
+        """For ``select``: readable when a line arrives or the service closes the connection."""
         return self._socket.fileno()
 
     def is_open(self) -> bool:
-        """Whether the service has neither closed the connection nor said something unasked."""
+        """Whether the connection is usable: not closed, and without an answer that nobody asked for."""
         try:
             self._socket.settimeout(0)
             self._socket.recv(1, socket.MSG_PEEK)
@@ -118,11 +118,11 @@ class Connection:
             raise _gone(error) from error
 
     def end_input(self) -> None:
-        """Says that no further command follows; answers still come."""
+        """Shuts the write side: no further command follows, but answers still arrive."""
         self._socket.shutdown(socket.SHUT_WR)
 
     def line(self, timeout: float) -> str:
-        """The next line, without its end."""
+        """Returns the next line without its line end."""
         deadline = time.monotonic() + timeout
         while not self.has_line():
             left = deadline - time.monotonic()
@@ -136,11 +136,11 @@ class Connection:
         return line
 
     def has_line(self) -> bool:
-        """Whether a whole line has been received already."""
+        """Whether a complete line has already arrived."""
         end = self._unread.find(b"\n", self._searched)
         self._searched = len(self._unread) if end < 0 else end
         if end < 0 and self._searched > ANSWER_LEN_MAX:
-            raise Error("what answers is not the registry: its answer has no end")
+            raise Error("this is not the registry: its answer does not end")
         return end >= 0
 
     def _receive(self, timeout: float) -> None:
@@ -156,7 +156,7 @@ class Connection:
         self._unread += data
 
     def catch_up(self) -> bool:
-        """Whether another line has arrived by now."""
+        """Reads what has arrived without waiting; returns whether a complete line is there."""
         if not self.has_line():
             try:
                 self._socket.settimeout(0)
@@ -177,8 +177,8 @@ class Connection:
 
 
 class Client:
-    """Talks to the service over one connection, which is made when it is first needed and again when
-    it has broken. ``timeout`` is in seconds, for each answer."""
+    """Talks to the service over one connection. The client connects when it first needs to, and again
+    after the connection has failed. ``timeout`` is the limit for each answer, in seconds."""
 
     def __init__(
         self, server: Optional[str] = None, token: Optional[str] = None, timeout: float = TIMEOUT
@@ -186,9 +186,9 @@ class Client:
         self._servers = _parse_servers(server or os.environ.get("DISCOVERY_SERVER") or DEFAULT_SERVER)
         self._token = token if token is not None else _token_from_file()
         if self._token is not None and not _is_word(self._token):
-            raise ValueError("the token is empty or has a blank in it")
+            raise ValueError("the token is empty or contains white space")
         if not 0 < timeout <= YEAR:
-            raise ValueError(f"{timeout!r} is no time limit in seconds")
+            raise ValueError(f"{timeout!r} is not a time limit in seconds")
         self._timeout = timeout
         self._connection: Optional[Connection] = None
 
@@ -199,14 +199,14 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Closes the connection; the next command makes a new one."""
+        """Closes the connection; the next command opens a new one."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
     def connect(self, timeout: Optional[float] = None) -> Connection:
-        """A connection of its own for the caller, which must close it: to the first address that
-        answers. They share the time."""
+        """Opens a separate connection, which the caller must close, to the first server that answers.
+        All servers together share the time limit."""
         deadline = time.monotonic() + (self._timeout if timeout is None else timeout)
         failures: List[Error] = []
         for i, (host, port) in enumerate(self._servers):
@@ -214,7 +214,7 @@ class Client:
                 return self._greet(host, port, (deadline - time.monotonic()) / (len(self._servers) - i))
             except Error as error:
                 failures.append(error)
-        # Where no other try can help, the last says why.
+        # If no retry can help, the last failure is the reason.
         if len(failures) == 1 or not any(map(_is_transient, failures)):
             raise failures[-1]
         raise Away("; ".join(map(str, failures)))
@@ -226,7 +226,7 @@ class Client:
             if self._token is not None:
                 _exactly("OK", connection.ask("auth " + self._token, deadline - time.monotonic()))
             elif len(self._servers) > 1:
-                # One that is stopped or full accepts connections, too; another may answer.
+                # A server that is stopped or full accepts connections too; another may answer.
                 _exactly("PONG", connection.ask("ping", deadline - time.monotonic()))
         except BaseException:
             connection.close()
@@ -234,8 +234,8 @@ class Client:
         return connection
 
     def ask(self, command: str, again: bool = True) -> str:
-        """Sends a command and returns its answer. With ``again`` it is sent once more when a
-        connection that has been there before turns out to be broken."""
+        """Sends a command and returns its answer. With ``again`` the client sends the command once
+        more if a connection that was already open turns out to be broken."""
         deadline = time.monotonic() + self._timeout
         if self._connection is not None and not self._connection.is_open():
             self.close()
@@ -247,7 +247,8 @@ class Client:
                 return self._connection.ask(command, deadline - time.monotonic())
             except Refused:
                 raise
-            # Whatever it is, a KeyboardInterrupt too: the answer may still come, and is no other's.
+            # After any failure, KeyboardInterrupt included, the late answer could arrive and be taken
+            # for the answer to the next command.
             except BaseException as error:
                 self.close()
                 if not (again and isinstance(error, Broken)):
@@ -255,7 +256,8 @@ class Client:
             again = False
 
     def _read(self, command: str, parse: Callable[[str], T], again: bool = True) -> T:
-        """What an answer means; what comes after nonsense cannot be told apart."""
+        """Sends a command and parses its answer. Closes the connection after an answer that does not
+        parse: the client could no longer match answers to commands."""
         answer = self.ask(command, again)
         try:
             return parse(answer)
@@ -266,57 +268,59 @@ class Client:
     def register(
         self, type: str, ip: str, port: int, ttl: Optional[int] = None, replace: bool = False
     ) -> str:
-        """Makes a registration and returns its UUID. ``ip`` may be ``-``, for the address that this
-        connection comes from. ``replace`` removes all others of this type at this address. It is never
-        sent twice: when the connection breaks before the answer, it may have been made."""
+        """Registers a service and returns the UUID. ``ip`` may be ``-`` for the address that this
+        connection comes from. ``replace`` removes all other registrations of this type at this address.
+        The client never sends this command twice; if the connection fails before the answer, the
+        registration may exist."""
         command = f"register {_word(type)} {_word(ip)} {operator.index(port)}"
         command += "" if ttl is None else f" ttl={operator.index(ttl)}"
         return self._read(command + (" replace" if replace else ""), _uuid, again=False)
 
     def heartbeat(self, uuid: str) -> bool:
-        """Keeps a registration alive; ``False`` when it is not known and has to be made again."""
+        """Keeps a registration alive; ``False`` if it is not known: register the service again."""
         return self._read(f"heartbeat {_word(uuid)}", _found)
 
     def deregister(self, uuid: str) -> bool:
-        """Removes a registration; ``False`` when it is not known, which it is not any more where the
-        connection broke after it was removed, and it was asked for again."""
+        """Removes a registration; ``False`` if it is not known. That is also the answer if the connection
+        failed after the removal and the client sent the command again."""
         return self._read(f"deregister {_word(uuid)}", _found)
 
     def query(self, type: str, max_age: Optional[int] = None) -> List[Address]:
-        """The addresses of all live services of a type, oldest registration first."""
+        """Returns the addresses of all live services of a type, oldest registration first."""
         command = f"query {_word(type)}" + ("" if max_age is None else f" max-age={operator.index(max_age)}")
         rows = self._read(command, lambda answer: _rows(_json(answer), ip=str, port=int))
         return [Address(one["ip"], one["port"]) for one in rows]
 
     def types(self) -> Dict[str, int]:
-        """The types with the number of their registrations."""
+        """Returns the types, each with the number of its registrations."""
         rows = self._read("types", lambda answer: _rows(_json(answer), type=str, count=int))
         return {one["type"]: one["count"] for one in rows}
 
     def list(self, type: Optional[str] = None) -> List[Dict[str, Any]]:
-        """All that may be told of each registration."""
+        """Returns everything but the UUID of each registration of a type, or of all."""
         command = "list" if type is None else f"list {_word(type)}"
         return self._read(command, lambda answer: _rows(_json(answer), type=str, ip=str, port=int))
 
     def why(self, uuid: str) -> Optional[Dict[str, Any]]:
-        """Whether a registration is live or why it went; ``None`` when nobody knows."""
+        """Returns whether a registration is live, or why it was removed; ``None`` if the service does not
+        know the UUID."""
         return self._read(f"why {_word(uuid)}", lambda answer: None if answer == "NOT FOUND" else _object(answer))
 
     def stats(self) -> Dict[str, Any]:
-        """What the service has done so far."""
+        """Returns the counters of the service."""
         return self._read("stats", _object)
 
     def ping(self) -> None:
-        """Raises an ``Error`` when the service does not answer."""
+        """Raises an ``Error`` if the service does not answer."""
         self._read("ping", lambda answer: _exactly("PONG", answer))
 
     def watch(self, type: Optional[str] = None) -> Iterator[List[Service]]:
-        """Yields what is live of a type, or of all: at once, and again whenever it has changed; what has
-        changed more than once meanwhile is yielded once.
+        """Yields the live services of a type, or of all types: at once, and again after each change.
+        Changes that arrive close together are yielded as one.
 
-        While the service is away what was last yielded stands; it is connected to again, and what has
-        changed in between is yielded then. Raises ``Refused`` when the service refuses, but for want of
-        room, and ``Error`` when the very first try fails.
+        While the service is away, the watch reconnects and the last list stays valid; after that it
+        yields a new list if anything changed meanwhile. Raises ``Refused`` if the service refuses for
+        any reason but lack of room, and ``Error`` if the first attempt fails.
         """
         command = "watch" if type is None else f"watch {_word(type)}"
         last: Optional[Counter[Service]] = None
@@ -334,7 +338,7 @@ class Client:
                 picture = _first_picture(connection.ask(command, self._timeout))
                 first, connected_at = False, time.monotonic()
                 while True:
-                    # A service that speaks without a pause is not heard for ever.
+                    # Bounded, so that a service which sends without a pause cannot stop the watch.
                     end = time.monotonic() + CATCH_UP_MAX
                     while time.monotonic() < end and connection.catch_up():
                         _apply(picture, connection.line(0))
@@ -353,10 +357,9 @@ class Client:
 
     @contextmanager
     def hold(self, type: str, ip: str, port: int) -> Iterator["Hold"]:
-        """Registers a service for as long as the ``with`` block runs. No heartbeats are needed; the
-        service is gone from the registry the moment this process dies. A program that runs for long
-        calls ``check`` on what it gets now and then, which registers it again where the registry was
-        started again."""
+        """Registers a service for as long as the ``with`` block runs, without heartbeats: the registry
+        removes the registration the moment this process dies. A long-running program calls ``check`` on
+        the result now and then, which registers the service again after a restart of the registry."""
         held = Hold(self, f"hold {_word(type)} {_word(ip)} {operator.index(port)}")
         try:
             yield held
@@ -379,23 +382,23 @@ class Hold:
         connection = self._client.connect(deadline - time.monotonic())
         try:
             if self.uuid:
-                # What a broken connection held may outlive it.
+                # The old registration may outlive its connection.
                 connection.ask(f"deregister {self.uuid}", deadline - time.monotonic())
             self.uuid = _uuid(connection.ask(self._command, deadline - time.monotonic()))
         except BaseException as error:
             connection.close()
             if isinstance(error, Refused):
-                # Where that one is full, another may have room.
+                # Another server may have room.
                 self._client._servers = self._client._servers[1:] + self._client._servers[:1]
             raise
         self._connection = connection
 
     def check(self) -> bool:
-        """Asks whether the registration still stands, and makes it again if not; ``False`` when that
-        cannot be done now, for the service is away or full: call again later. Raises ``Refused`` when
-        the service refuses for another reason."""
+        """Checks that the connection still answers, and registers again if not. Returns ``False`` if
+        that is impossible now because the service is away or full: call again later. Raises ``Refused``
+        if the service refuses for another reason."""
         if self._is_over:
-            raise ValueError("the registration has come to its end")
+            raise ValueError("the registration is closed")
         deadline = time.monotonic() + self._client._timeout
         try:
             if self._connection is not None:
@@ -426,11 +429,11 @@ class Hold:
 
 
 def _connect(host: str, port: int, deadline: float) -> socket.socket:
-    """Connects to whatever a host name stands for, all by the same time."""
+    """Connects to the first address of a host that accepts; all addresses share the deadline."""
     reason: Exception = OSError("the name has no address")
     try:
         addresses = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
-    # A name can be too long to be one.
+    # UnicodeError: the name is too long.
     except (OSError, UnicodeError) as error:
         addresses, reason = [], error
     for i, (family, kind, protocol, _, address) in enumerate(addresses):
@@ -443,10 +446,10 @@ def _connect(host: str, port: int, deadline: float) -> socket.socket:
             share = (deadline - time.monotonic()) / (len(addresses) - i)
             connecting.settimeout(max(share, SHORTEST))
             connecting.connect(address)
-            # TCP can connect a port of this host with itself while nobody listens on it (RFC 9293, 3.5).
+            # TCP can connect a local port to itself while nobody listens on it (RFC 9293, section 3.5).
             if connecting.getsockname() != connecting.getpeername():
                 return connecting
-            reason = ConnectionRefusedError("nobody listens")
+            reason = ConnectionRefusedError("nobody listens on this port")
             connecting.close()
         except OSError as error:
             connecting.close()
@@ -459,24 +462,24 @@ def _connect(host: str, port: int, deadline: float) -> socket.socket:
 
 def _gone(error: OSError) -> Away:
     if isinstance(error, socket.timeout):
-        return Away("the registry did not read in time")
-    return Broken(f"the registry has gone: {error}")
+        return Away("the registry did not accept data in time")
+    return Broken(f"the connection to the registry failed: {error}")
 
 
 def _is_transient(error: Error) -> bool:
-    """Whether another try can help: the service may come back or have room again, but it does not
-    change its mind."""
+    """Whether a retry can help: the service may come back or have room again, but any other refusal
+    is final."""
     return isinstance(error, Away) or (
         isinstance(error, Refused) and str(error) in ("registry full", "too many connections")
     )
 
 
 def _nonsense(answer: str) -> Error:
-    return Error(f"what answers is not the registry: {ascii(answer[:60])}")
+    return Error(f"this is not the registry: it answered {ascii(answer[:60])}")
 
 
 def _accepted(answer: str) -> str:
-    """The answer; raises ``Refused`` for ``ERROR``, with a reason that is harmless on a terminal."""
+    """Returns the answer; raises ``Refused`` for ``ERROR``, with the reason escaped for a terminal."""
     if not answer.startswith("ERROR "):
         return answer
     reason = answer[len("ERROR "):][:300]
@@ -484,7 +487,7 @@ def _accepted(answer: str) -> str:
 
 
 def _first_picture(line: str) -> Counter[Service]:
-    """What is live, as the first line of a stream says."""
+    """Reads the snapshot that begins a watch."""
     picture: Counter[Service] = Counter()
     if "services" not in _object(line):
         raise _nonsense(line)
@@ -493,7 +496,7 @@ def _first_picture(line: str) -> Counter[Service]:
 
 
 def _apply(picture: Counter[Service], line: str) -> None:
-    """Changes the picture as a line of the stream says."""
+    """Applies a line of a watch to the picture."""
     change = _object(_accepted(line))
     if not isinstance(change.get("index"), int):
         raise _nonsense(line)
@@ -533,7 +536,7 @@ def _uuid(answer: str) -> str:
 
 
 def _rows(rows: object, **kinds: type) -> List[Dict[str, Any]]:
-    """An array of objects that have these keys, with values of these types."""
+    """Checks for an array of objects that have these keys, with values of these types."""
     def _is_right(row: object) -> bool:
         return isinstance(row, dict) and all(
             isinstance(row.get(key), kind) and (key != "port" or 0 < row[key] < 65536)
@@ -555,7 +558,7 @@ def _object(text: str) -> Dict[str, Any]:
 def _json(text: str) -> object:
     try:
         return json.loads(text)
-    # A hostile answer may be nested too deeply.
+    # RecursionError: a hostile answer can be nested too deeply.
     except (ValueError, RecursionError) as error:
         raise _nonsense(text) from error
 
@@ -565,9 +568,9 @@ def _is_word(text: object) -> bool:
 
 
 def _word(text: str) -> str:
-    """A word of a command: what has a blank or a line end in it would be more than one."""
+    """Checks one word of a command: white space or a line end in it would make more words or commands."""
     if not _is_word(text):
-        raise ValueError(f"{text!r} is no word: it is empty or has a blank in it")
+        raise ValueError(f"{text!r} is empty or contains white space")
     return text
 
 
@@ -576,7 +579,7 @@ def _parse_servers(text: str) -> List[Tuple[str, int]]:
     for server in text.split(","):
         parts = re.fullmatch(r"(?:\[([^\[\]]+)\]|([^\[\]:/\s]+)):([0-9]{1,5})", server.strip())
         if parts is None or not 0 < int(parts[3]) < 65536:
-            raise ValueError(f"{server!r} is not host:port (DISCOVERY_SERVER says which)")
+            raise ValueError(f"{server!r} is not host:port (see DISCOVERY_SERVER)")
         servers.append((parts[1] or parts[2], int(parts[3])))
     return servers
 
@@ -588,42 +591,42 @@ def _token_from_file() -> Optional[str]:
     with open(path, encoding="utf-8") as file:
         token = next((line.strip() for line in file if line.strip()), None)
     if token is None:
-        raise ValueError(f"the token file {path} holds no token (DISCOVERY_TOKEN_FILE names it)")
+        raise ValueError(f"the token file {path} has no token (see DISCOVERY_TOKEN_FILE)")
     return token
 
 
 def register(type: str, ip: str, port: int, ttl: Optional[int] = None, replace: bool = False) -> str:
-    """As ``Client.register``, with a client for this call."""
+    """Calls ``Client.register`` with a client for this call only."""
     with Client() as client:
         return client.register(type, ip, port, ttl, replace)
 
 
 def heartbeat(uuid: str) -> bool:
-    """As ``Client.heartbeat``, with a client for this call."""
+    """Calls ``Client.heartbeat`` with a client for this call only."""
     with Client() as client:
         return client.heartbeat(uuid)
 
 
 def deregister(uuid: str) -> bool:
-    """As ``Client.deregister``, with a client for this call."""
+    """Calls ``Client.deregister`` with a client for this call only."""
     with Client() as client:
         return client.deregister(uuid)
 
 
 def query(type: str, max_age: Optional[int] = None) -> List[Address]:
-    """As ``Client.query``, with a client for this call."""
+    """Calls ``Client.query`` with a client for this call only."""
     with Client() as client:
         return client.query(type, max_age)
 
 
 def watch(type: Optional[str] = None) -> Iterator[List[Service]]:
-    """As ``Client.watch``, with a client for this call."""
+    """Calls ``Client.watch`` with a client for this call only."""
     with Client() as client:
         yield from client.watch(type)
 
 
 @contextmanager
 def hold(type: str, ip: str, port: int) -> Iterator[Hold]:
-    """As ``Client.hold``, with a client for this call."""
+    """Calls ``Client.hold`` with a client for this call only."""
     with Client() as client, client.hold(type, ip, port) as held:
         yield held

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """A client of the discovery service for people, scripts and tests.
 
-In a terminal it prompts for commands; otherwise it reads them from standard input, one a line, and
-prints one answer a line. ``--frames`` sends the same commands as length-prefixed JSON frames, one
-connection each. ``--demo`` walks through every action in both formats and exits with 1 if an answer
-is not what it should be.
+In a terminal it prompts for commands; otherwise it reads one command per line from standard input.
+It prints one line per answer. ``--frames`` sends the same commands as length-prefixed JSON frames,
+each on its own connection. ``--demo`` tries every action in both formats and exits with 1 at the
+first wrong answer.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Callable, Iterator, Optional
 
-# The client library lies beside the one in Rust.
+# The library is in the source tree, beside the Rust client.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src" / "client" / "python"))
 
 import discovery  # noqa: E402
@@ -41,7 +41,7 @@ UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a
 
 
 class Failure(Exception):
-    """The service is away, or answers what it must not answer."""
+    """The service is away, or gave a wrong answer."""
 
 
 class TextClient:
@@ -62,18 +62,18 @@ class TextClient:
             self._connection.send(data, TIMEOUT_SECONDS)
 
     def line(self, timeout: float = TIMEOUT_SECONDS) -> str:
-        """The next answer."""
+        """Returns the next answer."""
         with failing():
             return self._connection.line(timeout)
 
     def stream(self, command: str) -> Iterator[str]:
-        """Sends a command that is answered for as long as the connection stands."""
+        """Sends a command and yields its answers for as long as the connection is open."""
         yield self.ask(command)
         while True:
             yield self.line(discovery.SILENCE_MAX)
 
     def end_input(self) -> None:
-        """Says that no further command follows."""
+        """Shuts the write side: no further command follows."""
         self._connection.end_input()
 
     def close(self) -> None:
@@ -83,7 +83,7 @@ class TextClient:
 
 @contextmanager
 def failing() -> Iterator[None]:
-    """Turns the errors of the client library into failures of this script."""
+    """Turns errors of the client library into failures of this script."""
     try:
         yield
     except discovery.Error as error:
@@ -91,17 +91,17 @@ def failing() -> Iterator[None]:
 
 
 class FrameClient:
-    """Sends each command as a frame, on a connection of its own."""
+    """Sends each command as a frame on its own connection."""
 
     def __init__(self, address: tuple[str, int]) -> None:
         self._address = address
 
     def ask(self, command: str) -> str:
-        """Sends one command; returns its answer as the text format would give it."""
+        """Sends one command and returns its answer in the form of the text format."""
         verb, *words = re.split("[ \t]+", command.strip(" \t"))
         names = ARGUMENTS.get(verb.lower(), ())
         if len(words) > len(names) > 0:
-            # A frame has no place for a word too many, so that the service cannot refuse it.
+            # A frame cannot carry a surplus word, so the service could not refuse it.
             return " ".join(["ERROR usage:", verb.lower(), *(f"<{name}>" for name in names)])
         header, content = self.exchange(encode_frame(to_action(verb, dict(zip(names, words)))))
         text = content.decode()
@@ -109,23 +109,23 @@ class FrameClient:
             try:
                 array = json.loads(text)
             except (ValueError, RecursionError) as error:
-                raise Failure(f"the answer is no JSON: {content[:80]!r}") from error
+                raise Failure(f"the answer is not JSON: {content[:80]!r}") from error
             return array if isinstance(array, str) else text
         return f"ERROR {header.get('error', '')}".rstrip() if text == "ERROR" else text
 
     def exchange(self, frame: bytes) -> tuple[dict, bytes]:
-        """Sends bytes; returns the header and the content of the frame that answers them."""
+        """Sends bytes and returns the header and the content of the answer."""
         with connect(self._address) as connection:
             send(connection, frame)
             with connection.makefile("rb") as answers:
                 return decode_frame(answers.read())
 
     def close(self) -> None:
-        """Nothing stays open."""
+        """Does nothing: every connection is closed after its answer."""
 
 
 def connect(address: tuple[str, int]) -> socket.socket:
-    """Connects, with a time limit on everything that follows."""
+    """Connects, with a time limit on every later operation."""
     try:
         return socket.create_connection(address, TIMEOUT_SECONDS)
     except OSError as error:
@@ -133,7 +133,7 @@ def connect(address: tuple[str, int]) -> socket.socket:
 
 
 def send(connection: socket.socket, data: bytes) -> None:
-    """Sends bytes. That the peer is gone must not look like an output of ours that nobody reads."""
+    """Sends bytes. A closed connection must not look like a closed standard output of this script."""
     try:
         connection.sendall(data)
     except BrokenPipeError as error:
@@ -141,13 +141,13 @@ def send(connection: socket.socket, data: bytes) -> None:
 
 
 def to_bytes(text: str) -> bytes:
-    """What was typed or read, byte for byte: the service judges what is no UTF-8."""
+    """Returns the input byte for byte: the service refuses invalid UTF-8 itself."""
     return text.encode(errors="surrogateescape")
 
 
 def to_action(verb: str, arguments: dict[str, str]) -> dict:
-    """A command as the content of a frame. Only a plain number becomes one: whatever else stands
-    for a port is sent as it is, so that the service can say what is wrong with it."""
+    """Returns a command as the content of a frame. Only a plain number is sent as a number: any other
+    port is sent as text, so that the service can say what is wrong with it."""
     action: dict = {"action": verb.lower(), **arguments}
     if re.fullmatch("[1-9][0-9]{0,9}", arguments.get("port", "")):
         action["port"] = int(arguments["port"])
@@ -155,7 +155,7 @@ def to_action(verb: str, arguments: dict[str, str]) -> dict:
 
 
 def encode_frame(action: dict) -> bytes:
-    """A request as a frame."""
+    """Encodes a request as a frame."""
     content = to_bytes(json.dumps(action, ensure_ascii=False))
     header = json.dumps(
         {
@@ -169,7 +169,7 @@ def encode_frame(action: dict) -> bytes:
 
 
 def decode_frame(data: bytes) -> tuple[dict, bytes]:
-    """The header and the content of one whole frame."""
+    """Returns the header and the content of one complete frame."""
     if len(data) < 2:
         raise Failure("the service closed the connection without an answer")
     (length,) = struct.unpack(">H", data[:2])
@@ -178,14 +178,14 @@ def decode_frame(data: bytes) -> tuple[dict, bytes]:
         content = data[2 + length :]
         whole = len(content) == header["content-length"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise Failure(f"the answer is no frame: {data[:80]!r}") from error
+        raise Failure(f"the answer is not a frame: {data[:80]!r}") from error
     if not whole:
-        raise Failure(f"the answer is not one whole frame: {data[:80]!r}")
+        raise Failure(f"the answer is not one complete frame: {data[:80]!r}")
     return header, content
 
 
 def from_terminal() -> Iterator[str]:
-    """Commands that a person types."""
+    """Yields the commands that a person types."""
     try:
         import readline  # noqa: F401  (gives the prompt a history)
     except ImportError:
@@ -201,13 +201,13 @@ def from_terminal() -> Iterator[str]:
 
 
 def from_input() -> Iterator[str]:
-    """Commands from a file or another program. Only LF ends a line."""
+    """Yields the commands from a file or another program. Only LF ends a line."""
     sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape", newline="\n")
     yield from sys.stdin
 
 
 def converse(client: TextClient | FrameClient, commands: Iterator[str]) -> None:
-    """Answers command after command."""
+    """Sends each command and prints its answer."""
     for command in commands:
         command = command.rstrip("\r\n")
         verb = command.strip(" \t").split(" ")[0].lower()
@@ -221,24 +221,24 @@ def converse(client: TextClient | FrameClient, commands: Iterator[str]) -> None:
 
 
 class Demo:
-    """Every action in both formats, each answer checked."""
+    """Tries every action in both formats and checks each answer."""
 
     def __init__(self, address: tuple[str, int]) -> None:
         self._address = address
 
     def run(self) -> None:
-        """Walks through everything; raises `Failure` at the first wrong answer."""
+        """Tries everything; raises `Failure` at the first wrong answer."""
         for name, client in (("text", TextClient(self._address)), ("frames", FrameClient(self._address))):
             print(f"# {name}")
             self._actions(client)
             client.close()
         print("# one registry behind both formats")
         self._shared_registry()
-        print("# many commands at once, the last without a line end")
+        print("# pipelined commands, the last without a line end")
         self._pipeline()
-        print("# leaving, holding, watching")
+        print("# hold, watch, replace and re-register")
         self._live()
-        print("# frames that are none")
+        print("# malformed frames")
         self._bad_frames()
         print("all answers are as they should be")
 
@@ -247,7 +247,7 @@ class Demo:
         first = self._expect(client, f"register {service_type} 127.0.0.1 65433", UUID.fullmatch)
         second = self._expect(client, f"register {service_type} ::1 80", UUID.fullmatch)
         if first == second:
-            raise Failure("two registrations have one UUID")
+            raise Failure("two registrations have the same UUID")
         self._expect(client, f"heartbeat {first}", "OK".__eq__)
         self._expect(client, f"heartbeat {first.upper()}", "OK".__eq__)
         self._expect(client, f"heartbeat {uuid.uuid4()}", "NOT FOUND".__eq__)
@@ -321,7 +321,7 @@ class Demo:
         answers = "\n".join(client.line() for _ in range(3))
         pattern = r"\[\]\n" + UUID.pattern + r'\n\[\{"ip":"127\.0\.0\.1","port":1\}\]'
         if not re.fullmatch(pattern, answers):
-            raise Failure(f"three commands at once were answered {answers!r}")
+            raise Failure(f"three pipelined commands were answered {answers!r}")
         print(answers)
         client.close()
 
@@ -343,19 +343,19 @@ class Demo:
 
 
 def port_number(text: str) -> int:
-    """A port that can be connected to."""
+    """Parses a port number that a client can connect to."""
     if not re.fullmatch("[1-9][0-9]{0,4}", text) or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port from 1 to 65535")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 1 to 65535")
     return int(text)
 
 
 def parse(arguments: Optional[list[str]] = None) -> argparse.Namespace:
-    """The command line."""
+    """Parses the command line."""
     parser = argparse.ArgumentParser(description="A client of the discovery service.")
     parser.add_argument("ip", nargs="?", default="127.0.0.1", metavar="IP")
     parser.add_argument("port", nargs="?", default=65432, type=port_number, metavar="PORT")
-    parser.add_argument("--frames", action="store_true", help="send commands as JSON frames, one connection each")
-    parser.add_argument("--demo", action="store_true", help="walk through every action in both formats and check it")
+    parser.add_argument("--frames", action="store_true", help="send commands as JSON frames, each on its own connection")
+    parser.add_argument("--demo", action="store_true", help="try every action in both formats and check each answer")
     return parser.parse_args(arguments)
 
 
@@ -374,7 +374,7 @@ def main() -> int:
     except Failure as failure:
         print(f"socket_client: {failure}", file=sys.stderr)
     except BrokenPipeError:
-        # Whoever read the answers has seen enough.
+        # The reader of standard output has closed it.
         sys.stdout = None
     except (OSError, ValueError) as error:
         print(f"socket_client: {options.ip}:{options.port}: {error}", file=sys.stderr)

@@ -177,7 +177,7 @@ fn a_wrong_answer_ends_it_with_1_and_one_line_that_says_what_is_wrong() {
         ("--demo", b"OK\n".to_vec(), "was answered 'OK'"),
         ("--demo", Vec::new(), "the registry closed the connection"),
         ("--demo", b"\xff\n".to_vec(), "was answered '\u{fffd}'"),
-        ("--frames", b"OK\n".to_vec(), "the answer is no frame"),
+        ("--frames", b"OK\n".to_vec(), "the answer is not a frame"),
         (
             "--frames",
             Vec::new(),
@@ -186,7 +186,7 @@ fn a_wrong_answer_ends_it_with_1_and_one_line_that_says_what_is_wrong() {
         (
             "--frames",
             crate::common::raw_frame(&header, deep.as_bytes()),
-            "the answer is no JSON",
+            "the answer is not JSON",
         ),
     ];
     for (option, answer, reason) in cases {

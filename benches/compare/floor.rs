@@ -1,4 +1,4 @@
-//! The floor: what the same loop costs when it does nothing with what it reads.
+//! The floor: the cost of the same loop when it only echoes what it reads.
 
 use std::io::{ErrorKind, Read, Write};
 

@@ -1,4 +1,4 @@
-//! How soon a death is known, and what it costs to tell.
+//! Holders and watchers: how soon a watcher learns of a dead holder, and what watchers cost.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -9,22 +9,22 @@ use hdrhistogram::Histogram;
 use mio::{Events, Interest, Poll, Token};
 
 use crate::load::{Load, Sample};
-use crate::servers::{Ask, Kind, Server};
+use crate::servers::{Kind, Server, Verb};
 use crate::table;
 
 const WATCHERS: usize = 1_000;
-const AT_REST: usize = 10_000;
+const IDLE_WATCHERS: usize = 10_000;
 
 pub(crate) fn run(rounds: u64, time: Duration) {
     println!("Holding and watching\n");
-    deaths(1_000);
-    one_change_to_many(50);
-    at_rest();
-    beside_heartbeats(rounds, time);
+    holder_kills(1_000);
+    change_to_many_watchers(50);
+    idle_watchers();
+    heartbeats_beside_watchers(rounds, time);
     println!();
 }
 
-/// The process that [`deaths`] kills: it holds a registration and waits.
+/// The process that [`holder_kills`] kills: it holds a registration and waits.
 pub(crate) fn hold(address: &str) -> ! {
     let mut stream = TcpStream::connect(address).expect("the service accepts");
     stream
@@ -35,7 +35,7 @@ pub(crate) fn hold(address: &str) -> ! {
     std::process::exit(0);
 }
 
-/// A connection that watches, its first line read.
+/// A watching connection, after its snapshot.
 pub(crate) fn watch(address: &str, command: &str) -> BufReader<TcpStream> {
     let mut stream = TcpStream::connect(address).expect("the service accepts");
     stream.set_nodelay(true).expect("loopback takes options");
@@ -45,7 +45,7 @@ pub(crate) fn watch(address: &str, command: &str) -> BufReader<TcpStream> {
     let mut reader = BufReader::new(stream);
     assert!(
         line(&mut reader).contains("services"),
-        "the state comes first"
+        "the snapshot comes first"
     );
     reader
 }
@@ -56,8 +56,8 @@ pub(crate) fn line(reader: &mut impl BufRead) -> String {
     line
 }
 
-/// From `kill -9` of a holder to the line at a watcher.
-fn deaths(count: usize) {
+/// From `kill -9` of a holder to the delta at a watcher.
+fn holder_kills(count: usize) {
     let server = Server::start(Kind::Discovery, 0).expect("the service starts");
     let mut watcher = watch(&server.address, "watch dying\n");
     let this = std::env::current_exe().expect("this bench is a file");
@@ -84,8 +84,8 @@ fn deaths(count: usize) {
     );
 }
 
-/// From a registration to the last of many watchers that reads of it.
-fn one_change_to_many(count: usize) {
+/// From a registration to the last of many watchers that receives it.
+fn change_to_many_watchers(count: usize) {
     let server = Server::start(Kind::Discovery, 0).expect("the service starts");
     let mut poll = Poll::new().expect("a poll");
     let mut watchers: Vec<mio::net::TcpStream> = (0..WATCHERS)
@@ -110,14 +110,14 @@ fn one_change_to_many(count: usize) {
         client
             .write_all(format!("register hive 10.0.0.1 {port}\n").as_bytes())
             .expect("the service reads");
-        let mut told = 0;
-        while told < WATCHERS {
+        let mut notified = 0;
+        while notified < WATCHERS {
             poll.poll(&mut events, Some(Duration::from_secs(10)))
                 .expect("poll");
-            assert!(!events.is_empty(), "only {told} watchers were told");
+            assert!(!events.is_empty(), "only {notified} watchers were notified");
             for event in &events {
                 while let Ok(n) = watchers[event.token().0].read(&mut buffer) {
-                    told += memchr::memchr_iter(b'\n', &buffer[..n]).count();
+                    notified += memchr::memchr_iter(b'\n', &buffer[..n]).count();
                 }
             }
         }
@@ -125,27 +125,27 @@ fn one_change_to_many(count: usize) {
     }
     times.sort_by(f64::total_cmp);
     println!(
-        "one change told to {WATCHERS} watchers: median {:.1} ms, worst of {count} {:.1} ms",
+        "one change sent to {WATCHERS} watchers: median {:.1} ms, worst of {count} {:.1} ms",
         times[count / 2],
         times[count - 1]
     );
 }
 
-/// Memory of watchers to whom nothing happens.
-fn at_rest() {
+/// Memory of watchers while nothing changes.
+fn idle_watchers() {
     raise_limit();
     let arguments = ["--max-connections", "11000"];
     let server = Server::with_arguments(&arguments);
     let before = server.resident();
-    let watchers: Vec<_> = (0..AT_REST)
+    let watchers: Vec<_> = (0..IDLE_WATCHERS)
         .map(|_| watch(&server.address, "watch hive\n").into_inner())
         .collect();
     let each = (server.resident() - before) as f64 / watchers.len() as f64;
-    println!("{AT_REST} watchers at rest: {each:.0} bytes each");
+    println!("{IDLE_WATCHERS} idle watchers: {each:.0} bytes each");
 }
 
-/// Heartbeats with and without watchers of other types, in turn.
-fn beside_heartbeats(rounds: u64, time: Duration) {
+/// Heartbeats with and without watchers of other types, interleaved.
+fn heartbeats_beside_watchers(rounds: u64, time: Duration) {
     let servers = [0, WATCHERS].map(|watchers| {
         let server = Server::start(Kind::Discovery, crate::KEYS).expect("the service starts");
         let watchers: Vec<_> = (0..watchers)
@@ -155,7 +155,7 @@ fn beside_heartbeats(rounds: u64, time: Duration) {
     });
     let mut loads = servers
         .each_ref()
-        .map(|(server, _)| Load::connect(server, 50, 16, server.requests(Ask::Heartbeat)));
+        .map(|(server, _)| Load::connect(server, 50, 16, server.requests(Verb::Heartbeat)));
     let mut samples: [Vec<Sample>; 2] = [Vec::new(), Vec::new()];
     for _ in 0..rounds {
         for i in 0..2 {

@@ -9,7 +9,7 @@ use mio::{Events, Interest, Poll, Token};
 
 use crate::servers::{Requests, Server};
 
-/// What one measurement saw.
+/// One measurement.
 pub(crate) struct Sample {
     pub(crate) per_second: f64,
     pub(crate) user: Duration,

@@ -1,13 +1,13 @@
-//! The service beside the floor of its design and beside Redis, in one run, interleaved:
+//! Compares the service with a bare mio loop (the floor) and with Redis, in one interleaved run:
 //! `cargo bench --bench compare`.
 //!
 //! Each server runs on the first core and the load on the second, where `taskset` can arrange it.
 //! Every round measures every server once, so that a noisy moment hits all of them; the table shows
 //! medians over the rounds with the lowest and highest. Processor time is the whole server's, from
-//! `/proc`. Without `redis-server` in the path its rows are left out, and the output says so.
+//! `/proc`. Without `redis-server` in the path, the output says that its rows are left out.
 //! `COMPARE_ROUNDS` (5) and `COMPARE_MS` (400, of each measurement) change the length;
-//! `COMPARE_ONLY=heartbeat` runs only what has this in its name; the parts beside the rows are
-//! `start and rest`, `a connection for each request`, `holding and watching` and `a million`.
+//! `COMPARE_ONLY=heartbeat` runs only rows with this in their name; the other parts are
+//! `start and idle`, `a connection for each request`, `holding and watching` and `a million`.
 
 mod floor;
 mod live;
@@ -36,20 +36,19 @@ const KEYS: usize = 10_000;
 struct Workload {
     name: &'static str,
     in_flight: usize,
-    /// The requests for each server, by what is asked of it.
-    ask: servers::Ask,
+    verb: servers::Verb,
 }
 
 fn main() {
-    // `cargo test --benches` only wants to know that it starts.
+    // `cargo test --benches` only needs to know that it starts.
     if std::env::args().any(|arg| arg == "--test") {
         return;
     }
-    // A bench is its own echo server, in a process of its own.
+    // This program is also the echo server, in a process of its own.
     if let Some(kind) = std::env::var_os("COMPARE_FLOOR") {
         floor::run(kind.to_str().expect("a name"));
     }
-    // And its own holder, to be killed.
+    // And the holder that is killed.
     if let Some(address) = std::env::var_os("COMPARE_HOLDER") {
         live::hold(address.to_str().expect("an address"));
     }
@@ -57,10 +56,10 @@ fn main() {
     let time = Duration::from_millis(number("COMPARE_MS", 400));
     servers::pin_to_second_core(std::process::id());
 
-    if wanted("start and rest") {
-        start_and_rest();
+    if wanted("start and idle") {
+        start_and_idle();
     }
-    steady(rounds, time);
+    persistent_connections(rounds, time);
     if wanted("a connection for each request") {
         connection_per_request(rounds, time);
     }
@@ -85,8 +84,8 @@ fn number(name: &str, default: u64) -> u64 {
     })
 }
 
-/// How soon it listens, and what it takes while nobody asks for anything.
-fn start_and_rest() {
+/// Time to start, and memory and wake-ups of the idle service.
+fn start_and_idle() {
     let program = std::fs::metadata(env!("CARGO_BIN_EXE_discovery")).expect("the binary is built");
     let (mut starts, mut idle) = (Vec::new(), Vec::new());
     for _ in 0..STARTS {
@@ -96,22 +95,22 @@ fn start_and_rest() {
         idle.push(server.resident() as f64 / MIB);
     }
     let server = Server::announced(Kind::Discovery).expect("the service starts");
-    // From when it has said that it listens, it has still to come to rest.
+    // After it has said that it listens, it still has its first turn.
     std::thread::sleep(Duration::from_millis(100));
     let before = server.wake_ups();
     std::thread::sleep(Duration::from_secs(3));
-    println!("Start and rest\n");
+    println!("Start and idle\n");
     println!("binary: {:.0} KiB", program.len() as f64 / 1024.0);
     println!("start to listening: {}", of_starts(starts, "ms"));
     println!("resident when idle: {}", of_starts(idle, "MiB"));
-    println!("wake-ups in 3 s of rest: {}", server.wake_ups() - before);
+    println!("wake-ups in 3 s idle: {}", server.wake_ups() - before);
     println!(
         "`discovery run` resident while it holds: {}\n",
         of_starts(resident_of_run(&server.address), "MiB")
     );
 }
 
-/// What `discovery run` takes while it holds, in MiB. The bench itself answers at the port.
+/// Resident memory of `discovery run` while it holds, in MiB. The bench itself listens on the port.
 fn resident_of_run(address: &str) -> Vec<f64> {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = listener
@@ -119,12 +118,12 @@ fn resident_of_run(address: &str) -> Vec<f64> {
         .expect("an address")
         .port()
         .to_string();
-    let mut watcher = live::watch(address, "watch rest\n");
+    let mut watcher = live::watch(address, "watch idle\n");
     let mut resident = Vec::new();
     for _ in 0..STARTS {
         let mut command = Command::new(env!("CARGO_BIN_EXE_discovery"));
         command.args([
-            "run", "rest", &port, "--server", address, "--", "sleep", "60",
+            "run", "idle", &port, "--server", address, "--", "sleep", "60",
         ]);
         let mut run = command.spawn().expect("it starts");
         assert!(
@@ -142,8 +141,8 @@ fn resident_of_run(address: &str) -> Vec<f64> {
     resident
 }
 
-/// Figures of several starts. They differ because the system puts a program elsewhere each time, and
-/// takes its pages into memory by the sixteen.
+/// Median and worst of several starts. They differ because the system places a program elsewhere each
+/// time and maps its pages sixteen at a time.
 fn of_starts(mut figures: Vec<f64>, unit: &str) -> String {
     figures.sort_by(f64::total_cmp);
     let (median, worst) = (figures[figures.len() / 2], figures[figures.len() - 1]);
@@ -153,13 +152,13 @@ fn of_starts(mut figures: Vec<f64>, unit: &str) -> String {
     )
 }
 
-/// Requests on connections that stay.
-fn steady(rounds: u64, time: Duration) {
-    use servers::Ask::{Heartbeat, Query, Register};
-    let row = |name, in_flight, ask| Workload {
+/// Requests on persistent connections.
+fn persistent_connections(rounds: u64, time: Duration) {
+    use servers::Verb::{Heartbeat, Query, Register};
+    let row = |name, in_flight, verb| Workload {
         name,
         in_flight,
-        ask,
+        verb,
     };
     let workloads = [
         row("heartbeat, 1 in flight", 1, Heartbeat),
@@ -176,7 +175,7 @@ fn steady(rounds: u64, time: Duration) {
         .into_iter()
         .filter(|workload| wanted(workload.name))
     {
-        // A server of its own for each row, so that what one row registers does not weigh on the next.
+        // A new server for each row, so that one row's registrations do not slow the next.
         let servers: Vec<Server> = Kind::ALL
             .into_iter()
             .filter_map(|kind| Server::start(kind, KEYS))
@@ -188,7 +187,7 @@ fn steady(rounds: u64, time: Duration) {
                     server,
                     CONNECTIONS,
                     workload.in_flight,
-                    server.requests(workload.ask),
+                    server.requests(workload.verb),
                 )
             })
             .collect();
@@ -199,7 +198,7 @@ fn steady(rounds: u64, time: Duration) {
             }
         }
         for (server, samples) in servers.iter().zip(&samples) {
-            table.row(workload.name, server.kind.name(workload.ask), samples);
+            table.row(workload.name, server.kind.name(workload.verb), samples);
         }
     }
     table.print();

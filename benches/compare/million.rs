@@ -1,4 +1,4 @@
-//! What grows, expires or is asked for in large numbers: memory, and what other clients feel.
+//! A million registrations: memory, growth, expiry, and the latency that other clients see.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 
 use crate::load::{Load, Sample};
-use crate::servers::{Ask, Kind, Server};
+use crate::servers::{Kind, Server, Verb};
 use crate::table;
 
 const MILLION: usize = 1_000_000;
@@ -23,7 +23,7 @@ pub(crate) fn run(rounds: u64, time: Duration) {
     large_type();
 }
 
-/// Resident memory for each, and heartbeats among them.
+/// Resident memory of each, and heartbeats among them.
 fn memory_and_heartbeats(kind: Kind, rounds: u64, time: Duration) {
     let Some(empty) = Server::start(kind, 0) else {
         return;
@@ -34,23 +34,23 @@ fn memory_and_heartbeats(kind: Kind, rounds: u64, time: Duration) {
         return;
     };
     let each = (server.resident() - idle) as f64 / MILLION as f64;
-    let mut load = Load::connect(&server, 50, 16, server.requests(Ask::Heartbeat));
+    let mut load = Load::connect(&server, 50, 16, server.requests(Verb::Heartbeat));
     let samples: Vec<Sample> = (0..rounds).map(|_| load.run(&server, time)).collect();
     println!(
         "{}: {:.1} MiB when idle, {each:.0} bytes each; heartbeats at 16 in flight: {} a second",
-        kind.name(Ask::Heartbeat),
+        kind.name(Verb::Heartbeat),
         idle as f64 / (1024.0 * 1024.0),
         table::summary(&samples)
     );
 }
 
-/// User time of a heartbeat among 10,000 and among a million, in turn.
+/// User time of a heartbeat among 10,000 and among a million, interleaved.
 fn cost_growth(rounds: u64, time: Duration) {
     let servers = [10_000, MILLION]
         .map(|count| Server::start(Kind::Discovery, count).expect("the service starts"));
     let mut loads = servers
         .each_ref()
-        .map(|server| Load::connect(server, 50, 128, server.requests(Ask::Heartbeat)));
+        .map(|server| Load::connect(server, 50, 128, server.requests(Verb::Heartbeat)));
     let mut samples: [Vec<Sample>; 2] = [Vec::new(), Vec::new()];
     for _ in 0..rounds {
         for i in 0..2 {
@@ -65,19 +65,19 @@ fn cost_growth(rounds: u64, time: Duration) {
 }
 
 /// One connection, one request in flight.
-struct Pair {
+struct Client {
     stream: TcpStream,
     reader: BufReader<TcpStream>,
     line: String,
 }
 
-impl Pair {
+impl Client {
     fn connect(server: &Server) -> Self {
         let stream = TcpStream::connect(&server.address).expect("the server accepts");
         stream.set_nodelay(true).expect("loopback takes options");
         let reader =
             BufReader::with_capacity(1 << 20, stream.try_clone().expect("a second handle"));
-        Pair {
+        Client {
             stream,
             reader,
             line: String::new(),
@@ -115,7 +115,7 @@ fn print_latencies(what: &str, latency: &Histogram<u64>) {
 /// Every registration from none to a million, and as many heartbeats for the noise of the machine.
 fn growth() {
     let server = Server::start(Kind::Discovery, 0).expect("the service starts");
-    let mut client = Pair::connect(&server);
+    let mut client = Client::connect(&server);
     let mut latency = latencies();
     let mut uuid = String::new();
     for i in 0..MILLION {
@@ -136,10 +136,10 @@ fn growth() {
     print_latencies("as many heartbeats, for comparison", &latency);
 }
 
-/// What another client feels while a million registrations expire together.
+/// The latency of another client while a million registrations expire together.
 fn expiry() {
     let server = Server::with_arguments(&["--ttl", "8"]);
-    let mut client = Pair::connect(&server);
+    let mut client = Client::connect(&server);
     let begun = Instant::now();
     let batch = "register hive 10.0.0.1 80\n".repeat(1_000);
     for _ in 0..MILLION / 1_000 {
@@ -156,7 +156,7 @@ fn expiry() {
         }
     }
     let filled = begun.elapsed();
-    let mut other = Pair::connect(&server);
+    let mut other = Client::connect(&server);
     let uuid = other.ask("register other 10.0.0.2 81\n").to_owned();
     let heartbeat = format!("heartbeat {uuid}\n");
     while begun.elapsed() < Duration::from_millis(7_500) {
@@ -172,15 +172,15 @@ fn expiry() {
     assert_eq!(client.ask("query hive\n"), "[]");
     print_latencies("heartbeats while a million expire", &latency);
     println!(
-        "resident after it: {:.1} MiB, free for what is registered next",
+        "resident after it, free for new registrations: {:.1} MiB",
         server.resident() as f64 / 1048576.0
     );
 }
 
-/// A type with 100,000 entries, asked for again and again, and after each change.
+/// Queries of a type with 100,000 entries, unchanged and after each change.
 fn large_type() {
     let server = Server::with_arguments(&["--ttl", "86400"]);
-    let mut client = Pair::connect(&server);
+    let mut client = Client::connect(&server);
     let batch = "register hive 10.0.0.1 80\n".repeat(1_000);
     for _ in 0..100 {
         client
@@ -211,7 +211,7 @@ fn large_type() {
     };
     let (again, changed) = (cost(false), cost(true));
     println!(
-        "query of 100,000 ({:.1} MB): asked again {:.3} + {:.3} ms (user + system), after a change {:.3} + {:.3} ms\n",
+        "query of 100,000 ({:.1} MB): repeated {:.3} + {:.3} ms (user + system), after a change {:.3} + {:.3} ms\n",
         len as f64 / 1e6,
         again.0,
         again.1,

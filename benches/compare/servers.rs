@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// What is asked of a server.
+/// What a request does; of Redis, the command that comes nearest.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ask {
+pub(crate) enum Verb {
     Heartbeat,
     Query,
     Register,
@@ -25,19 +25,19 @@ pub(crate) enum Kind {
 impl Kind {
     pub(crate) const ALL: [Kind; 3] = [Kind::Discovery, Kind::Floor("echo"), Kind::Redis];
 
-    /// The server, and what it does when asked.
-    pub(crate) fn name(self, ask: Ask) -> &'static str {
-        match (self, ask) {
+    /// The server, and its command for this verb.
+    pub(crate) fn name(self, verb: Verb) -> &'static str {
+        match (self, verb) {
             (Kind::Discovery, _) => "discovery",
             (Kind::Floor(_), _) => "floor: mio echo",
-            (Kind::Redis, Ask::Heartbeat) => "Redis EXPIRE",
-            (Kind::Redis, Ask::Query) => "Redis SMEMBERS",
-            (Kind::Redis, Ask::Register) => "Redis SET EX",
+            (Kind::Redis, Verb::Heartbeat) => "Redis EXPIRE",
+            (Kind::Redis, Verb::Query) => "Redis SMEMBERS",
+            (Kind::Redis, Verb::Register) => "Redis SET EX",
         }
     }
 }
 
-/// The requests of a load: whole messages to send in turn, and how many line ends an answer has.
+/// The requests of a load: whole messages to send in turn, and how many lines a reply has.
 pub(crate) struct Requests {
     pub(crate) messages: Vec<Vec<u8>>,
     pub(crate) lines: usize,
@@ -95,7 +95,7 @@ impl Server {
         }
     }
 
-    /// How often it has waited for something since its start.
+    /// Voluntary context switches since its start: how often it has waited.
     pub(crate) fn wake_ups(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
             .unwrap_or_default();
@@ -106,39 +106,38 @@ impl Server {
             .unwrap_or(0)
     }
 
-    pub(crate) fn requests(&self, ask: Ask) -> Requests {
+    pub(crate) fn requests(&self, verb: Verb) -> Requests {
         let register =
             |i: usize| format!("register hive-{} 10.0.0.1 {}\n", i % 1000, i % 65_535 + 1);
-        let lines = if (self.kind, ask) == (Kind::Redis, Ask::Query) {
+        let lines = if (self.kind, verb) == (Kind::Redis, Verb::Query) {
             21
         } else {
             1
         };
-        let message = |i: usize| match (self.kind, ask) {
-            (Kind::Redis, Ask::Heartbeat) => {
+        let message = |i: usize| match (self.kind, verb) {
+            (Kind::Redis, Verb::Heartbeat) => {
                 resp(&["EXPIRE", &self.keys[i % self.keys.len()], "86400"])
             }
-            (Kind::Redis, Ask::Query) => resp(&["SMEMBERS", &format!("hive-{}", i % 1000)]),
-            (Kind::Redis, Ask::Register) => resp(&[
+            (Kind::Redis, Verb::Query) => resp(&["SMEMBERS", &format!("hive-{}", i % 1000)]),
+            (Kind::Redis, Verb::Register) => resp(&[
                 "SET",
                 &format!("{i:08}-2a11-463a-be8e-6b2beca7bfe6"),
                 "10.0.0.1:65433",
                 "EX",
                 "86400",
             ]),
-            (Kind::Discovery, Ask::Heartbeat) => {
+            (Kind::Discovery, Verb::Heartbeat) => {
                 format!("heartbeat {}\n", self.keys[i % self.keys.len()]).into_bytes()
             }
-            (Kind::Floor(_), Ask::Heartbeat) => {
+            (Kind::Floor(_), Verb::Heartbeat) => {
                 format!("heartbeat {i:08}-2a11-463a-be8e-6b2beca7bfe6\n").into_bytes()
             }
-            (_, Ask::Query) => format!("query hive-{}\n", i % 1000).into_bytes(),
-            (_, Ask::Register) => register(i).into_bytes(),
+            (_, Verb::Query) => format!("query hive-{}\n", i % 1000).into_bytes(),
+            (_, Verb::Register) => register(i).into_bytes(),
         };
-        // A stride that is prime to the number of keys, so that neighbours in memory are not asked
-        // for one after the other.
-        // What registers must find something new to register, in Redis too.
-        let count = if ask == Ask::Register {
+        // A stride that is prime to the number of keys, so that neighbours in memory do not follow
+        // each other. A registration must be a new one, in Redis too.
+        let count = if verb == Verb::Register {
             500_000
         } else {
             self.keys.len().max(10_000)
@@ -190,7 +189,7 @@ impl Server {
         }
     }
 
-    /// Registers `count` services, 10 of each type for the first 10,000, and keeps what names them.
+    /// Registers `count` services, 10 of each type for the first 10,000, and keeps their UUIDs or keys.
     fn fill(&mut self, count: usize) {
         const BATCH: usize = 1_000;
         if count == 0 || matches!(self.kind, Kind::Floor(_)) {

@@ -21,7 +21,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use load::{Load, Sample};
-use servers::{Kind, Server};
+use servers::{Kind, Memory, Server};
 use table::Table;
 
 /// Connections of the load.
@@ -92,7 +92,7 @@ fn start_and_idle() {
         let begun = Instant::now();
         let server = Server::announced(Kind::Discovery).expect("the service starts");
         starts.push(begun.elapsed().as_secs_f64() * 1e3);
-        idle.push(server.resident() as f64 / MIB);
+        idle.push(server.memory());
     }
     let server = Server::announced(Kind::Discovery).expect("the service starts");
     // After it has said that it listens, it still has its first turn.
@@ -102,16 +102,27 @@ fn start_and_idle() {
     println!("Start and idle\n");
     println!("binary: {:.0} KiB", program.len() as f64 / 1024.0);
     println!("start to listening: {}", of_starts(starts, "ms"));
-    println!("resident when idle: {}", of_starts(idle, "MiB"));
+    print_memory("the idle service", &idle);
     println!("wake-ups in 3 s idle: {}", server.wake_ups() - before);
-    println!(
-        "`discovery run` resident while it holds: {}\n",
-        of_starts(resident_of_run(&server.address), "MiB")
+    print_memory(
+        "`discovery run` while it holds",
+        &memory_of_run(&server.address),
     );
+    println!();
 }
 
-/// Resident memory of `discovery run` while it holds, in MiB. The bench itself listens on the port.
-fn resident_of_run(address: &str) -> Vec<f64> {
+/// Own and resident memory of a process that was started several times.
+fn print_memory(process: &str, starts: &[Memory]) {
+    let mib = |bytes: fn(&Memory) -> u64| {
+        let figures = starts.iter().map(bytes);
+        of_starts(figures.map(|bytes| bytes as f64 / MIB).collect(), "MiB")
+    };
+    let (own, resident) = (mib(|memory| memory.own), mib(|memory| memory.resident));
+    println!("own memory (RssAnon) of {process}: {own}; resident (VmRSS): {resident}");
+}
+
+/// Memory of `discovery run` while it holds. The bench itself listens on the port.
+fn memory_of_run(address: &str) -> Vec<Memory> {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = listener
         .local_addr()
@@ -119,7 +130,7 @@ fn resident_of_run(address: &str) -> Vec<f64> {
         .port()
         .to_string();
     let mut watcher = live::watch(address, "watch idle\n");
-    let mut resident = Vec::new();
+    let mut memory = Vec::new();
     for _ in 0..STARTS {
         let mut command = Command::new(env!("CARGO_BIN_EXE_discovery"));
         command.args([
@@ -130,7 +141,7 @@ fn resident_of_run(address: &str) -> Vec<f64> {
             live::line(&mut watcher).contains("\"up\":[{"),
             "it is registered"
         );
-        resident.push(servers::resident(run.id()) as f64 / MIB);
+        memory.push(Memory::of(run.id()));
         // The system ends the command with it.
         run.kill().and_then(|()| run.wait()).expect("it runs");
         assert!(
@@ -138,7 +149,7 @@ fn resident_of_run(address: &str) -> Vec<f64> {
             "it is gone"
         );
     }
-    resident
+    memory
 }
 
 /// Median and worst of several starts. They differ because the system places a program elsewhere each

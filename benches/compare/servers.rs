@@ -150,9 +150,13 @@ impl Server {
         }
     }
 
+    pub(crate) fn memory(&self) -> Memory {
+        Memory::of(self.child.id())
+    }
+
     /// Bytes of resident memory.
     pub(crate) fn resident(&self) -> u64 {
-        resident(self.child.id())
+        self.memory().resident
     }
 
     /// Processor time that the server has used, in user mode and in the kernel.
@@ -230,18 +234,28 @@ impl Server {
     }
 }
 
-/// Bytes of resident memory of a process.
-pub(crate) fn resident(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .unwrap_or_default();
-    let kib = line
-        .split_ascii_whitespace()
-        .nth(1)
-        .and_then(|word| word.parse::<u64>().ok());
-    kib.unwrap_or(0) * 1024
+/// Memory of a process, in bytes.
+#[derive(Clone, Copy)]
+pub(crate) struct Memory {
+    /// `VmRSS` of proc(5): all of its pages that are in memory.
+    pub(crate) resident: u64,
+    /// `RssAnon`: those of them that are its own, without pages of the program and its libraries.
+    pub(crate) own: u64,
+}
+
+impl Memory {
+    pub(crate) fn of(pid: u32) -> Self {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let bytes = |name: &str| {
+            let value = status.lines().find_map(|line| line.strip_prefix(name));
+            let kib = value.and_then(|value| value.split_ascii_whitespace().next()?.parse().ok());
+            kib.map_or(0, |kib: u64| kib * 1024)
+        };
+        Memory {
+            resident: bytes("VmRSS:"),
+            own: bytes("RssAnon:"),
+        }
+    }
 }
 
 impl Drop for Server {

@@ -11,8 +11,12 @@ use crate::session::Scratch;
 use crate::time::Moment;
 use crate::wire::output::Output;
 
-/// All links, by number.
-pub(super) struct Links<T>([Option<Link<T>>; LINKS_MAX]);
+/// All links.
+pub(super) struct Links<T> {
+    by_number: [Option<Link<T>>; LINKS_MAX],
+    /// How many there are. Most services open none, and then they cost nothing.
+    len: usize,
+}
 
 struct Link<T> {
     transport: Transport<T>,
@@ -42,22 +46,34 @@ enum Visit {
 
 impl<T> Default for Links<T> {
     fn default() -> Self {
-        Links([const { None }; LINKS_MAX])
+        Links {
+            by_number: [const { None }; LINKS_MAX],
+            len: 0,
+        }
     }
 }
 
 impl<T> Links<T> {
     /// Takes what an event says of a link's socket.
     pub(super) fn note(&mut self, number: usize, readiness: Readiness) {
-        if let Some(Some(link)) = self.0.get_mut(number) {
+        if let Some(Some(link)) = self.by_number.get_mut(number) {
             link.transport.note(readiness);
             link.again = true;
         }
     }
 
+    fn iter(&self) -> impl Iterator<Item = &Link<T>> {
+        let by_number = if self.len == 0 {
+            &[][..]
+        } else {
+            &self.by_number[..]
+        };
+        by_number.iter().flatten()
+    }
+
     /// Whether any link has something to do without an event.
     pub(super) fn has_backlog(&self) -> bool {
-        self.0.iter().flatten().any(|link| link.again)
+        self.iter().any(|link| link.again)
     }
 
     /// When a link that is being connected runs out of its time, if one is.
@@ -66,7 +82,7 @@ impl<T> Links<T> {
             State::Connecting { until } => Some(until),
             State::Open => None,
         };
-        self.0.iter().flatten().filter_map(due).min()
+        self.iter().filter_map(due).min()
     }
 
     /// Serves the links that have something to do, and gives up those whose time is up.
@@ -77,8 +93,13 @@ impl<T> Links<T> {
         scratch: &mut Scratch,
         now: Moment,
     ) {
-        for (number, slot) in self.0.iter_mut().enumerate() {
-            let Some(link) = slot else { continue };
+        if self.len == 0 {
+            return;
+        }
+        for number in 0..LINKS_MAX {
+            let Some(link) = &mut self.by_number[number] else {
+                continue;
+            };
             let late = matches!(link.state, State::Connecting { until } if until <= now);
             if !link.again && !late {
                 continue;
@@ -87,7 +108,7 @@ impl<T> Links<T> {
                 Visit::Blocked => link.again = false,
                 Visit::Again => link.again = true,
                 Visit::Over(end) => {
-                    close(network, slot);
+                    self.close(network, number);
                     handler.link_event(number, LinkEvent::Closed(end));
                 }
             }
@@ -111,32 +132,36 @@ impl<T> Links<T> {
                     address,
                     within_ms,
                 } => {
-                    let slot = &mut self.0[link];
-                    close(network, slot);
+                    self.close(network, link);
                     match network.connect(address, link) {
-                        Ok(stream) => *slot = Some(Link::new(stream, now.plus_millis(within_ms))),
+                        Ok(stream) => {
+                            let new = Link::new(stream, now.plus_millis(within_ms));
+                            self.by_number[link] = Some(new);
+                            self.len += 1;
+                        }
                         Err(error) => {
                             handler.link_event(link, LinkEvent::Closed(LinkEnd::Failed(error)));
                         }
                     }
                 }
                 LinkCommand::Send { link, bytes } => {
-                    if let Some(link) = &mut self.0[link]
+                    if let Some(link) = &mut self.by_number[link]
                         && link.state == State::Open
                     {
                         link.output.push_owned(bytes);
                         link.again = true;
                     }
                 }
-                LinkCommand::Close { link } => close(network, &mut self.0[link]),
+                LinkCommand::Close { link } => self.close(network, link),
             }
         }
     }
-}
 
-fn close<N: Network>(network: &mut N, slot: &mut Option<Link<N::Stream>>) {
-    if let Some(link) = slot.take() {
-        network.close(link.transport.into_stream());
+    fn close<N: Network<Stream = T>>(&mut self, network: &mut N, number: usize) {
+        if let Some(link) = self.by_number[number].take() {
+            self.len -= 1;
+            network.close(link.transport.into_stream());
+        }
     }
 }
 

@@ -18,6 +18,21 @@ use serde::{Deserialize, Serialize};
 use super::{ServiceAddress, Verb};
 use crate::time::WallTime;
 
+/// One of the documents.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+#[allow(clippy::large_enum_variant, reason = "a reply holds it in a box")]
+pub enum Document {
+    /// All types, sorted by name.
+    Types(Vec<TypeCount>),
+    /// Registrations by type, oldest first.
+    List(Vec<Record>),
+    /// What became of a registration.
+    Why(Why),
+    /// What the service has done so far.
+    Stats(Stats),
+}
+
 /// A type, and how many live registrations it has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TypeCount {

@@ -23,7 +23,9 @@ use crate::limits::{TTL_SECONDS, TYPE_LEN_MAX};
 
 pub use address::{Offer, ServiceAddress};
 pub use change::{Change, ChangeKind};
-pub use document::{CloseReason, Gone, Named, Reason, Record, Stats, Tally, TypeCount, Why};
+pub use document::{
+    CloseReason, Document, Gone, Named, Reason, Record, Stats, Tally, TypeCount, Why,
+};
 pub use link::{LinkCommand, LinkEnd, LinkEvent};
 pub use outcome::{Delivery, Outcome, Peer, Responder};
 pub use refusal::Refusal;
@@ -43,15 +45,16 @@ pub struct Command<'a> {
 
 impl Command<'_> {
     /// Runs the command: a token beside the request is shown first, and one that fails is the answer.
-    pub fn run(self, responder: &mut impl Responder, peer: &mut Peer) -> Outcome {
-        let Command { token, request } = self;
-        if let Some(token) = token {
+    #[inline]
+    pub fn run(&self, responder: &mut impl Responder, peer: &mut Peer) -> Outcome {
+        if let Some(token) = &self.token {
+            let token = Cow::Borrowed(&**token);
             match responder.apply(&Request::Auth { token }, peer) {
                 Outcome::Done(Reply::Ok) => {}
                 refused => return refused,
             }
         }
-        responder.apply(&request, peer)
+        responder.apply(&self.request, peer)
     }
 }
 

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use uuid::Uuid;
 
-use super::{Record, Refusal, Rendered, ServiceAddress, Stats, TypeCount, Why};
+use super::{Document, Refusal, Rendered, ServiceAddress};
 
 /// The addresses of the live services of one type, oldest registration first. They are collected
 /// once for a state of the type, and shared by all who ask for it.
@@ -21,14 +21,8 @@ pub enum Reply {
     NotFound,
     /// The services asked for.
     Services(Rc<Services>),
-    /// All types, sorted by name.
-    Types(Vec<TypeCount>),
-    /// Registrations by type, oldest first.
-    List(Vec<Record>),
-    /// What became of a registration.
-    Why(Why),
-    /// What the service has done so far.
-    Stats(Box<Stats>),
+    /// A document. It lies apart, so that the common replies are small.
+    Document(Box<Document>),
     /// The service answers.
     Pong,
     /// One line that names the commands.
@@ -38,3 +32,14 @@ pub enum Reply {
     /// The command was refused; nothing has changed.
     Refused(Refusal),
 }
+
+impl From<Document> for Reply {
+    fn from(document: Document) -> Self {
+        Reply::Document(Box::new(document))
+    }
+}
+
+const _: () = assert!(
+    size_of::<Reply>() <= 32,
+    "a reply is moved for every request"
+);

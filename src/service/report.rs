@@ -8,7 +8,9 @@ use uuid::Uuid;
 
 use super::{Service, Turn, spend};
 use crate::limits::{LISTED_MAX, RECORD_LEN};
-use crate::message::{Record, Refusal, Reply, ServiceType, Stats, Tally, TypeCount, Verb, Why};
+use crate::message::{
+    Document, Record, Refusal, Reply, ServiceType, Stats, Tally, TypeCount, Verb, Why,
+};
 use crate::registry;
 use crate::time::{Moment, WallTime};
 
@@ -30,7 +32,7 @@ impl<S: BuildHasher> Service<S> {
         };
         let mut types: Vec<TypeCount> = self.registry.types().map(count).collect();
         types.sort_unstable_by(|a, b| a.service_type.cmp(&b.service_type));
-        Some(Reply::Types(types))
+        Some(Document::Types(types).into())
     }
 
     pub(super) fn list(&mut self, service_type: Option<&ServiceType<'_>>) -> Option<Reply> {
@@ -61,7 +63,7 @@ impl<S: BuildHasher> Service<S> {
         let Turn { now, wall, .. } = self.turn;
         let records = types.iter().flat_map(|view| view.records(now));
         let records = records.map(|view| record(view, now, wall)).collect();
-        Some(Reply::List(records))
+        Some(Document::List(records).into())
     }
 
     pub(super) fn why(&mut self, uuid: Option<&Uuid>) -> Option<Reply> {
@@ -73,16 +75,19 @@ impl<S: BuildHasher> Service<S> {
             return Some(Reply::NotFound);
         };
         if let Some(view) = self.registry.get(now, uuid) {
-            return Some(Reply::Why(Why::Live(record(view, now, wall))));
+            let record = record(view, now, wall);
+            return Some(Document::Why(Why::Live(record)).into());
         }
         self.note_changes();
         let gone = self.departures.find(uuid);
-        Some(gone.map_or(Reply::NotFound, |gone| Reply::Why(Why::Gone(*gone))))
+        Some(gone.map_or(Reply::NotFound, |gone| {
+            Document::Why(Why::Gone(*gone)).into()
+        }))
     }
 
     pub(super) fn stats(&self) -> Reply {
         let meter = &self.turn.meter;
-        Reply::Stats(Box::new(Stats {
+        let stats = Stats {
             version: Cow::Borrowed(env!("CARGO_PKG_VERSION")),
             uptime: meter.uptime,
             registrations: self.registry.len() as u64,
@@ -99,7 +104,8 @@ impl<S: BuildHasher> Service<S> {
             worst_turn: meter.worst_turn,
             connections_closed: meter.connections_closed,
             log_lines_dropped: meter.log_lines_dropped,
-        }))
+        };
+        Document::Stats(stats).into()
     }
 }
 

@@ -39,33 +39,36 @@ impl Session {
     /// What holds or watches is not timed out for being silent or slow: TCP finds out whether its
     /// peer is still there. A request that is parked is not the peer's fault.
     fn next_timeout(&self, idle_ms_max: Option<u64>) -> Option<(Moment, Timeout)> {
-        let after =
-            |since: Moment, ms: u64, reason| Some((since.plus_millis(ms), Timeout::Close(reason)));
-        let unread = if self.output.is_empty() {
-            None
-        } else {
-            after(self.progress_at, OUTPUT_STALL_MS_MAX, CloseReason::Unread)
-        };
+        let mut next = Next::default();
         match self.phase {
             Phase::Open => {
-                let stays = self.peer.stays();
-                let incomplete = self
-                    .request_since
-                    .and_then(|since| after(since, COMMAND_MS_MAX, CloseReason::Incomplete));
-                let idle = idle_ms_max
-                    .filter(|_| !stays && self.parked.is_none())
-                    .and_then(|ms| after(self.completed_at, ms, CloseReason::Idle));
-                let answer = self.parked.and_then(|parked| parked.until);
-                let answer = answer.map(|until| (until, Timeout::Answer));
-                let keepalive = self.silent_at().map(|at| (at, Timeout::Keepalive));
-                let unread = unread.filter(|_| !stays);
-                let all = [unread, idle, incomplete, answer, keepalive];
-                all.into_iter().flatten().min_by_key(|(due, _)| *due)
+                if let Some(since) = self.request_since {
+                    next.close(since, COMMAND_MS_MAX, CloseReason::Incomplete);
+                }
+                if !self.peer.stays() {
+                    self.limit_unread(&mut next);
+                    if let (Some(ms), None) = (idle_ms_max, self.parked) {
+                        next.close(self.completed_at, ms, CloseReason::Idle);
+                    }
+                }
+                if let Some(until) = self.parked.and_then(|parked| parked.until) {
+                    next.add(until, Timeout::Answer);
+                }
+                if let Some(at) = self.silent_at() {
+                    next.add(at, Timeout::Keepalive);
+                }
             }
-            Phase::Ending { .. } => unread,
+            Phase::Ending { .. } => self.limit_unread(&mut next),
             // The reason is known already.
-            Phase::Lingering { since } => after(since, LINGER_MS_MAX, CloseReason::Peer),
-            Phase::Done => None,
+            Phase::Lingering { since } => next.close(since, LINGER_MS_MAX, CloseReason::Peer),
+            Phase::Done => {}
+        }
+        next.0
+    }
+
+    fn limit_unread(&self, next: &mut Next) {
+        if !self.output.is_empty() {
+            next.close(self.progress_at, OUTPUT_STALL_MS_MAX, CloseReason::Unread);
         }
     }
 
@@ -73,5 +76,21 @@ impl Session {
         let told = self.phase == Phase::Open && self.feed.is_some();
         let silent = told && !self.needs_snapshot() && !self.owes();
         silent.then(|| self.told_at.plus_millis(WATCH_SILENCE_MS))
+    }
+}
+
+/// What is due first.
+#[derive(Default)]
+struct Next(Option<(Moment, Timeout)>);
+
+impl Next {
+    fn add(&mut self, due: Moment, timeout: Timeout) {
+        if self.0.is_none_or(|(first, _)| due < first) {
+            self.0 = Some((due, timeout));
+        }
+    }
+
+    fn close(&mut self, since: Moment, ms: u64, reason: CloseReason) {
+        self.add(since.plus_millis(ms), Timeout::Close(reason));
     }
 }

@@ -58,6 +58,7 @@ impl Session {
     }
 
     /// Moves what a watcher is to be told next to where it is sent from.
+    #[inline]
     pub(super) fn refill(&mut self, now: Moment) {
         if let Some(feed) = &mut self.feed
             && self.output.is_empty()

@@ -52,7 +52,7 @@ pub struct Session {
 }
 
 /// A request that waits for its reply.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Parked {
     /// When the wait ends, if it does.
     until: Option<Moment>,

@@ -79,6 +79,7 @@ impl Session {
         Pause::Ended
     }
 
+    #[inline]
     fn decide(
         &mut self,
         decoded: Decoded<'_>,
@@ -90,19 +91,20 @@ impl Session {
             Decoded::Refused(refusal) => Outcome::Done(responder.refuse(refusal, &self.peer)),
             Decoded::Command(command) => command.run(responder, &mut self.peer),
         };
-        match outcome {
+        match &outcome {
+            Outcome::Done(reply) => self.answer(reply, now),
             Outcome::Retry => return Decided::Retry,
-            Outcome::Done(reply) => self.answer(&reply, now),
             // It begins to watch: what it waits for comes through its feed.
             Outcome::Parked { .. } if self.peer.watches && self.feed.is_none() => {
                 self.feed = Some(Box::default());
             }
-            Outcome::Parked { until } => self.parked = Some(Parked { until }),
+            &Outcome::Parked { until } => self.parked = Some(Parked { until }),
         }
         self.completed_at = now;
         Decided::Taken
     }
 
+    #[inline]
     pub(super) fn answer(&mut self, reply: &Reply, now: Moment) {
         self.note_waiting(self.owes(), now);
         self.codec.encode(reply, &mut self.output);

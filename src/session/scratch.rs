@@ -55,6 +55,7 @@ impl Session {
 }
 
 impl Drop for Active<'_> {
+    #[inline]
     fn drop(&mut self) {
         self.session.keep(&self.scratch.input[..self.len]);
         self.session.output.pack(&mut self.scratch.output);

@@ -229,20 +229,16 @@ pub fn encode(reply: &Reply, output: &mut Output) {
             push_header(output, "text/json", string.len(), None);
             output.push_shared(string);
         }
-        Reply::Types(types) => push_document(output, json::document(types)),
-        Reply::List(records) => push_document(output, json::document(records)),
-        Reply::Why(why) => push_document(output, json::document(why)),
-        Reply::Stats(stats) => push_document(output, json::document(stats)),
+        Reply::Document(document) => {
+            let document = json::document(&**document);
+            push_header(output, "text/json", document.len(), None);
+            output.push_owned(document);
+        }
         Reply::Pong => push_plain(output, b"PONG", None),
         Reply::Refused(refusal) => push_plain(output, b"ERROR", Some(&refusal.reason())),
         // No frame asks for these.
         Reply::Help | Reply::Bye => {}
     }
-}
-
-fn push_document(output: &mut Output, document: Vec<u8>) {
-    push_header(output, "text/json", document.len(), None);
-    output.push_owned(document);
 }
 
 fn push_plain(output: &mut Output, content: &[u8], error: Option<&str>) {

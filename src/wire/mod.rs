@@ -67,6 +67,7 @@ impl Codec {
     /// Decodes the next command. `input` starts where the last step's `consumed` ended, and after
     /// [`Decoded::Incomplete`] it holds the same bytes again with more behind them; what was looked
     /// at is not looked at again.
+    #[inline]
     pub fn decode<'a>(&mut self, input: &'a [u8]) -> Step<'a> {
         match self {
             Codec::Undecided => match input.first() {
@@ -99,6 +100,7 @@ impl Codec {
     }
 
     /// Appends the answer to one command. Before the first byte of a peer it is a line.
+    #[inline]
     pub fn encode(&self, reply: &Reply, output: &mut Output) {
         match self {
             Codec::Undecided | Codec::Text(_) => text::encode(reply, output),

@@ -15,6 +15,8 @@ pub struct Output {
     bytes: Vec<u8>,
     sent: usize,
     shared: VecDeque<Shared>,
+    /// Bytes of the shared answers that wait.
+    shared_len: usize,
 }
 
 /// A long answer whose place is before the byte `at` of the run.
@@ -41,6 +43,7 @@ impl Output {
                 answer: Rc::clone(answer),
                 sent: 0,
             });
+            self.shared_len += answer.len();
         }
     }
 
@@ -94,8 +97,7 @@ impl Output {
     /// Bytes that wait, shared ones included.
     #[must_use]
     pub fn len(&self) -> usize {
-        let shared: usize = self.shared.iter().map(|s| s.answer.len() - s.sent).sum();
-        self.bytes.len() - self.sent + shared
+        self.bytes.len() - self.sent + self.shared_len
     }
 
     /// Whether nothing waits.
@@ -120,6 +122,7 @@ impl Output {
         match self.shared.front_mut() {
             Some(shared) if shared.at == self.sent => {
                 shared.sent += n;
+                self.shared_len -= n;
                 if shared.sent == shared.answer.len() {
                     self.shared.pop_front();
                 }

@@ -27,6 +27,7 @@ pub struct Decoder {
 
 impl Decoder {
     /// Decodes the first line of `input`; empty lines before it are dropped with it.
+    #[inline]
     pub fn decode<'a>(&mut self, input: &'a [u8]) -> Step<'a> {
         if let Some(refusal) = self.guard.refuse_start(input) {
             return Step {
@@ -384,10 +385,7 @@ pub fn encode(reply: &Reply, output: &mut Output) {
         Reply::Ok => output.push(b"OK"),
         Reply::NotFound => output.push(b"NOT FOUND"),
         Reply::Services(services) => output.push_shared(json::array(services)),
-        Reply::Types(types) => output.push_owned(json::document(types)),
-        Reply::List(records) => output.push_owned(json::document(records)),
-        Reply::Why(why) => output.push_owned(json::document(why)),
-        Reply::Stats(stats) => output.push_owned(json::document(stats)),
+        Reply::Document(document) => output.push_owned(json::document(&**document)),
         Reply::Pong => output.push(b"PONG"),
         Reply::Help => output.push(HELP.as_bytes()),
         Reply::Refused(refusal) => {

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use discovery_service::message::{Offer, Peer, Refusal, Reply, Request, ServiceAddress, Ttl};
+use discovery_service::message::{
+    Document, Offer, Peer, Refusal, Reply, Request, ServiceAddress, Ttl,
+};
 use discovery_service::time::Moment;
 use discovery_service::wire::Codec;
 use discovery_service::wire::output::Output;
@@ -290,7 +292,7 @@ impl Model {
                     .collect();
                 assert_eq!(written(reply), format!("[{}]", objects.join(",")));
             }
-            (Request::Types, Reply::Types(_)) => {
+            (Request::Types, Reply::Document(_)) => {
                 let mut types: BTreeMap<&str, u64> = BTreeMap::new();
                 for entry in &self.entries {
                     *types.entry(&entry.service_type).or_default() += 1;
@@ -301,7 +303,7 @@ impl Model {
                     .collect();
                 assert_eq!(parse(reply), Value::from(types));
             }
-            (Request::List { service_type }, Reply::List(_)) => {
+            (Request::List { service_type }, Reply::Document(_)) => {
                 let name = service_type.as_ref().map(|name| name.as_str());
                 let of_type = |entry: &&Entry| name.is_none_or(|name| name == entry.service_type);
                 let mut entries: Vec<&Entry> = self.entries.iter().filter(of_type).collect();
@@ -320,7 +322,10 @@ impl Model {
                 assert_eq!(told, Value::from(list));
             }
             (Request::Why { uuid }, _) => self.check_why(*uuid, reply, now),
-            (Request::Stats, Reply::Stats(stats)) => {
+            (Request::Stats, Reply::Document(document)) => {
+                let Document::Stats(stats) = &**document else {
+                    panic!("stats was answered {document:?}");
+                };
                 assert_eq!(stats.registrations, live as u64);
                 assert_eq!(stats.watchers, self.watching.len() as u64);
             }
@@ -350,7 +355,7 @@ impl Model {
             .find(|(gone, _)| Some(*gone) == uuid)
             .map(|(_, reason)| reason);
         match (entry, reason, reply) {
-            (Some(entry), _, Reply::Why(_)) => {
+            (Some(entry), _, Reply::Document(_)) => {
                 let mut told = parse(reply);
                 assert_eq!(told["state"], "live");
                 for key in ["state", "heartbeat"] {
@@ -361,7 +366,7 @@ impl Model {
                 }
                 assert_eq!(told, listed(entry, now));
             }
-            (None, Some(reason), Reply::Why(_)) => {
+            (None, Some(reason), Reply::Document(_)) => {
                 let told = parse(reply);
                 assert_eq!(
                     (&told["state"], &told["reason"]),

@@ -16,8 +16,10 @@ pub enum Refusal {
     LineControl,
     /// An unknown verb.
     UnknownCommand,
-    /// Arguments missing or too many; the text is the command's form.
-    Usage(&'static str),
+    /// Arguments missing or too many.
+    Usage(Verb),
+    /// A frame asks for what no frame can ask for.
+    UnknownAction,
     /// An option that the command does not have, as it was given.
     UnknownOption(Box<str>),
     /// The option with this name is given twice.
@@ -82,6 +84,7 @@ impl Refusal {
             | Refusal::Http
             | Refusal::Tls
             | Refusal::Proxy
+            | Refusal::UnknownAction
             | Refusal::Frame(_) => Some(CloseReason::Protocol),
             Refusal::LineUtf8
             | Refusal::LineControl
@@ -125,7 +128,9 @@ impl Refusal {
             Refusal::LineUtf8 => "the line is not valid UTF-8",
             Refusal::LineControl => "the line holds a control character",
             Refusal::UnknownCommand => "unknown command: help lists the commands",
-            Refusal::Usage(form) | Refusal::Frame(form) => form,
+            Refusal::Usage(verb) => return format!("usage: {}", verb.usage()).into(),
+            Refusal::UnknownAction => return unknown_action().into(),
+            Refusal::Frame(wrong) => wrong,
             Refusal::TypeEmpty => "the type is empty",
             Refusal::TypeTooLong => "the type is longer than 63 bytes",
             Refusal::TypeCharacter => "the type holds white space or a control character",
@@ -155,6 +160,14 @@ impl Refusal {
         };
         Cow::Borrowed(reason)
     }
+}
+
+/// Names the actions.
+fn unknown_action() -> String {
+    let actions = Verb::ALL.into_iter().filter(|verb| verb.is_action());
+    let names: Vec<&str> = actions.map(Verb::name).collect();
+    let (last, others) = names.split_last().expect("there are actions");
+    format!("unknown action: use {} or {last}", others.join(", "))
 }
 
 impl fmt::Display for Refusal {

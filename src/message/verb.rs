@@ -6,11 +6,10 @@ use super::Request;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "each is explained at its request")]
 pub enum Verb {
-    Auth,
     Register,
-    Hold,
     Heartbeat,
     Deregister,
+    Hold,
     Query,
     Types,
     List,
@@ -18,6 +17,7 @@ pub enum Verb {
     Watch,
     Stats,
     Ping,
+    Auth,
     Help,
     Quit,
 }
@@ -25,11 +25,10 @@ pub enum Verb {
 impl Verb {
     /// All verbs, in the order of their declaration.
     pub const ALL: [Verb; 14] = [
-        Verb::Auth,
         Verb::Register,
-        Verb::Hold,
         Verb::Heartbeat,
         Verb::Deregister,
+        Verb::Hold,
         Verb::Query,
         Verb::Types,
         Verb::List,
@@ -37,6 +36,7 @@ impl Verb {
         Verb::Watch,
         Verb::Stats,
         Verb::Ping,
+        Verb::Auth,
         Verb::Help,
         Verb::Quit,
     ];
@@ -59,6 +59,43 @@ impl Verb {
             Verb::Ping => "ping",
             Verb::Help => "help",
             Verb::Quit => "quit",
+        }
+    }
+
+    /// How it is written in text, with its arguments.
+    #[must_use]
+    pub const fn usage(self) -> &'static str {
+        match self {
+            Verb::Register => "register <type> <ip|-> <port> [ttl=<seconds>] [replace]",
+            Verb::Heartbeat => "heartbeat <uuid> [<type> <ip|-> <port> [ttl=<seconds>]]",
+            Verb::Deregister => "deregister <uuid>",
+            Verb::Hold => "hold <type> <ip|-> <port>",
+            Verb::Query => "query <type> [max-age=<seconds>]",
+            Verb::Types => "types",
+            Verb::List => "list [<type>]",
+            Verb::Why => "why <uuid>",
+            Verb::Watch => "watch [<type>]",
+            Verb::Stats => "stats",
+            Verb::Ping => "ping",
+            Verb::Auth => "auth <token>",
+            Verb::Help => "help",
+            Verb::Quit => "quit",
+        }
+    }
+
+    /// Whether a frame can ask for it: one frame is answered by one.
+    #[must_use]
+    pub const fn is_action(self) -> bool {
+        match self {
+            Verb::Register
+            | Verb::Heartbeat
+            | Verb::Deregister
+            | Verb::Query
+            | Verb::Types
+            | Verb::List
+            | Verb::Stats
+            | Verb::Ping => true,
+            Verb::Hold | Verb::Why | Verb::Watch | Verb::Auth | Verb::Help | Verb::Quit => false,
         }
     }
 }

@@ -142,9 +142,9 @@ fn command(content: &[u8]) -> Result<Command<'_>, Refusal> {
         Some(Verb::Ping) => Ok(Request::Ping),
         // Both go on for as long as their connection, and a frame is answered once.
         Some(verb @ (Verb::Hold | Verb::Watch)) => Err(Refusal::NeedsSession(verb)),
-        Some(Verb::Auth | Verb::Why | Verb::Help | Verb::Quit) | None => Err(Refusal::Frame(
-            "unknown action: use register, heartbeat, deregister, query, types, list, stats or ping",
-        )),
+        Some(Verb::Auth | Verb::Why | Verb::Help | Verb::Quit) | None => {
+            Err(Refusal::UnknownAction)
+        }
     }?;
     Ok(Command { token, request })
 }

@@ -8,15 +8,6 @@ use crate::limits::LINE_LEN_MAX;
 use crate::message::{Command, Offer, Refusal, Reply, Request, ServiceType, Ttl, Verb, parse_uuid};
 use crate::wire::output::Output;
 
-/// What `help` answers.
-const HELP: &str = "commands: \
-    register <type> <ip|-> <port> [ttl=<seconds>] [replace], \
-    heartbeat <uuid> [<type> <ip|-> <port> [ttl=<seconds>]], \
-    deregister <uuid>, \
-    hold <type> <ip|-> <port>, \
-    query <type> [max-age=<seconds>], \
-    types, list [<type>], why <uuid>, watch [<type>], stats, ping, auth <token>, help, quit";
-
 /// Finds lines in the input of one connection.
 #[derive(Debug, Default)]
 pub struct Decoder {
@@ -142,14 +133,14 @@ fn request(verb: Verb, words: Words<'_>) -> Result<Request<'_>, Refusal> {
         Verb::Heartbeat => heartbeat(words),
         Verb::Deregister => deregister(words),
         Verb::Query => query(words),
-        Verb::Types => nothing(words, Request::Types, "usage: types"),
+        Verb::Types => nothing(words, Request::Types),
         Verb::List => list(words),
         Verb::Why => why(words),
         Verb::Watch => watch(words),
-        Verb::Stats => nothing(words, Request::Stats, "usage: stats"),
-        Verb::Ping => nothing(words, Request::Ping, "usage: ping"),
-        Verb::Help => nothing(words, Request::Help, "usage: help"),
-        Verb::Quit => nothing(words, Request::Quit, "usage: quit"),
+        Verb::Stats => nothing(words, Request::Stats),
+        Verb::Ping => nothing(words, Request::Ping),
+        Verb::Help => nothing(words, Request::Help),
+        Verb::Quit => nothing(words, Request::Quit),
     }
 }
 
@@ -207,7 +198,7 @@ impl<'a> Iterator for Words<'a> {
 
 /// `auth <token>`
 fn auth(words: Words<'_>) -> Result<Request<'_>, Refusal> {
-    let [token] = arguments(words, "usage: auth <token>")?;
+    let [token] = arguments(words, Verb::Auth)?;
     Ok(Request::Auth {
         token: token.into(),
     })
@@ -215,8 +206,8 @@ fn auth(words: Words<'_>) -> Result<Request<'_>, Refusal> {
 
 /// `register <type> <ip|-> <port> [ttl=<seconds>] [replace]`
 fn register(mut words: Words<'_>) -> Result<Request<'_>, Refusal> {
-    const FORM: &str = "usage: register <type> <ip> <port> [ttl=<seconds>] [replace]";
-    let [service_type, ip, port] = first_arguments(&mut words, FORM)?;
+    const VERB: Verb = Verb::Register;
+    let [service_type, ip, port] = first_arguments(&mut words, VERB)?;
     let offer = Offer::parse(service_type, ip, port)?;
     let (mut ttl, mut replace) = (None, false);
     for option in words {
@@ -238,7 +229,7 @@ fn register(mut words: Words<'_>) -> Result<Request<'_>, Refusal> {
 
 /// `hold <type> <ip|-> <port>`
 fn hold(mut words: Words<'_>) -> Result<Request<'_>, Refusal> {
-    let [service_type, ip, port] = first_arguments(&mut words, "usage: hold <type> <ip> <port>")?;
+    let [service_type, ip, port] = first_arguments(&mut words, Verb::Hold)?;
     let offer = Offer::parse(service_type, ip, port)?;
     match words.next() {
         None => Ok(Request::Hold { offer }),
@@ -248,13 +239,13 @@ fn hold(mut words: Words<'_>) -> Result<Request<'_>, Refusal> {
 
 /// `heartbeat <uuid> [<type> <ip|-> <port> [ttl=<seconds>]]`
 fn heartbeat(mut words: Words<'_>) -> Result<Request<'_>, Refusal> {
-    const FORM: &str = "usage: heartbeat <uuid> [<type> <ip> <port> [ttl=<seconds>]]";
-    let [uuid] = first_arguments(&mut words, FORM)?;
+    const VERB: Verb = Verb::Heartbeat;
+    let [uuid] = first_arguments(&mut words, VERB)?;
     let uuid = parse_uuid(uuid);
     if words.is_over() {
         return Ok(Request::Heartbeat { uuid });
     }
-    let [service_type, ip, port] = first_arguments(&mut words, FORM)?;
+    let [service_type, ip, port] = first_arguments(&mut words, VERB)?;
     let offer = Offer::parse(service_type, ip, port)?;
     let ttl = seconds_option(words, TTL)?;
     Ok(Request::Revive {
@@ -266,7 +257,7 @@ fn heartbeat(mut words: Words<'_>) -> Result<Request<'_>, Refusal> {
 
 /// `deregister <uuid>`
 fn deregister(words: Words<'_>) -> Result<Request<'_>, Refusal> {
-    let [uuid] = arguments(words, "usage: deregister <uuid>")?;
+    let [uuid] = arguments(words, Verb::Deregister)?;
     Ok(Request::Deregister {
         uuid: parse_uuid(uuid),
     })
@@ -274,7 +265,7 @@ fn deregister(words: Words<'_>) -> Result<Request<'_>, Refusal> {
 
 /// `query <type> [max-age=<seconds>]`
 fn query(mut words: Words<'_>) -> Result<Request<'_>, Refusal> {
-    let [service_type] = first_arguments(&mut words, "usage: query <type> [max-age=<seconds>]")?;
+    let [service_type] = first_arguments(&mut words, Verb::Query)?;
     let service_type = ServiceType::new(service_type)?;
     Ok(Request::Query {
         service_type,
@@ -285,13 +276,13 @@ fn query(mut words: Words<'_>) -> Result<Request<'_>, Refusal> {
 /// `list [<type>]`
 fn list(words: Words<'_>) -> Result<Request<'_>, Refusal> {
     Ok(Request::List {
-        service_type: optional_type(words, "usage: list [<type>]")?,
+        service_type: optional_type(words, Verb::List)?,
     })
 }
 
 /// `why <uuid>`
 fn why(words: Words<'_>) -> Result<Request<'_>, Refusal> {
-    let [uuid] = arguments(words, "usage: why <uuid>")?;
+    let [uuid] = arguments(words, Verb::Why)?;
     Ok(Request::Why {
         uuid: parse_uuid(uuid),
     })
@@ -300,29 +291,22 @@ fn why(words: Words<'_>) -> Result<Request<'_>, Refusal> {
 /// `watch [<type>]`
 fn watch(words: Words<'_>) -> Result<Request<'_>, Refusal> {
     Ok(Request::Watch {
-        service_type: optional_type(words, "usage: watch [<type>]")?,
+        service_type: optional_type(words, Verb::Watch)?,
     })
 }
 
 /// A verb without arguments.
-fn nothing<'a>(
-    words: Words<'a>,
-    request: Request<'a>,
-    form: &'static str,
-) -> Result<Request<'a>, Refusal> {
-    let [] = arguments(words, form)?;
+fn nothing<'a>(words: Words<'a>, request: Request<'a>) -> Result<Request<'a>, Refusal> {
+    let [] = arguments(words, request.verb())?;
     Ok(request)
 }
 
-fn optional_type<'a>(
-    mut words: Words<'a>,
-    form: &'static str,
-) -> Result<Option<ServiceType<'a>>, Refusal> {
+fn optional_type<'a>(mut words: Words<'a>, verb: Verb) -> Result<Option<ServiceType<'a>>, Refusal> {
     let service_type = words.next().map(ServiceType::new).transpose()?;
     if words.is_over() {
         Ok(service_type)
     } else {
-        Err(Refusal::Usage(form))
+        Err(Refusal::Usage(verb))
     }
 }
 
@@ -353,26 +337,35 @@ fn set_seconds(value: &mut Option<Ttl>, name: &'static str, seconds: &str) -> Re
 /// Exactly `N` words.
 fn arguments<'a, const N: usize>(
     mut words: Words<'a>,
-    form: &'static str,
+    verb: Verb,
 ) -> Result<[&'a str; N], Refusal> {
-    let arguments = first_arguments(&mut words, form)?;
+    let arguments = first_arguments(&mut words, verb)?;
     if words.is_over() {
         Ok(arguments)
     } else {
-        Err(Refusal::Usage(form))
+        Err(Refusal::Usage(verb))
     }
 }
 
 /// The first `N` words.
 fn first_arguments<'a, const N: usize>(
     words: &mut Words<'a>,
-    form: &'static str,
+    verb: Verb,
 ) -> Result<[&'a str; N], Refusal> {
     let mut arguments = [""; N];
     for argument in &mut arguments {
-        *argument = words.next().ok_or(Refusal::Usage(form))?;
+        *argument = words.next().ok_or(Refusal::Usage(verb))?;
     }
     Ok(arguments)
+}
+
+/// Names the commands.
+fn push_help(output: &mut Output) {
+    output.push(b"commands:");
+    for (position, verb) in Verb::ALL.into_iter().enumerate() {
+        output.push(if position == 0 { b" " } else { b", " });
+        output.push(verb.usage().as_bytes());
+    }
 }
 
 /// Appends an answer as a line.
@@ -387,7 +380,7 @@ pub fn encode(reply: &Reply, output: &mut Output) {
         Reply::Services(services) => output.push_shared(json::array(services)),
         Reply::Document(document) => output.push_owned(json::document(&**document)),
         Reply::Pong => output.push(b"PONG"),
-        Reply::Help => output.push(HELP.as_bytes()),
+        Reply::Help => push_help(output),
         Reply::Refused(refusal) => {
             output.push(b"ERROR ");
             output.push(refusal.reason().as_bytes());

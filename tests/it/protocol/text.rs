@@ -121,11 +121,11 @@ fn every_error_has_a_reason_and_leaves_the_connection_usable() {
         ("bogus", "ERROR unknown command: help lists the commands"),
         (
             "register",
-            "ERROR usage: register <type> <ip> <port> [ttl=<seconds>] [replace]",
+            "ERROR usage: register <type> <ip|-> <port> [ttl=<seconds>] [replace]",
         ),
         (
             "register hive 127.0.0.1",
-            "ERROR usage: register <type> <ip> <port> [ttl=<seconds>] [replace]",
+            "ERROR usage: register <type> <ip|-> <port> [ttl=<seconds>] [replace]",
         ),
         ("register hive 127.0.0.1 80 90", "ERROR unknown option: 90"),
         (
@@ -158,7 +158,7 @@ fn every_error_has_a_reason_and_leaves_the_connection_usable() {
         ),
         (
             "hold hive 127.0.0.1",
-            "ERROR usage: hold <type> <ip> <port>",
+            "ERROR usage: hold <type> <ip|-> <port>",
         ),
         (
             "hold hive 127.0.0.1 80 replace",
@@ -166,11 +166,11 @@ fn every_error_has_a_reason_and_leaves_the_connection_usable() {
         ),
         (
             "heartbeat",
-            "ERROR usage: heartbeat <uuid> [<type> <ip> <port> [ttl=<seconds>]]",
+            "ERROR usage: heartbeat <uuid> [<type> <ip|-> <port> [ttl=<seconds>]]",
         ),
         (
             "heartbeat a b",
-            "ERROR usage: heartbeat <uuid> [<type> <ip> <port> [ttl=<seconds>]]",
+            "ERROR usage: heartbeat <uuid> [<type> <ip|-> <port> [ttl=<seconds>]]",
         ),
         ("heartbeat a b 10.0.0.1 80", "ERROR the uuid is not a UUID"),
         (

@@ -5,29 +5,77 @@
 //!
 //! # The path of a byte
 //!
-//! `server` polls and reads the clock, `engine` runs one turn: it reads a ready connection into a
-//! shared buffer; `session` asks `wire` for the next [`message::Request`]; `service` applies it to the
-//! `registry` and answers with a [`message::Reply`]; `wire` encodes that into the connection's
-//! [`wire::output::Output`], which `engine` writes back.
+//! [`server`] polls and reads the clock, then [`engine`] runs one turn. It reads a ready socket into
+//! memory that all sessions share; [`session`] asks [`wire`] for the next [`message::Request`] and the
+//! [`service`] for its outcome; the service applies it to the [`registry`] and answers with a
+//! [`message::Reply`], which wire writes into the session's [`wire::output::Output`], and the engine
+//! writes that back. What the service has for a session later is a [`message::Delivery`] at the end of
+//! the turn. What has changed is one list of [`message::Change`]s, which the turn returns.
+//!
+//! Why it is built so stands in `src/DESIGN.md`, what is on the wire in `src/PROTOCOL.md`, and where a
+//! test goes in `tests/README.md`.
 //!
 //! # The rooms
 //!
-//! | module | owns | knows nothing of |
+//! | room | owns | knows nothing of |
 //! |---|---|---|
 //! | [`limits`] | every bound, with its unit | everything |
-//! | [`time`] | registry time, and deadlines in a timing wheel | clocks |
-//! | [`escape`] | errors and foreign text, as people read them | everything |
-//! | [`auth`] | what clients must show | where it lies |
-//! | [`message`] | requests, replies, refusals | formats, sockets, the registry |
+//! | [`time`] | registry time, deadlines in a timing wheel, rate limits of the log | clocks |
+//! | [`escape`] | foreign text as people may read it | everything |
+//! | [`auth`] | tokens, and the file in which they lie | sessions |
+//! | [`message`] | the vocabulary: requests, replies, documents, changes, deltas, deliveries, refusals | formats, sockets, the registry |
 //! | [`registry`] | the registrations | bytes, clocks, randomness |
-//! | [`service`] | the verbs | bytes, sockets, clocks |
-//! | [`wire`] | text lines, JSON frames, and the output that waits for one peer | sockets, the registry |
-//! | [`session`] | one connection as a state machine | sockets, clocks |
-//! | [`engine`] | the turn: all connections, their budgets and timers | real sockets and clocks |
+//! | [`service`] | the verbs, holders and watchers | bytes, sockets, clocks |
+//! | [`wire`] | one format a file, and the output that waits for one peer | sockets, the service |
+//! | [`session`] | one connection as a state machine | sockets, clocks, the service |
+//! | [`engine`] | the turn: sessions, datagrams, links, their budgets and timers | real sockets and clocks |
 //! | [`server`] | mio, the clock, signals, files, the validated configuration | the formats |
+//! | [`client`] | the other side of the wire, for programs that use the service | the service |
 //!
-//! [`client`] is the other side of the wire, for programs that use the service; of the rooms above it knows
-//! [`message`], [`escape`] and [`auth`] only.
+//! The binary in `src/bin/discovery` has the flags, the log and the verbs of the command line. Which
+//! room may import which is a list in `tests/it/house`, compared exactly with the sources.
+//!
+//! A new verb begins in `message/verb.rs` and `message/mod.rs`; the compiler names the other places.
+//! A new format is a file in `wire`. A new bound is a line in `limits.rs`.
+//!
+//! # The lexicon
+//!
+//! - **registration**: a service's type and address, registered under a UUID; live until it expires or is removed.
+//! - **UUID**: the right to change a registration, told once, to the peer that registered it.
+//! - **type**: the kind of service, a name that clients query by.
+//! - **address**: an IP address and a port at which a service can be reached.
+//! - **TTL**: how long a registration lives after its last heartbeat.
+//! - **heartbeat**: a request that sets a registration's age back to zero.
+//! - **live**: with a last heartbeat younger than the TTL, or held; only live registrations are in answers.
+//! - **expire**: to reach the age of the TTL; the registration is gone from that moment, swept or not.
+//! - **hold**: to make an *ephemeral registration*, which lives as long as the session that made it.
+//! - **holder**: the session that holds an ephemeral registration.
+//! - **peer**: the other end of a connection, and what the service knows about it.
+//! - **session**: one connection as a state machine: unread input, format, pending output, deadlines.
+//! - **transport**: what lies between a socket and its session; today it passes bytes on unchanged.
+//! - **request**: a well-formed command as a value, whatever its format.
+//! - **reply**: the answer to a request as a value; `wire` turns it into bytes.
+//! - **refusal**: a reply that says why a request was not run; nothing has changed.
+//! - **outcome**: what became of a request: *done* with a reply, *retry* in the next turn, or *parked* until something happens.
+//! - **turn**: one pass of the loop; registry time stands still in it, and its work is bounded.
+//! - **budget**: how much of something one turn may do; what is left over is on a list for the next turn.
+//! - **ready list**: the sessions that have work to do without a new event; while there is one, the loop does not wait.
+//! - **registry time**: milliseconds since the start by the monotonic clock, without the pauses of the process.
+//! - **tick**: the interval at which the loop wakes to sweep.
+//! - **sweep**: the bounded part of a turn that removes what has expired.
+//! - **removal**: the end of a registration, with its reason: expired, deregistered, replaced, or connection closed.
+//! - **departure**: the record of a removal that `why` reads; the last 1024 are kept.
+//! - **change**: one registration or removal, as a whole record in the list of its turn.
+//! - **watcher**: a session that is told of changes, of one type or of all.
+//! - **snapshot**: everything that is live, as a watcher is told it first and after it has lagged.
+//! - **delta**: what came and went in one turn.
+//! - **keepalive**: a line without changes, sent to a watcher after 15 s of silence.
+//! - **lagged**: of a watcher: more deltas were pending than may be, so it is sent a snapshot instead.
+//! - **pending output**: bytes and updates that a peer has yet to take.
+//! - **slot**: the `u32` that stands for an entry of the registry in place of a pointer.
+//! - **link**: a connection that the service opens itself.
+//! - **datagram**: one request and one answer without a session.
+//! - **responder**: whoever answers the requests of a session: the service.
 
 pub mod auth;
 pub mod client;

@@ -11,7 +11,7 @@ impl<S: BuildHasher> Registry<S> {
         assert!(self.entries.len() <= self.services_max);
         assert_eq!(self.by_uuid.len(), self.entries.len());
         self.types.check(&self.hasher);
-        self.places.check(&self.entries, &self.hasher);
+        self.by_address.check(&self.entries, &self.hasher);
         let mut found = 0;
         for (key, of) in self.types.iter() {
             let mut previous = NONE;

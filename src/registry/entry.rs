@@ -30,8 +30,8 @@ pub(super) struct Entry {
     pub(super) next: u32,
     /// The next entry with the same bucket in the index by UUID; in a free slot, the next free one.
     pub(super) chain: u32,
-    /// Its position among the entries at its place, where the index by place knows it.
-    pub(super) place_position: u32,
+    /// Its position among the entries at its address, where the address index knows it.
+    pub(super) address_position: u32,
     /// Its place in the wheel; one that is held has none.
     pub(super) timer: WheelLink,
     ip: PackedIp,
@@ -168,7 +168,7 @@ impl Entries {
             previous: NONE,
             next: NONE,
             chain: NONE,
-            place_position: NONE,
+            address_position: NONE,
             timer: WheelLink::default(),
             ip,
             port: address.port,

@@ -11,11 +11,11 @@
 //! A heartbeat writes the time into its entry, nothing else: the entry's place in the timing wheel
 //! is mended when its old slot comes.
 
+mod address_index;
 mod check;
 mod entry;
 mod index;
 mod pages;
-mod places;
 mod table;
 mod types;
 mod view;
@@ -31,9 +31,9 @@ use crate::message::{Change, ChangeKind, Reason, ServiceAddress};
 use crate::time::Moment;
 use crate::time::wheel::Wheel;
 
+use address_index::AddressIndex;
 use entry::{Entries, NewEntry};
 use index::{Chains, Index};
-use places::Places;
 use types::Types;
 pub use view::{Record, TypeView};
 
@@ -102,7 +102,7 @@ pub struct Registry<S = RandomState> {
     entries: Entries,
     by_uuid: Index,
     types: Types,
-    places: Places,
+    by_address: AddressIndex,
     deadlines: Wheel,
     /// How many registrations have come and gone.
     index: u64,
@@ -123,7 +123,7 @@ impl<S: BuildHasher> Registry<S> {
             entries: Entries::default(),
             by_uuid: Index::default(),
             types: Types::default(),
-            places: Places::default(),
+            by_address: AddressIndex::default(),
             deadlines: Wheel::new(),
             index: 0,
             changes: Vec::new(),
@@ -241,14 +241,17 @@ impl<S: BuildHasher> Registry<S> {
         address: ServiceAddress,
         budget: &mut usize,
     ) -> bool {
-        if !self.places.make(&mut self.entries, &self.hasher, *budget) {
+        if !self
+            .by_address
+            .make(&mut self.entries, &self.hasher, *budget)
+        {
             *budget = 0;
             return false;
         }
         let Some(of) = self.types.find(service_type, &self.hasher) else {
             return true;
         };
-        while let Some(slot) = self.places.entry_at(of, address, &self.hasher) {
+        while let Some(slot) = self.by_address.entry_at(of, address, &self.hasher) {
             if *budget == 0 {
                 return false;
             }
@@ -353,7 +356,8 @@ impl<S: BuildHasher> Registry<S> {
             slot,
             hash,
         );
-        self.places.insert(&mut self.entries, &self.hasher, slot);
+        self.by_address
+            .insert(&mut self.entries, &self.hasher, slot);
         self.index += 1;
         self.types.append(&mut self.entries, slot, self.index);
         Ok(slot)
@@ -388,7 +392,8 @@ impl<S: BuildHasher> Registry<S> {
         self.index += 1;
         self.types
             .unlink(&mut self.entries, slot, self.index, &self.hasher);
-        self.places.remove(&mut self.entries, &self.hasher, slot);
+        self.by_address
+            .remove(&mut self.entries, &self.hasher, slot);
         let mut uuids = Uuids {
             entries: &mut self.entries,
             hasher: &self.hasher,

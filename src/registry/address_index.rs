@@ -1,4 +1,4 @@
-//! Registrations by their place: type, address and port. Only `replace` asks for it.
+//! The address index: registrations by type, address and port. Only `replace` asks for it.
 //!
 //! Most services never do, so this index is made when somebody first asks, in slices, and kept from
 //! then on until the registry is empty.
@@ -9,34 +9,34 @@ use super::entry::Entries;
 use super::table::{Keyed, Table};
 use crate::message::ServiceAddress;
 
-/// What makes a place: the slot of a type, and an address.
+/// What registrations are found by: the slot of a type, and an address.
 type Location = (u32, ServiceAddress);
 
-/// A place and who is registered at it.
+/// An address of a type, and who is registered at it.
 #[derive(Debug)]
-struct Place {
+struct Address {
     location: Location,
     /// Slots of entries, each of which knows its position here.
     entries: Vec<u32>,
 }
 
-impl Keyed for Place {
+impl Keyed for Address {
     fn hash(&self, hasher: &impl BuildHasher) -> u64 {
         hasher.hash_one(self.location)
     }
 }
 
-/// All places.
+/// All addresses of all types.
 ///
 /// Invariant: exactly the used slots below `made` are in it.
 #[derive(Debug, Default)]
-pub(super) struct Places {
-    table: Table<Place>,
+pub(super) struct AddressIndex {
+    table: Table<Address>,
     made: u32,
     wanted: bool,
 }
 
-impl Places {
+impl AddressIndex {
     /// Goes on making the index, with `budget` slots at most. `true` when it is whole.
     pub(super) fn make(
         &mut self,
@@ -69,25 +69,25 @@ impl Places {
     /// Forgets the entry `slot`, which is about to be removed. With the last entry goes the index.
     pub(super) fn remove(&mut self, entries: &mut Entries, hasher: &impl BuildHasher, slot: u32) {
         if entries.len() == 1 {
-            *self = Places::default();
+            *self = AddressIndex::default();
         }
         if slot >= self.made {
             return;
         }
         let key = self
             .find(location(entries, slot), hasher)
-            .expect("a slot below `made` has its place");
-        let place = self.table.get_mut(key);
-        let position = entries.get(slot).place_position;
-        place.entries.swap_remove(position as usize);
-        match place.entries.get(position as usize) {
-            Some(&moved) => entries.get_mut(moved).place_position = position,
-            None if place.entries.is_empty() => self.table.remove(key, hasher),
+            .expect("a slot below `made` is in the index");
+        let address = self.table.get_mut(key);
+        let position = entries.get(slot).address_position;
+        address.entries.swap_remove(position as usize);
+        match address.entries.get(position as usize) {
+            Some(&moved) => entries.get_mut(moved).address_position = position,
+            None if address.entries.is_empty() => self.table.remove(key, hasher),
             None => {}
         }
     }
 
-    /// One of the entries at this place; certain only when the index is whole.
+    /// One of the entries at this address; certain only when the index is whole.
     pub(super) fn entry_at(
         &self,
         service_type: u32,
@@ -106,15 +106,15 @@ impl Places {
         assert_eq!(
             self.table
                 .iter()
-                .map(|(_, place)| place.entries.len())
+                .map(|(_, address)| address.entries.len())
                 .sum::<usize>(),
             used
         );
         self.table.check(hasher, |a, b| a.location == b.location);
-        for (_, place) in self.table.iter() {
-            for (position, &slot) in place.entries.iter().enumerate() {
-                assert_eq!(location(entries, slot), place.location);
-                assert_eq!(entries.get(slot).place_position as usize, position);
+        for (_, address) in self.table.iter() {
+            for (position, &slot) in address.entries.iter().enumerate() {
+                assert_eq!(location(entries, slot), address.location);
+                assert_eq!(entries.get(slot).address_position as usize, position);
             }
         }
     }
@@ -122,20 +122,20 @@ impl Places {
     fn add(&mut self, entries: &mut Entries, hasher: &impl BuildHasher, slot: u32) {
         let location = location(entries, slot);
         let key = self.find(location, hasher).unwrap_or_else(|| {
-            let place = Place {
+            let address = Address {
                 location,
                 entries: Vec::with_capacity(1),
             };
-            self.table.insert(place, hasher)
+            self.table.insert(address, hasher)
         });
-        let place = self.table.get_mut(key);
-        entries.get_mut(slot).place_position = place.entries.len() as u32;
-        place.entries.push(slot);
+        let address = self.table.get_mut(key);
+        entries.get_mut(slot).address_position = address.entries.len() as u32;
+        address.entries.push(slot);
     }
 
     fn find(&self, location: Location, hasher: &impl BuildHasher) -> Option<u32> {
-        self.table.find(hasher.hash_one(location), |place| {
-            place.location == location
+        self.table.find(hasher.hash_one(location), |address| {
+            address.location == location
         })
     }
 }

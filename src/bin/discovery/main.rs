@@ -1,12 +1,15 @@
 //! The `discovery` binary: the service, and the verbs of its clients.
 
-mod cli;
+mod command_line;
 mod logging;
+mod output;
+mod values;
+mod verbs;
 
 use std::io::Write;
 use std::process::ExitCode;
 
-use cli::Invocation;
+use command_line::Invocation;
 use discovery_service::server;
 use discovery_service::server::config::Config;
 

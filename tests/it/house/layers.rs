@@ -50,7 +50,7 @@ fn row_29_the_wall_clock_is_read_for_the_log_and_to_be_shown_and_handed_in_where
             &[
                 "bin/discovery/logging.rs",
                 "src/server/mod.rs",
-                "bin/discovery/cli/follow.rs"
+                "bin/discovery/verbs/watch/mod.rs"
             ]
         ),
         [""; 0]

@@ -7,8 +7,8 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use discovery_service::client::{Service, Update};
 use discovery_service::escape::printable;
 
-use super::print::Size;
-use super::{Failure, print};
+use super::Failure;
+use crate::output::{self, Size};
 
 /// Lines about the latest changes below the table.
 const CHANGES_MAX: usize = 5;
@@ -51,7 +51,7 @@ impl Screen {
 
     /// Draws it again when the terminal has got another size.
     pub(super) fn fit(&mut self) -> Result<(), Failure> {
-        if self.drawn == Some(print::terminal_size()) {
+        if self.drawn == Some(output::terminal_size()) {
             Ok(())
         } else {
             self.draw()
@@ -92,7 +92,7 @@ impl Screen {
     }
 
     fn draw(&mut self) -> Result<(), Failure> {
-        let size = print::terminal_size();
+        let size = output::terminal_size();
         // What is on the terminal is pushed up, where it can be scrolled back to.
         let lines = if self.drawn.is_none() && size != Size::UNKNOWN {
             size.lines
@@ -102,9 +102,9 @@ impl Screen {
         self.drawn = Some(size);
         // Written over what was there, so that nothing flickers as it would after a clearing.
         let text = self
-            .text(size, print::in_colour())
+            .text(size, output::in_colour())
             .replace('\n', "\x1b[K\n");
-        print::bytes(format!("{}\x1b[H{text}\x1b[J", "\n".repeat(lines)).as_bytes())
+        output::bytes(format!("{}\x1b[H{text}\x1b[J", "\n".repeat(lines)).as_bytes())
     }
 
     /// What stands on the screen: the cursor keeps the last line of `size`, and the table goes before
@@ -132,7 +132,7 @@ impl Screen {
         let rows: Vec<Vec<String>> = self.live[..shown].iter().map(row).collect();
         let trouble = self.trouble.as_deref().unwrap_or_default();
         let mut text = format!("{}: {} live\n{trouble}\n", self.title, self.live.len());
-        text += &print::format_table(&["TYPE", "ADDRESS", "SEEN SINCE"], &rows, true, colour);
+        text += &output::format_table(&["TYPE", "ADDRESS", "SEEN SINCE"], &rows, true, colour);
         if shown < self.live.len() {
             text += &format!("and {} more\n", self.live.len() - shown);
         }
@@ -141,7 +141,7 @@ impl Screen {
         }
         text.lines()
             .take(lines)
-            .map(|line| print::clip(line, size.columns) + "\n")
+            .map(|line| output::clip(line, size.columns) + "\n")
             .collect()
     }
 }

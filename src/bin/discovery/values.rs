@@ -6,56 +6,56 @@ use std::time::Duration;
 use discovery_service::message::{Offer, ServiceType, Ttl};
 
 /// What a value must be, and how that is said.
-pub(super) struct Check {
-    pub(super) is_right: fn(&str) -> bool,
-    pub(super) wanted: &'static str,
+pub(crate) struct Check {
+    pub(crate) is_right: fn(&str) -> bool,
+    pub(crate) wanted: &'static str,
 }
 
-pub(super) static IS_TYPE: Check = Check {
+pub(crate) static IS_TYPE: Check = Check {
     is_right: |text| ServiceType::new(text).is_ok(),
     wanted: "1 to 63 bytes without white space",
 };
-pub(super) static IS_UUID: Check = Check {
+pub(crate) static IS_UUID: Check = Check {
     is_right: |text| ServiceType::new(text).is_ok(),
     wanted: "a UUID",
 };
-pub(super) static IS_PORT: Check = Check {
+pub(crate) static IS_PORT: Check = Check {
     is_right: |text| Offer::parse("any", "-", text).is_ok(),
     wanted: "a number from 1 to 65535",
 };
-pub(super) static IS_TTL: Check = Check {
+pub(crate) static IS_TTL: Check = Check {
     is_right: |text| Ttl::parse(text).is_some(),
     wanted: "a number from 1 to 86400",
 };
-pub(super) static IS_COUNT: Check = Check {
+pub(crate) static IS_COUNT: Check = Check {
     is_right: |text| text.parse::<usize>().is_ok(),
     wanted: "a number",
 };
-pub(super) static IS_IP: Check = Check {
+pub(crate) static IS_IP: Check = Check {
     is_right: |text| text == "-" || text.parse::<IpAddr>().is_ok(),
     wanted: "an IPv4 or IPv6 address, or -",
 };
-pub(super) static IS_REACHABLE: Check = Check {
+pub(crate) static IS_REACHABLE: Check = Check {
     is_right: |text| Offer::parse("any", text, "1").is_ok(),
     wanted: "an IPv4 or IPv6 address that others can connect to, or -",
 };
-pub(super) static IS_TIME: Check = Check {
+pub(crate) static IS_TIME: Check = Check {
     is_right: |text| parse_time(text).is_some_and(|time| !time.is_zero()),
     wanted: "a number of seconds from 0.001 to 31536000, such as 5 or 0.5",
 };
-pub(super) static IS_TIME_OR_NONE: Check = Check {
+pub(crate) static IS_TIME_OR_NONE: Check = Check {
     is_right: |text| parse_time(text).is_some(),
     wanted: "a number of seconds from 0 to 31536000, such as 5 or 0.5",
 };
-pub(super) static ARE_SERVERS: Check = Check {
+pub(crate) static ARE_SERVERS: Check = Check {
     is_right: |text| text.split(',').all(is_server),
     wanted: "host:port, or several with commas",
 };
-pub(super) static IS_SHELL: Check = Check {
+pub(crate) static IS_SHELL: Check = Check {
     is_right: |text| SHELLS.contains(&text),
     wanted: "bash, elvish, fish, powershell or zsh",
 };
-pub(super) static IS_PATH: Check = Check {
+pub(crate) static IS_PATH: Check = Check {
     is_right: |text| !text.is_empty(),
     wanted: "a path",
 };
@@ -75,7 +75,7 @@ fn is_server(text: &str) -> bool {
 }
 
 /// A time in seconds, with up to three digits behind a point: a year at most.
-pub(super) fn parse_time(text: &str) -> Option<Duration> {
+pub(crate) fn parse_time(text: &str) -> Option<Duration> {
     const YEAR: u64 = 31_536_000;
     let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

@@ -1,20 +1,20 @@
-//! The verbs that follow what comes and goes: `watch` and `wait`.
+//! `watch`: shows what comes and goes.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+mod screen;
 
 use chrono::Utc;
 use serde_json::{Value, json};
+use std::io::Write;
+use std::process::{Command, Stdio};
 
-use discovery_service::client::{Error, Options, Service, Update, Watcher};
+use discovery_service::client::{Options, Service, Update, Watcher};
 use discovery_service::escape::{Plain, printable};
 
-use super::screen::Screen;
-use super::{Failure, ask, print};
+use screen::Screen;
 
-/// How often it is looked around while nothing changes: at the terminal, and at the connection.
-const INTERVAL: Duration = Duration::from_secs(1);
+use super::Failure;
+use super::outage::{BACK, INTERVAL, Trouble};
+use crate::output;
 
 /// Where changes go.
 enum Output<'a> {
@@ -34,7 +34,7 @@ pub(super) fn watch(
     let mut output = match exec {
         Some(command) => Output::Command(command),
         None if json => Output::Json,
-        None if print::to_screen() => Output::Screen(Screen::new(
+        None if output::to_screen() => Output::Screen(Screen::new(
             service_type.unwrap_or("all types"),
             &options.servers(),
         )),
@@ -54,7 +54,7 @@ pub(super) fn watch(
                 match &mut output {
                     Output::Screen(screen) => screen.show(&update, Utc::now())?,
                     Output::Command(command) => run(command, &update, service_type, json),
-                    Output::Json => print::json(&as_json(&update, is_first))?,
+                    Output::Json => output::json(&as_json(&update, is_first))?,
                     Output::Lines => print_changes(&update)?,
                 }
                 is_first = false;
@@ -66,7 +66,7 @@ pub(super) fn watch(
                     tell(&mut output, Some(message))?;
                 }
             }
-            None if !matches!(output, Output::Command(_)) && print::has_gone() => {
+            None if !matches!(output, Output::Command(_)) && output::has_gone() => {
                 return Err(Failure::OutputGone);
             }
             None => {}
@@ -84,30 +84,9 @@ pub(super) fn watch(
 fn tell(output: &mut Output<'_>, trouble: Option<String>) -> Result<(), Failure> {
     match output {
         Output::Screen(screen) => screen.show_trouble(trouble)?,
-        _ => print::complain(trouble.as_deref().unwrap_or(BACK)),
+        _ => output::complain(trouble.as_deref().unwrap_or(BACK)),
     }
     Ok(())
-}
-
-/// Said when trouble has ended.
-const BACK: &str = "the registry is back";
-
-/// Whether the service is away: something to be said when that changes, however often it is tried.
-#[derive(Default)]
-struct Trouble {
-    is_told: bool,
-}
-
-impl Trouble {
-    /// The message, once.
-    fn begins(&mut self, error: &Error) -> Option<String> {
-        (!std::mem::replace(&mut self.is_told, true)).then(|| format!("{error}; trying again"))
-    }
-
-    /// Whether there was any.
-    fn ends(&mut self) -> bool {
-        std::mem::take(&mut self.is_told)
-    }
 }
 
 /// `up hive 127.0.0.1:65433`
@@ -122,7 +101,7 @@ fn print_changes(update: &Update) -> Result<(), Failure> {
             lines += &format!("{word} {} {address}\n", printable(service_type));
         }
     }
-    print::bytes(lines.as_bytes())
+    output::bytes(lines.as_bytes())
 }
 
 /// The line of the service's own stream: the state at first, then the changes.
@@ -170,63 +149,7 @@ fn run(command: &str, update: &Update, service_type: Option<&str>, json: bool) {
     });
     match status {
         Ok(status) if status.success() => {}
-        Ok(status) => print::complain(&format!("{command}: {status}")),
-        Err(error) => print::complain(&format!("cannot run sh: {}", Plain(&error))),
-    }
-}
-
-/// Returns when so many are live.
-pub(super) fn wait(
-    options: &Options,
-    service_type: &str,
-    count: usize,
-    timeout: Option<Duration>,
-    json: bool,
-) -> Result<(), Failure> {
-    let mut watcher = Watcher::new(options, Some(service_type));
-    if let Some(timeout) = timeout {
-        watcher = watcher.until(Instant::now() + timeout);
-    }
-    let mut live = None;
-    let mut trouble = Trouble::default();
-    loop {
-        match watcher.latest_within(INTERVAL) {
-            Some(Ok(update)) if update.services.len() >= count => {
-                let addresses: Vec<_> = update
-                    .services
-                    .iter()
-                    .map(|service| service.address)
-                    .collect();
-                return ask::print_addresses(&addresses, json);
-            }
-            Some(Ok(update)) => live = Some(update.services.len()),
-            Some(Err(error))
-                if watcher.is_over()
-                    || !error.is_transient()
-                    || (live.is_none() && timeout.is_none()) =>
-            {
-                return Err(error.into());
-            }
-            Some(Err(error)) => {
-                if let Some(message) = trouble.begins(&error) {
-                    print::complain(&message);
-                }
-            }
-            None if watcher.is_over() => {
-                let live = match live {
-                    Some(live) if watcher.is_connected() => format!("{live} of {count} are live"),
-                    _ => "the registry was away".to_owned(),
-                };
-                let message = format!(
-                    "waited in vain for {service_type} at {}: {live}",
-                    options.servers()
-                );
-                return Err(Failure::Message(message));
-            }
-            None => {}
-        }
-        if watcher.is_connected() && trouble.ends() {
-            print::complain(BACK);
-        }
+        Ok(status) => output::complain(&format!("{command}: {status}")),
+        Err(error) => output::complain(&format!("cannot run sh: {}", Plain(&error))),
     }
 }

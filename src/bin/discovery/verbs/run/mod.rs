@@ -21,7 +21,8 @@ use rustix::event::PollFlags;
 
 use discovery_service::client::Options;
 
-use super::{Failure, USAGE, args, checks, options, print, text};
+use super::{Failure, USAGE, args, options, text};
+use crate::{output, values};
 use runner::Runner;
 
 /// The process that stays: holds the registration and sees to the command.
@@ -68,7 +69,7 @@ pub(crate) enum Stage {
 
 impl Stage {
     /// Of a process with these arguments, its name first; `None` when somebody else has started it.
-    pub(super) fn of(args: &[OsString]) -> Option<Stage> {
+    pub(crate) fn of(args: &[OsString]) -> Option<Stage> {
         let (first, words) = args.get(1..)?.split_first()?;
         match first.to_str()? {
             HOLD => Some(Stage::Hold(words.to_vec())),
@@ -127,7 +128,7 @@ fn hold(words: &[OsString]) -> ExitCode {
         Ok(runner) => runner.run(),
         Err((status, failure)) => {
             if let Failure::Message(message) = failure {
-                print::complain(&message);
+                output::complain(&message);
             }
             ExitCode::from(status)
         }
@@ -137,10 +138,10 @@ fn hold(words: &[OsString]) -> ExitCode {
 /// Says something on standard error, which is the command's: where it would have to wait until that is
 /// read, it keeps silent.
 fn say(message: &str) {
-    if print::state(&io::stderr(), PollFlags::OUT).contains(PollFlags::OUT) {
+    if output::state(&io::stderr(), PollFlags::OUT).contains(PollFlags::OUT) {
         // What is ready takes so much at least (PIPE_BUF in poll(2) and pipe(7)).
         const CHARS_MAX: usize = 1000;
-        print::complain(&message.chars().take(CHARS_MAX).collect::<String>());
+        output::complain(&message.chars().take(CHARS_MAX).collect::<String>());
     }
 }
 
@@ -160,7 +161,7 @@ impl Run {
             server,
             token_file,
         ] = words[..].try_into().map_err(|_| not_ours())?;
-        let time = |word| checks::parse_time(word).ok_or_else(not_ours);
+        let time = |word| values::parse_time(word).ok_or_else(not_ours);
         let token_file = Some(token_file).filter(|path| !path.is_empty());
         Ok(Run {
             service_type: str::to_owned(service_type),

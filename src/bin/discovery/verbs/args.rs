@@ -4,7 +4,7 @@ use clap::{Arg, ArgAction, Command, ValueHint};
 
 use discovery_service::server::config::Config;
 
-use super::checks::{
+use crate::values::{
     ARE_SERVERS, Check, IS_COUNT, IS_IP, IS_PATH, IS_PORT, IS_REACHABLE, IS_SHELL, IS_TIME,
     IS_TIME_OR_NONE, IS_TTL, IS_TYPE, IS_UUID,
 };
@@ -362,7 +362,7 @@ static VERBS: [Verb; 13] = [
 ];
 
 /// The whole command line: the flags of the service, and the verbs.
-pub(super) fn command() -> Command {
+pub(crate) fn command() -> Command {
     let verbs = VERBS.iter().filter(|verb| cfg!(unix) || verb.name != RUN);
     Config::command()
         .args_conflicts_with_subcommands(true)
@@ -372,7 +372,7 @@ pub(super) fn command() -> Command {
 }
 
 /// The command line of one verb; `None` when there is no such verb.
-pub(super) fn command_of(name: &str) -> Option<Command> {
+pub(crate) fn command_of(name: &str) -> Option<Command> {
     let verb = VERBS.iter().find(|verb| verb.name == name)?;
     Some(Command::new("discovery").subcommand(build_verb(verb)))
 }

@@ -1,102 +1,35 @@
-//! The command line: the service's flags, and the verbs of its clients.
+//! The verbs of the service's clients.
 
-mod args;
-mod ask;
-mod checks;
-mod follow;
-mod print;
+pub(crate) mod args;
+mod health;
+mod lookup;
+mod outage;
+mod registration;
 #[cfg(unix)]
-mod run;
-mod screen;
+pub(crate) mod run;
+mod wait;
+mod watch;
 
-use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::Resettable;
-use clap::{Arg, ArgMatches, ValueEnum};
+use clap::{ArgMatches, ValueEnum};
 use clap_complete::Shell;
 
+use crate::{output, values};
 use discovery_service::client::{Client, Error, Options, Register, TIMEOUT};
 use discovery_service::escape::Plain;
 use discovery_service::message::Refusal;
-use discovery_service::server::config::Config;
 
 /// No, or failed.
 const NO: u8 = 1;
 /// Wrong usage.
 const USAGE: u8 = 2;
 
-/// What the process is to do.
-pub(crate) enum Invocation {
-    /// Go on with what `run` has begun.
-    #[cfg(unix)]
-    Stage(run::Stage),
-    /// Run the service.
-    Service(Config),
-    /// Ask a service.
-    Verb(Verb),
-}
-
-impl Invocation {
-    /// Reads the arguments of this process and its environment; an argument beats the environment,
-    /// and an empty variable counts as unset.
-    ///
-    /// # Errors
-    /// Wrong usage, or a request for `--help` or `--version`: `clap::Error::exit` says it and ends
-    /// the process with the right status.
-    pub(crate) fn from_process() -> Result<Invocation, clap::Error> {
-        let args: Vec<OsString> = std::env::args_os().collect();
-        #[cfg(unix)]
-        if let Some(stage) = run::Stage::of(&args) {
-            return Ok(Invocation::Stage(stage));
-        }
-        Self::parse(args)
-    }
-
-    /// Not inlined, so that it takes no memory in the process of a stage.
-    #[inline(never)]
-    fn parse(args: Vec<OsString>) -> Result<Invocation, clap::Error> {
-        // With a verb the variables of the service mean nothing.
-        let has_verb = args
-            .get(1)
-            .is_some_and(|first| !first.to_string_lossy().starts_with('-'));
-        let ignored = |arg: &Arg, of_verb: bool| {
-            let is_empty =
-                |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
-            arg.get_env()
-                .is_some_and(|name| has_verb != of_verb || is_empty(name))
-        };
-        let without = |of_verb| {
-            move |arg: Arg| {
-                if ignored(&arg, of_verb) {
-                    arg.env(Resettable::Reset)
-                } else {
-                    arg
-                }
-            }
-        };
-        let help = args.iter().any(|arg| arg == "-h" || arg == "--help");
-        let mut command = match args.get(1).and_then(|first| first.to_str()) {
-            // What stays in memory for long does not build what it does not need.
-            Some(verb) if has_verb => args::command_of(verb).unwrap_or_else(args::command),
-            _ if has_verb || help => args::command(),
-            _ => Config::command(),
-        };
-        command = command
-            .mut_args(without(false))
-            .mut_subcommands(|verb| verb.mut_args(without(true)));
-        let matches = command.try_get_matches_from_mut(args)?;
-        if matches.subcommand_name().is_some() {
-            return Ok(Invocation::Verb(Verb(matches)));
-        }
-        Config::from_matches(&matches, &mut command).map(Invocation::Service)
-    }
-}
-
 /// A verb that was asked for, with its arguments.
-pub(crate) struct Verb(ArgMatches);
+pub(crate) struct Verb(pub(crate) ArgMatches);
 
 /// The options of a client.
 fn options(server: &str, timeout: Duration, token_file: Option<&str>) -> Result<Options, Error> {
@@ -119,11 +52,11 @@ fn number<T: FromStr>(arguments: &ArgMatches, id: &str) -> Option<T> {
 
 /// The value of an argument that was checked to be a time.
 fn time(arguments: &ArgMatches, id: &str) -> Option<Duration> {
-    checks::parse_time(arguments.get_one::<String>(id)?)
+    values::parse_time(arguments.get_one::<String>(id)?)
 }
 
 /// Why a verb has not succeeded.
-enum Failure {
+pub(crate) enum Failure {
     /// The answer is no; nothing is to be said.
     No,
     /// To be said on standard error.
@@ -144,6 +77,14 @@ impl From<std::io::Error> for Failure {
             return Failure::OutputGone;
         }
         Failure::Message(format!("cannot write: {}", Plain(&error)))
+    }
+}
+
+/// What the exit status says, even where nobody reads what is printed.
+fn verdict(yes: bool, printed: Result<(), Failure>) -> Result<(), Failure> {
+    match printed {
+        Ok(()) | Err(Failure::OutputGone) if !yes => Err(Failure::No),
+        printed => printed,
     }
 }
 
@@ -187,7 +128,7 @@ impl Verb {
             Ok(()) | Err(Failure::OutputGone) => ExitCode::SUCCESS,
             Err(Failure::No) => ExitCode::from(NO),
             Err(Failure::Message(message)) => {
-                print::complain(&message);
+                output::complain(&message);
                 ExitCode::from(NO)
             }
         }
@@ -222,7 +163,7 @@ fn ask(verb: &str, arguments: &ArgMatches) -> Result<(), Failure> {
                 replace: arguments.get_flag(args::REPLACE),
             };
             let port = number(arguments, args::PORT).unwrap_or(0);
-            ask::register(
+            registration::register(
                 &mut client,
                 service_type,
                 text(arguments, args::IP),
@@ -231,25 +172,29 @@ fn ask(verb: &str, arguments: &ArgMatches) -> Result<(), Failure> {
                 json,
             )
         }
-        (args::HEARTBEAT, _) => ask::known(client.heartbeat(text(arguments, args::UUID))?, json),
-        (args::DEREGISTER, _) => ask::known(client.deregister(text(arguments, args::UUID))?, json),
-        (args::QUERY, Some(service_type)) => ask::query(
+        (args::HEARTBEAT, _) => {
+            registration::known(client.heartbeat(text(arguments, args::UUID))?, json)
+        }
+        (args::DEREGISTER, _) => {
+            registration::known(client.deregister(text(arguments, args::UUID))?, json)
+        }
+        (args::QUERY, Some(service_type)) => lookup::query(
             &mut client,
             service_type,
             arguments.get_flag(args::ONE),
             json,
         ),
-        (args::LIST, service_type) => ask::list(&mut client, service_type, json),
-        (args::TYPES, _) => ask::types(&mut client, json),
-        (args::STATS, _) => ask::stats(&mut client, json),
-        (args::WHY, _) => ask::why(&mut client, text(arguments, args::UUID), json),
+        (args::LIST, service_type) => lookup::list(&mut client, service_type, json),
+        (args::TYPES, _) => lookup::types(&mut client, json),
+        (args::STATS, _) => health::stats(&mut client, json),
+        (args::WHY, _) => lookup::why(&mut client, text(arguments, args::UUID), json),
         (args::WATCH, service_type) => {
             let exec = arguments.get_one::<String>(args::EXEC).map(String::as_str);
-            follow::watch(&options, service_type, exec, json)
+            watch::watch(&options, service_type, exec, json)
         }
         (args::WAIT, Some(service_type)) => {
             let count = number(arguments, args::COUNT).unwrap_or(1);
-            follow::wait(
+            wait::wait(
                 &options,
                 service_type,
                 count,
@@ -257,7 +202,7 @@ fn ask(verb: &str, arguments: &ArgMatches) -> Result<(), Failure> {
                 json,
             )
         }
-        _ => ask::ping(&mut client, json),
+        _ => health::ping(&mut client, json),
     }
 }
 
@@ -268,5 +213,5 @@ fn completions(arguments: &ArgMatches) -> Result<(), Failure> {
     let mut command = args::command().mut_args(|arg| arg.env(Resettable::Reset));
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command, "discovery", &mut script);
-    print::bytes(&script)
+    output::bytes(&script)
 }

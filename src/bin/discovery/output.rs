@@ -6,32 +6,34 @@ use std::os::fd::AsFd;
 
 #[cfg(unix)]
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::Failure;
+use discovery_service::escape::printable;
+
+use crate::verbs::Failure;
 
 /// Whether standard output is a terminal, where tables are aligned.
-pub(super) fn to_terminal() -> bool {
+pub(crate) fn to_terminal() -> bool {
     std::io::stdout().is_terminal()
 }
 
 /// What fits on a terminal; no limit where that cannot be known.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Size {
-    pub(super) lines: usize,
-    pub(super) columns: usize,
+pub(crate) struct Size {
+    pub(crate) lines: usize,
+    pub(crate) columns: usize,
 }
 
 impl Size {
-    pub(super) const UNKNOWN: Size = Size {
+    pub(crate) const UNKNOWN: Size = Size {
         lines: usize::MAX,
         columns: usize::MAX,
     };
 }
 
 #[cfg(unix)]
-pub(super) fn terminal_size() -> Size {
+pub(crate) fn terminal_size() -> Size {
     let known = |size: u16| if size == 0 { usize::MAX } else { size.into() };
     rustix::termios::tcgetwinsize(std::io::stdout()).map_or(Size::UNKNOWN, |size| Size {
         lines: known(size.ws_row),
@@ -40,19 +42,19 @@ pub(super) fn terminal_size() -> Size {
 }
 
 #[cfg(not(unix))]
-pub(super) fn terminal_size() -> Size {
+pub(crate) fn terminal_size() -> Size {
     Size::UNKNOWN
 }
 
 /// Whether nobody reads standard output any more, and never will.
 #[cfg(unix)]
-pub(super) fn has_gone() -> bool {
+pub(crate) fn has_gone() -> bool {
     state(&std::io::stdout(), PollFlags::empty()).intersects(PollFlags::ERR | PollFlags::NVAL)
 }
 
 /// Which of the wanted events have happened on a stream by now, and whether it is broken (poll(2)).
 #[cfg(unix)]
-pub(super) fn state(stream: &impl AsFd, wanted: PollFlags) -> PollFlags {
+pub(crate) fn state(stream: &impl AsFd, wanted: PollFlags) -> PollFlags {
     let mut streams = [PollFd::new(stream, wanted)];
     let at_once = Timespec {
         tv_sec: 0,
@@ -62,12 +64,12 @@ pub(super) fn state(stream: &impl AsFd, wanted: PollFlags) -> PollFlags {
 }
 
 #[cfg(not(unix))]
-pub(super) fn has_gone() -> bool {
+pub(crate) fn has_gone() -> bool {
     false
 }
 
 /// So much of a line as fits into so many columns; changes of style are kept.
-pub(super) fn clip(line: &str, columns: usize) -> String {
+pub(crate) fn clip(line: &str, columns: usize) -> String {
     let (mut left, mut in_style) = (Some(columns), false);
     let fits = |c: &char| {
         if in_style || *c == '\x1b' {
@@ -81,37 +83,37 @@ pub(super) fn clip(line: &str, columns: usize) -> String {
 }
 
 /// Whether standard output is a terminal that can do more than print lines.
-pub(super) fn to_screen() -> bool {
+pub(crate) fn to_screen() -> bool {
     to_terminal() && std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb")
 }
 
 /// Whether colour may be used: on a screen, unless `NO_COLOR` is set to something (no-color.org).
-pub(super) fn in_colour() -> bool {
+pub(crate) fn in_colour() -> bool {
     to_screen() && std::env::var_os("NO_COLOR").is_none_or(|unwanted| unwanted.is_empty())
 }
 
 /// Says something on standard error.
-pub(super) fn complain(message: &str) {
+pub(crate) fn complain(message: &str) {
     // In one write, so that it stays one line beside what others write; whoever closed standard error does not
     // want to know.
     let _ = std::io::stderr().write_all(format!("discovery: {message}\n").as_bytes());
 }
 
 /// Writes bytes as they are.
-pub(super) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
+pub(crate) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
     stdout.write_all(bytes)?;
     Ok(stdout.flush()?)
 }
 
 /// Writes a line.
-pub(super) fn line(text: &str) -> Result<(), Failure> {
+pub(crate) fn line(text: &str) -> Result<(), Failure> {
     bytes(format!("{text}\n").as_bytes())
 }
 
 /// Writes a JSON document as a line. JSON lets control characters above ASCII stand in a string, where
 /// a terminal would obey them.
-pub(super) fn json(document: &Value) -> Result<(), Failure> {
+pub(crate) fn json(document: &Value) -> Result<(), Failure> {
     let mut text = document.to_string();
     if text.contains(char::is_control) {
         let escaped = |c: char| {
@@ -128,11 +130,35 @@ pub(super) fn json(document: &Value) -> Result<(), Failure> {
 
 /// Writes rows: aligned under a headline on a terminal, and else with tabs between the columns and
 /// nothing above them.
-pub(super) fn table(headline: &[&str], rows: &[Vec<String>]) -> Result<(), Failure> {
+pub(crate) fn table(headline: &[&str], rows: &[Vec<String>]) -> Result<(), Failure> {
     bytes(format_table(headline, rows, to_terminal(), in_colour()).as_bytes())
 }
 
-pub(super) fn format_table(
+/// The members of an object, and those of the objects in it, as rows.
+pub(crate) fn members(object: &Map<String, Value>) -> Result<(), Failure> {
+    let mut rows = Vec::new();
+    for (key, value) in object {
+        let row = |name: &str, value| vec![printable(name), text(value)];
+        match value.as_object() {
+            Some(inner) => rows.extend(
+                inner
+                    .iter()
+                    .map(|(name, value)| row(&format!("{key}.{name}"), value)),
+            ),
+            None => rows.push(row(key, value)),
+        }
+    }
+    table(&["WHAT", "VALUE"], &rows)
+}
+
+/// A value as people read it.
+pub(crate) fn text(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| printable(&value.to_string()), printable)
+}
+
+pub(crate) fn format_table(
     headline: &[&str],
     rows: &[Vec<String>],
     aligned: bool,

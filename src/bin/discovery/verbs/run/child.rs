@@ -11,7 +11,8 @@ use signal_hook::consts::SIGTERM;
 use discovery_service::escape::Plain;
 
 use super::{CANNOT_START, CHILD, NOT_FOUND, NOT_OURS, this_program};
-use crate::cli::{USAGE, print};
+use crate::output;
+use crate::verbs::USAGE;
 
 /// Starts a process that becomes the command; returns its number.
 pub(super) fn start(command: &[OsString]) -> io::Result<Pid> {
@@ -26,7 +27,7 @@ pub(super) fn start(command: &[OsString]) -> io::Result<Pid> {
 /// the parent's number and the command.
 pub(super) fn become_command(words: &[OsString]) -> ExitCode {
     let [parent, program, arguments @ ..] = words else {
-        print::complain(NOT_OURS);
+        output::complain(NOT_OURS);
         return ExitCode::from(USAGE);
     };
     // In this order there is no gap: a parent that is gone by now is not the one that is named. One in
@@ -37,7 +38,7 @@ pub(super) fn become_command(words: &[OsString]) -> ExitCode {
         return ExitCode::from(128 + SIGTERM as u8);
     }
     let error = Command::new(program).args(arguments).exec();
-    print::complain(&format!(
+    output::complain(&format!(
         "cannot start {}: {}",
         program.to_string_lossy(),
         Plain(&error)

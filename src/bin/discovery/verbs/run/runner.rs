@@ -15,7 +15,7 @@ use discovery_service::escape::Plain;
 use super::port::Probe;
 use super::signals::{Received, Signals};
 use super::{Run, child, say};
-use crate::cli::explain;
+use crate::verbs::explain;
 
 /// How many events are taken at a time.
 const EVENTS_MAX: usize = 4;

@@ -1,4 +1,5 @@
 //! The verbs of the command line.
 
+mod output;
 mod run;
 mod verbs;

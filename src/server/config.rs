@@ -48,7 +48,7 @@ Exit status: 0 stopped by a signal, 1 could not run, 2 wrong usage.";
 
 /// The raw arguments, as the user gave them.
 #[derive(Debug, Parser)]
-#[command(name = "discovery", version, about = ABOUT, after_help = EXAMPLES, next_line_help = true)]
+#[command(name = "discovery", version, about = ABOUT, after_help = EXAMPLES)]
 struct Arguments {
     /// Address to accept on, IPv6 as [::1]:65432; port 0 takes a free one; may be given several times
     /// (in the variable: with commas)

@@ -65,8 +65,6 @@ impl std::error::Error for StartError {}
 ///
 /// # Errors
 /// A [`StartError`] when it cannot start or the system's poll fails for good.
-// Not inlined, so that it takes no memory in the processes of the other verbs.
-#[inline(never)]
 pub fn run(
     config: &Config,
     announce: &mut dyn FnMut(SocketAddr),

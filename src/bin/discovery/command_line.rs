@@ -7,15 +7,10 @@ use clap::builder::Resettable;
 
 use discovery_service::server::config::Config;
 
-#[cfg(unix)]
-use crate::verbs::run;
 use crate::verbs::{Verb, args};
 
 /// What the process is to do.
 pub(crate) enum Invocation {
-    /// Go on with what `run` has begun.
-    #[cfg(unix)]
-    Stage(run::Stage),
     /// Run the service.
     Service(Config),
     /// Ask a service.
@@ -23,24 +18,13 @@ pub(crate) enum Invocation {
 }
 
 impl Invocation {
-    /// Reads the arguments of this process and its environment; an argument beats the environment,
+    /// Reads the arguments of a process, its name first, and its environment; an argument beats the environment,
     /// and an empty variable counts as unset.
     ///
     /// # Errors
     /// Wrong usage, or a request for `--help` or `--version`: `clap::Error::exit` says it and ends
     /// the process with the right status.
-    pub(crate) fn from_process() -> Result<Invocation, clap::Error> {
-        let args: Vec<OsString> = std::env::args_os().collect();
-        #[cfg(unix)]
-        if let Some(stage) = run::Stage::of(&args) {
-            return Ok(Invocation::Stage(stage));
-        }
-        Self::parse(args)
-    }
-
-    /// Not inlined, so that it takes no memory in the process of a stage.
-    #[inline(never)]
-    fn parse(args: Vec<OsString>) -> Result<Invocation, clap::Error> {
+    pub(crate) fn parse(args: Vec<OsString>) -> Result<Invocation, clap::Error> {
         // With a verb the variables of the service mean nothing.
         let has_verb = args
             .get(1)
@@ -60,14 +44,11 @@ impl Invocation {
                 }
             }
         };
-        let help = args.iter().any(|arg| arg == "-h" || arg == "--help");
-        let mut command = match args.get(1).and_then(|first| first.to_str()) {
-            // What stays in memory for long does not build what it does not need.
-            Some(verb) if has_verb => args::command_of(verb).unwrap_or_else(args::command),
-            _ if has_verb || help => args::command(),
-            _ => Config::command(),
-        };
-        command = command
+        // Options of the service and their help do not fit into a line; those of a verb do, and would
+        // inherit it.
+        let of_verb = has_verb && args[1] != "help";
+        let mut command = args::command()
+            .next_line_help(!of_verb)
             .mut_args(without(false))
             .mut_subcommands(|verb| verb.mut_args(without(true)));
         let matches = command.try_get_matches_from_mut(args)?;

@@ -6,21 +6,28 @@ mod output;
 mod values;
 mod verbs;
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
 use command_line::Invocation;
 use discovery_service::server;
 use discovery_service::server::config::Config;
+#[cfg(unix)]
+use verbs::run::child;
 
 /// The service could not run.
 const FAILED: u8 = 1;
 
 fn main() -> ExitCode {
-    match Invocation::from_process() {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    // Not a verb of the command line, for nobody but `run` starts it.
+    #[cfg(unix)]
+    if let Some(arguments) = child::arguments_of(&args) {
+        return child::become_command(arguments);
+    }
+    match Invocation::parse(args) {
         Ok(Invocation::Service(config)) => serve(&config),
-        #[cfg(unix)]
-        Ok(Invocation::Stage(stage)) => stage.run(),
         Ok(Invocation::Verb(verb)) => verb.run(),
         Err(error) => error.exit(),
     }

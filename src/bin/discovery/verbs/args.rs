@@ -371,12 +371,6 @@ pub(crate) fn command() -> Command {
         .subcommands(verbs.map(build_verb))
 }
 
-/// The command line of one verb; `None` when there is no such verb.
-pub(crate) fn command_of(name: &str) -> Option<Command> {
-    let verb = VERBS.iter().find(|verb| verb.name == name)?;
-    Some(Command::new("discovery").subcommand(build_verb(verb)))
-}
-
 fn build_verb(verb: &'static Verb) -> Command {
     Command::new(verb.name)
         .about(verb.about)
@@ -429,8 +423,5 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         command().debug_assert();
-        for verb in &VERBS {
-            command_of(verb.name).expect("it is there").debug_assert();
-        }
     }
 }

@@ -1,8 +1,14 @@
-//! The command's own process, before it is the command.
+//! The process that becomes the command.
+//!
+//! The system ends a child with its parent only where the child itself asks for that, between `fork`
+//! and `exec` (PR_SET_PDEATHSIG in prctl(2)). Code of ours can run there by
+//! `CommandExt::pre_exec` alone, which is unsafe. So `run` starts this program again as `run-child`,
+//! which asks for the signal and then becomes the command with `exec`, where the request stays.
 
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use rustix::process::{Pid, getppid};
@@ -10,27 +16,53 @@ use signal_hook::consts::SIGTERM;
 
 use discovery_service::escape::Plain;
 
-use super::{CANNOT_START, CHILD, NOT_FOUND, NOT_OURS, this_program};
+use super::{CANNOT_START, NOT_FOUND};
 use crate::output;
 use crate::verbs::USAGE;
 
+/// The first argument of the process that becomes the command.
+const NAME: &str = "run-child";
+
 /// Starts a process that becomes the command; returns its number.
 pub(super) fn start(command: &[OsString]) -> io::Result<Pid> {
-    let process = this_program(CHILD)?
+    let process = this_program()?
+        .arg(NAME)
         .arg(std::process::id().to_string())
         .args(command)
         .spawn()?;
     Ok(Pid::from_child(&process))
 }
 
-/// Becomes the command, and sees to it that the system ends it when its parent is killed. The words are
-/// the parent's number and the command.
-pub(super) fn become_command(words: &[OsString]) -> ExitCode {
-    let [parent, program, arguments @ ..] = words else {
-        output::complain(NOT_OURS);
+/// This program, to be started again.
+fn this_program() -> io::Result<Command> {
+    let name = std::env::args_os().next();
+    // Without /proc the path is not known.
+    let path =
+        std::env::current_exe().or_else(|error| name.clone().map(PathBuf::from).ok_or(error))?;
+    let mut program = Command::new(path);
+    // Called as it was called, so that it is found by that name.
+    if let Some(name) = name {
+        program.arg0(name);
+    }
+    Ok(program)
+}
+
+/// The arguments behind `run-child`, where this process was started with it.
+pub(crate) fn arguments_of(process: &[OsString]) -> Option<&[OsString]> {
+    match process {
+        [_, first, arguments @ ..] if first == NAME => Some(arguments),
+        _ => None,
+    }
+}
+
+/// Becomes the command, and makes the system end it when its parent is killed. The arguments are the
+/// parent's number and the command.
+pub(crate) fn become_command(arguments: &[OsString]) -> ExitCode {
+    let [parent, program, arguments @ ..] = arguments else {
+        output::complain("this is a part of `discovery run`, which starts it");
         return ExitCode::from(USAGE);
     };
-    // In this order there is no gap: a parent that is gone by now is not the one that is named. One in
+    // In this order there is no gap: where the parent has ended by now, the number is another's. A parent in
     // another process namespace has no number here (getppid(2)).
     end_with_parent();
     let parent = parent.to_str().and_then(|parent| parent.parse().ok());
@@ -53,7 +85,7 @@ pub(super) fn become_command(words: &[OsString]) -> ExitCode {
 #[cfg(target_os = "linux")]
 fn end_with_parent() {
     use rustix::process::{Signal, set_parent_process_death_signal};
-    // Where it is not to be had the command outlives a `run` that is killed, as everywhere else.
+    // Where the system refuses it, the command outlives a `run` that is killed, as on other systems.
     let _ = set_parent_process_death_signal(Some(Signal::TERM));
 }
 

@@ -378,7 +378,7 @@ fn a_watcher_that_does_not_read_is_told_the_whole_truth_when_it_does() {
     watcher.ask("watch");
     // Far more than the buffers of two sockets hold.
     const ROUNDS: u16 = 400;
-    let before = service.status_kb("VmRSS");
+    let before = service.status_kb("RssAnon");
     for round in 0..ROUNDS {
         let lines: String = (1..=250)
             .map(|port| format!("register hive 10.0.{}.1 {port}\n", round % 200))
@@ -388,7 +388,7 @@ fn a_watcher_that_does_not_read_is_told_the_whole_truth_when_it_does() {
             client.line();
         }
     }
-    let grown = service.status_kb("VmRSS").saturating_sub(before);
+    let grown = service.status_kb("RssAnon").saturating_sub(before);
     assert!(grown < 100_000 * 128 / 1024 + 20_000, "{grown} kB more");
     client.ask("register done 10.0.0.1 1");
     let mut known = 0;

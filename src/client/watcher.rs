@@ -37,8 +37,8 @@ pub struct Update {
 /// # fn main() -> Result<(), Error> {
 /// # let (sender, receiver) = std::sync::mpsc::channel();
 /// # std::thread::spawn(move || {
-/// #     let arguments = ["discovery", "--listen", "127.0.0.1:0"];
-/// #     let config = discovery_service::server::config::Config::from_args(arguments).expect("arguments");
+/// #     let mut config = discovery_service::server::config::Config::default();
+/// #     config.listen = vec!["127.0.0.1:0".parse().expect("an address")];
 /// #     discovery_service::server::run(&config, &mut |address| sender.send(address).expect("a listener"), || 0)
 /// # });
 /// # let server = receiver.recv().expect("it listens").to_string();

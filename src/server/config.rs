@@ -1,182 +1,152 @@
-//! The service's configuration: raw arguments and environment in, one validated [`Config`] out.
-//! Nobody validates later.
+//! The service's configuration: plain data, whose rules [`Config::validate`] checks.
 
-use std::ffi::OsString;
-use std::net::SocketAddr;
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{BoolishValueParser, Resettable};
-use clap::error::ErrorKind;
-use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, Parser};
-
 use crate::limits;
 
+const PORT_DEFAULT: u16 = 65_432;
+
 /// What the service runs with.
+///
+/// ```
+/// use discovery_service::server::config::Config;
+///
+/// let config = Config {
+///     listen: vec!["127.0.0.1:0".parse().expect("an address")],
+///     ..Config::default()
+/// };
+/// assert_eq!(config.validate(), Ok(()));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Addresses to accept on; at least one. Port 0 takes a free port.
     pub listen: Vec<SocketAddr>,
-    /// How long a registration lives without a heartbeat.
+    /// How long a registration lives without a heartbeat: 1 s to a day.
     pub ttl: Duration,
-    /// How often stale registrations are swept.
+    /// How often stale registrations are swept: 10 ms to a minute.
     pub tick: Duration,
-    /// Registrations held at once.
+    /// Registrations held at once; 1 to 4294967294.
     pub services_max: u32,
-    /// Connections held at once.
+    /// Connections held at once; 1 to 1000000.
     pub connections_max: u32,
-    /// In what time a connection must complete a command, if there is a limit.
+    /// In what time a connection must complete a command, if there is a limit; a year at most.
     pub idle_timeout: Option<Duration>,
-    /// Where the tokens lie that clients must present, if they must.
+    /// The file with the tokens that clients must present, if they must.
     pub token_file: Option<PathBuf>,
+    /// Whether an address that is not a loopback address may be listened on without a token file.
+    pub insecure: bool,
 }
 
-const ABOUT: &str = "\
-A service registry over plain TCP: services register and send heartbeats, clients ask for a type.
-Without a verb it runs the service, in the foreground until SIGINT or SIGTERM.";
-
-const EXAMPLES: &str = "\
-Examples:
-  discovery                                                 the service, on 127.0.0.1:65432
-  discovery run web 8000 -- python3 -m http.server 8000     a program that is registered while it lives
-  discovery watch web                                       what comes and goes
-  printf 'register hive 127.0.0.1 65433\\nquery hive\\n' | nc -N 127.0.0.1 65432
-
-An option beats its environment variable; an empty variable counts as unset.
-Exit status: 0 stopped by a signal, 1 could not run, 2 wrong usage.";
-
-/// The raw arguments, as the user gave them.
-#[derive(Debug, Parser)]
-#[command(name = "discovery", version, about = ABOUT, after_help = EXAMPLES)]
-struct Arguments {
-    /// Address to accept on, IPv6 as [::1]:65432; port 0 takes a free one; may be given several times
-    /// (in the variable: with commas)
-    #[arg(
-        long,
-        env = "DISCOVERY_LISTEN",
-        value_name = "ADDR",
-        default_value = "127.0.0.1:65432"
-    )]
-    #[arg(value_delimiter = ',', value_parser = parse_address)]
-    listen: Vec<SocketAddr>,
-
-    /// How long a registration lives without a heartbeat; 1 to 86400
-    #[arg(long, env = "DISCOVERY_TTL", value_name = "SECONDS", default_value_t = limits::TTL_SECONDS_DEFAULT)]
-    #[arg(value_parser = whole_number(limits::TTL_SECONDS))]
-    ttl: u32,
-
-    /// How often stale entries are swept; 10 to 60000
-    #[arg(long, env = "DISCOVERY_TICK", value_name = "MILLISECONDS", default_value_t = limits::TICK_MS_DEFAULT)]
-    #[arg(value_parser = whole_number(limits::TICK_MS))]
-    tick: u32,
-
-    /// Registrations held at once; 1 to 4294967294
-    #[arg(long, env = "DISCOVERY_MAX_SERVICES", value_name = "N", default_value_t = limits::SERVICES_DEFAULT)]
-    #[arg(value_parser = whole_number(limits::SERVICES))]
-    max_services: u32,
-
-    /// Connections held at once; 1 to 1000000
-    #[arg(long, env = "DISCOVERY_MAX_CONNECTIONS", value_name = "N", default_value_t = limits::CONNECTIONS_DEFAULT)]
-    #[arg(value_parser = whole_number(limits::CONNECTIONS))]
-    max_connections: u32,
-
-    /// Close a connection that completes no command for so long; up to 31536000, 0 turns it off
-    #[arg(long, env = "DISCOVERY_IDLE_TIMEOUT", value_name = "SECONDS", default_value_t = limits::IDLE_SECONDS_DEFAULT)]
-    #[arg(value_parser = whole_number(0..=limits::IDLE_SECONDS_MAX))]
-    idle_timeout: u32,
-
-    /// Clients must present one of the tokens in this file, one a line; default: none
-    #[arg(long, env = "DISCOVERY_TOKEN_FILE", value_name = "PATH")]
-    token_file: Option<PathBuf>,
-
-    /// Allow a non-loopback address without a token; as a variable: true or false; default: off
-    #[arg(long, env = "DISCOVERY_INSECURE", value_parser = BoolishValueParser::new())]
-    insecure: bool,
+impl Default for Config {
+    /// Listens on `127.0.0.1:65432`, with the defaults of the command line.
+    fn default() -> Self {
+        Config {
+            listen: vec![(Ipv4Addr::LOCALHOST, PORT_DEFAULT).into()],
+            ttl: Duration::from_secs(limits::TTL_SECONDS_DEFAULT.into()),
+            tick: Duration::from_millis(limits::TICK_MS_DEFAULT.into()),
+            services_max: limits::SERVICES_DEFAULT,
+            connections_max: limits::CONNECTIONS_DEFAULT,
+            idle_timeout: Some(Duration::from_secs(limits::IDLE_SECONDS_DEFAULT.into())),
+            token_file: None,
+            insecure: false,
+        }
+    }
 }
+
+/// Which rule a [`Config`] breaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConfigError {
+    /// There is no address to listen on.
+    NoAddress,
+    /// This address is not a loopback address, and there is neither a token file nor
+    /// [`Config::insecure`].
+    Unprotected(SocketAddr),
+    /// The value of the field with this name is out of its range.
+    OutOfRange(&'static str),
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConfigError::NoAddress => f.write_str("there is no address to listen on"),
+            ConfigError::Unprotected(address) => write!(
+                f,
+                "{address} is not a loopback address: whoever can reach it could change the registry"
+            ),
+            ConfigError::OutOfRange(field) => write!(f, "{field} is out of its range"),
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
 
 impl Config {
-    /// The command line of the service: its flags, their variables, its help.
-    #[must_use]
-    pub fn command() -> Command {
-        Arguments::command()
-    }
-
-    /// Reads arguments, the program's name first, and nothing else.
+    /// Checks every rule.
     ///
     /// # Errors
-    /// As [`from_matches`](Self::from_matches).
-    pub fn from_args<T>(args: impl IntoIterator<Item = T>) -> Result<Config, clap::Error>
-    where
-        T: Into<OsString> + Clone,
-    {
-        let mut command = Self::command().mut_args(|arg| arg.env(Resettable::Reset));
-        let matches = command.try_get_matches_from_mut(args)?;
-        Self::from_matches(&matches, &mut command)
-    }
-
-    /// Takes what `command`, which has at least the flags of [`command`](Self::command), has read.
-    ///
-    /// # Errors
-    /// Wrong usage, or a request for `--help` or `--version`: `clap::Error::exit` says it and ends
-    /// the process with the right status.
-    pub fn from_matches(
-        matches: &ArgMatches,
-        command: &mut Command,
-    ) -> Result<Config, clap::Error> {
-        let arguments = Arguments::from_arg_matches(matches)?;
-        let guarded = arguments.insecure || arguments.token_file.is_some();
-        // A socket address of IPv4 mapped into IPv6 is as public as the IPv4 address in it.
-        let public = arguments
-            .listen
-            .iter()
-            .find(|address| !address.ip().to_canonical().is_loopback());
-        if let (Some(address), false) = (public, guarded) {
-            let message = format!(
-                "{address} is not a loopback address: whoever can reach it could change the registry.\n\
-                 Give --token-file <PATH> to ask clients for a token, or --insecure to allow everybody"
-            );
-            return Err(command.error(ErrorKind::MissingRequiredArgument, message));
+    /// The first rule that is broken.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let in_range = [
+            (
+                "ttl",
+                within(self.ttl, limits::TTL_SECONDS, Duration::from_secs),
+            ),
+            (
+                "tick",
+                within(self.tick, limits::TICK_MS, Duration::from_millis),
+            ),
+            (
+                "services_max",
+                limits::SERVICES.contains(&self.services_max),
+            ),
+            (
+                "connections_max",
+                limits::CONNECTIONS.contains(&self.connections_max),
+            ),
+            (
+                "idle_timeout",
+                self.idle_timeout.is_none_or(|time| {
+                    within(time, 1..=limits::IDLE_SECONDS_MAX, Duration::from_secs)
+                }),
+            ),
+        ];
+        if let Some((field, _)) = in_range.into_iter().find(|(_, is_right)| !is_right) {
+            return Err(ConfigError::OutOfRange(field));
         }
-        Ok(Config {
-            listen: arguments.listen,
-            ttl: Duration::from_secs(arguments.ttl.into()),
-            tick: Duration::from_millis(arguments.tick.into()),
-            services_max: arguments.max_services,
-            connections_max: arguments.max_connections,
-            idle_timeout: (arguments.idle_timeout > 0)
-                .then(|| Duration::from_secs(arguments.idle_timeout.into())),
-            token_file: arguments.token_file,
-        })
+        if self.listen.is_empty() {
+            return Err(ConfigError::NoAddress);
+        }
+        if self.insecure || self.token_file.is_some() {
+            return Ok(());
+        }
+        // An IPv4 address mapped into IPv6 is as public as the IPv4 address in it.
+        let is_public = |address: &&SocketAddr| !address.ip().to_canonical().is_loopback();
+        match self.listen.iter().find(is_public) {
+            Some(&address) => Err(ConfigError::Unprotected(address)),
+            None => Ok(()),
+        }
     }
 }
 
-fn parse_address(text: &str) -> Result<SocketAddr, String> {
-    text.trim()
-        .parse()
-        .map_err(|_| "an address is an IP and a port: 127.0.0.1:65432 or [::1]:65432".to_owned())
-}
-
-/// A parser of whole numbers in `range`, whose refusal says what is taken.
-fn whole_number(
-    range: RangeInclusive<u32>,
-) -> impl Fn(&str) -> Result<u32, String> + Clone + Send + Sync + 'static {
-    move |text| match text.parse() {
-        Ok(number) if range.contains(&number) => Ok(number),
-        _ => Err(format!(
-            "not a whole number from {} to {}",
-            range.start(),
-            range.end()
-        )),
-    }
+fn within(time: Duration, range: RangeInclusive<u32>, unit: fn(u64) -> Duration) -> bool {
+    let (start, end) = range.into_inner();
+    (unit(start.into())..=unit(end.into())).contains(&time)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::StartError;
 
-    fn config(args: &[&str]) -> Result<Config, String> {
-        Config::from_args(["discovery"].iter().chain(args)).map_err(|error| error.to_string())
+    fn listening(addresses: &[&str]) -> Config {
+        Config {
+            listen: addresses.iter().map(|text| text.parse().unwrap()).collect(),
+            ..Config::default()
+        }
     }
 
     #[test]
@@ -189,103 +159,14 @@ mod tests {
             connections_max: 10_000,
             idle_timeout: Some(Duration::from_secs(300)),
             token_file: None,
+            insecure: false,
         };
-        assert_eq!(config(&[]), Ok(expected));
+        assert_eq!(Config::default(), expected);
+        assert_eq!(expected.validate(), Ok(()));
     }
 
     #[test]
-    fn values_out_of_their_range_are_refused() {
-        let bad = [
-            ["--ttl", "0"],
-            ["--ttl", "86401"],
-            ["--ttl", "1.5"],
-            ["--tick", "9"],
-            ["--tick", "60001"],
-            ["--tick", ""],
-            ["--max-services", "0"],
-            ["--max-services", "4294967295"],
-            ["--max-connections", "0"],
-            ["--max-connections", "1000001"],
-            ["--idle-timeout", "31536001"],
-            ["--listen", "localhost:65432"],
-            ["--listen", "127.0.0.1"],
-            ["--listen", "::1:65432"],
-            ["--listen", "127.0.0.1:65536"],
-        ];
-        for args in bad {
-            let message = config(&args).expect_err(&format!("{args:?}"));
-            assert!(message.contains(args[0]), "{message}");
-        }
-    }
-
-    #[test]
-    fn the_help_names_every_range_that_is_enforced() {
-        let help = config(&["--help"]).unwrap_err();
-        for range in [
-            limits::TTL_SECONDS,
-            limits::TICK_MS,
-            limits::SERVICES,
-            limits::CONNECTIONS,
-        ] {
-            let said = format!("{} to {}", range.start(), range.end());
-            assert!(help.contains(&said), "{said} is not in the help");
-        }
-        let said = format!("up to {}, 0 turns it off", limits::IDLE_SECONDS_MAX);
-        assert!(help.contains(&said), "{said} is not in the help");
-    }
-
-    #[test]
-    fn a_refused_value_is_answered_with_what_is_taken() {
-        for (args, taken) in [
-            (["--ttl", "soon"], "from 1 to 86400"),
-            (["--tick", "9"], "from 10 to 60000"),
-            (
-                ["--listen", "localhost:65432"],
-                "127.0.0.1:65432 or [::1]:65432",
-            ),
-        ] {
-            let message = config(&args).unwrap_err();
-            assert!(message.contains(taken), "{message}");
-        }
-    }
-
-    #[test]
-    fn values_at_the_ends_of_their_range_are_taken() {
-        let good = [
-            ["--ttl", "1"],
-            ["--ttl", "86400"],
-            ["--tick", "10"],
-            ["--tick", "60000"],
-            ["--max-services", "1"],
-            ["--max-services", "4294967294"],
-            ["--max-connections", "1"],
-            ["--max-connections", "1000000"],
-            ["--idle-timeout", "0"],
-            ["--listen", "127.0.0.1:0"],
-            ["--listen", "[::1]:65432"],
-        ];
-        for args in good {
-            config(&args).unwrap_or_else(|message| panic!("{args:?}: {message}"));
-        }
-        assert_eq!(config(&["--idle-timeout", "0"]).unwrap().idle_timeout, None);
-    }
-
-    #[test]
-    fn several_addresses_are_taken_in_their_order() {
-        for args in [
-            &["--listen", "127.0.0.1:1", "--listen", "[::1]:2"][..],
-            &["--listen", "127.0.0.1:1, [::1]:2"],
-        ] {
-            let listen = config(args).unwrap().listen;
-            assert_eq!(
-                listen,
-                ["127.0.0.1:1".parse().unwrap(), "[::1]:2".parse().unwrap()]
-            );
-        }
-    }
-
-    #[test]
-    fn a_public_address_needs_a_token_file_or_a_word() {
+    fn a_public_address_needs_a_token_file_or_consent() {
         for address in [
             "0.0.0.0:1",
             "192.0.2.1:1",
@@ -293,15 +174,103 @@ mod tests {
             "[2001:db8::1]:1",
             "[::ffff:192.0.2.1]:1",
         ] {
-            let message = config(&["--listen", "127.0.0.1:1", "--listen", address]).unwrap_err();
-            for part in [address, "--token-file", "--insecure"] {
-                assert!(message.contains(part), "{message}");
-            }
-            config(&["--listen", address, "--insecure"]).unwrap();
-            config(&["--listen", address, "--token-file", "tokens"]).unwrap();
+            let config = listening(&["127.0.0.1:1", address]);
+            let public = address.parse().unwrap();
+            assert_eq!(config.validate(), Err(ConfigError::Unprotected(public)));
+            let insecure = Config {
+                insecure: true,
+                ..config.clone()
+            };
+            assert_eq!(insecure.validate(), Ok(()));
+            let guarded = Config {
+                token_file: Some("tokens".into()),
+                ..config
+            };
+            assert_eq!(guarded.validate(), Ok(()));
         }
-        for address in ["127.8.9.10:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
-            config(&["--listen", address]).unwrap();
+        let loopback = listening(&["127.8.9.10:1", "[::1]:1", "[::ffff:127.0.0.1]:1"]);
+        assert_eq!(loopback.validate(), Ok(()));
+    }
+
+    #[test]
+    fn values_out_of_their_range_are_refused() {
+        let default = Config::default;
+        let (zero, year) = (Duration::ZERO, Duration::from_secs(31_536_000));
+        let long = year + Duration::from_millis(1);
+        for (field, wrong) in [
+            (
+                "ttl",
+                Config {
+                    ttl: zero,
+                    ..default()
+                },
+            ),
+            (
+                "ttl",
+                Config {
+                    ttl: year,
+                    ..default()
+                },
+            ),
+            (
+                "tick",
+                Config {
+                    tick: zero,
+                    ..default()
+                },
+            ),
+            (
+                "tick",
+                Config {
+                    tick: year,
+                    ..default()
+                },
+            ),
+            (
+                "services_max",
+                Config {
+                    services_max: 0,
+                    ..default()
+                },
+            ),
+            (
+                "services_max",
+                Config {
+                    services_max: u32::MAX,
+                    ..default()
+                },
+            ),
+            (
+                "connections_max",
+                Config {
+                    connections_max: 0,
+                    ..default()
+                },
+            ),
+            (
+                "idle_timeout",
+                Config {
+                    idle_timeout: Some(zero),
+                    ..default()
+                },
+            ),
+            (
+                "idle_timeout",
+                Config {
+                    idle_timeout: Some(long),
+                    ..default()
+                },
+            ),
+        ] {
+            assert_eq!(wrong.validate(), Err(ConfigError::OutOfRange(field)));
         }
+        assert_eq!(listening(&[]).validate(), Err(ConfigError::NoAddress));
+    }
+
+    #[test]
+    fn the_service_does_not_start_with_a_configuration_that_breaks_a_rule() {
+        let public = listening(&["0.0.0.0:0"]);
+        let started = crate::server::run(&public, &mut |_| panic!("it listens"), || 0);
+        assert!(matches!(started, Err(StartError::Config(_))), "{started:?}");
     }
 }

@@ -23,7 +23,7 @@ use crate::engine::{Engine, Reading, Settings, Sockets};
 use crate::escape::Plain;
 use crate::limits::TURN_EVENTS_MAX;
 use crate::registry::Registry;
-use crate::server::config::Config;
+use crate::server::config::{Config, ConfigError};
 use crate::service::Service;
 use crate::time::WallTime;
 use crate::wire::Protocol;
@@ -35,6 +35,8 @@ pub use token_file::TokenFileError;
 /// Why the service could not run.
 #[derive(Debug)]
 pub enum StartError {
+    /// The configuration breaks a rule.
+    Config(ConfigError),
     /// An address could not be listened on.
     Listen(SocketAddr, io::Error),
     /// The token file cannot be used.
@@ -46,6 +48,7 @@ pub enum StartError {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            StartError::Config(error) => error.fmt(f),
             StartError::Listen(address, error) => {
                 write!(f, "cannot listen on {address}: {}", Plain(error))
             }
@@ -64,12 +67,14 @@ impl std::error::Error for StartError {}
 /// since the start, for `stats`; `|| 0` where the log drops none.
 ///
 /// # Errors
-/// A [`StartError`] when it cannot start or the system's poll fails for good.
+/// A [`StartError`] when `config` breaks a rule, the service cannot start, or the system's poll fails
+/// for good.
 pub fn run(
     config: &Config,
     announce: &mut dyn FnMut(SocketAddr),
     log_lines_dropped: fn() -> u64,
 ) -> Result<(), StartError> {
+    config.validate().map_err(StartError::Config)?;
     let tokens = match &config.token_file {
         Some(path) => Some(
             token_file::read(path).map_err(|error| StartError::TokenFile(path.clone(), error))?,

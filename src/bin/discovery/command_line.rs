@@ -2,12 +2,45 @@
 
 use std::ffi::{OsStr, OsString};
 
-use clap::Arg;
 use clap::builder::Resettable;
+use clap::error::ErrorKind;
+use clap::{Arg, Command, CommandFactory, FromArgMatches, Parser};
 
-use discovery_service::server::config::Config;
+use discovery_service::server::config::{Config, ConfigError};
 
+use crate::flags::Flags;
 use crate::verbs::{Verb, args};
+
+const ABOUT: &str = "\
+A service registry over plain TCP: services register and send heartbeats, clients ask for a type.
+Without a verb it runs the service, in the foreground until SIGINT or SIGTERM.";
+
+const EXAMPLES: &str = "\
+Examples:
+  discovery                                                 the service, on 127.0.0.1:65432
+  discovery run web 8000 -- python3 -m http.server 8000     a program that is registered while it lives
+  discovery watch web                                       what comes and goes
+  printf 'register hive 127.0.0.1 65433\\nquery hive\\n' | nc -N 127.0.0.1 65432
+
+An option beats its environment variable; an empty variable counts as unset.
+Exit status: 0 stopped by a signal, 1 could not run, 2 wrong usage.";
+
+/// What follows the message that an address is not protected.
+const REMEDY: &str = ".
+Give --token-file <PATH> to ask clients for a token, or --insecure to allow everybody";
+
+/// The service's part of the command line.
+#[derive(Parser)]
+#[command(name = "discovery", version, about = ABOUT, after_help = EXAMPLES)]
+struct CommandLine {
+    #[command(flatten)]
+    service: Flags,
+}
+
+/// The flags of the service, without the verbs.
+pub(crate) fn command() -> Command {
+    CommandLine::command()
+}
 
 /// What the process is to do.
 pub(crate) enum Invocation {
@@ -55,6 +88,17 @@ impl Invocation {
         if matches.subcommand_name().is_some() {
             return Ok(Invocation::Verb(Verb(matches)));
         }
-        Config::from_matches(&matches, &mut command).map(Invocation::Service)
+        let line = CommandLine::from_arg_matches(&matches)?;
+        let config = Config::from(line.service);
+        match config.validate() {
+            Ok(()) => Ok(Invocation::Service(config)),
+            Err(error) => {
+                let mut message = error.to_string();
+                if matches!(error, ConfigError::Unprotected(_)) {
+                    message += REMEDY;
+                }
+                Err(command.error(ErrorKind::MissingRequiredArgument, message))
+            }
+        }
     }
 }

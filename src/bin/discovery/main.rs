@@ -1,6 +1,7 @@
 //! The `discovery` binary: the service, and the verbs of its clients.
 
 mod command_line;
+mod flags;
 mod logging;
 mod output;
 mod values;

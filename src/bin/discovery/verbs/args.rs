@@ -2,8 +2,7 @@
 
 use clap::{Arg, ArgAction, Command, ValueHint};
 
-use discovery_service::server::config::Config;
-
+use crate::command_line;
 use crate::values::{
     ARE_SERVERS, Check, IS_COUNT, IS_IP, IS_PATH, IS_PORT, IS_REACHABLE, IS_SHELL, IS_TIME,
     IS_TIME_OR_NONE, IS_TTL, IS_TYPE, IS_UUID,
@@ -364,7 +363,7 @@ static VERBS: [Verb; 13] = [
 /// The whole command line: the flags of the service, and the verbs.
 pub(crate) fn command() -> Command {
     let verbs = VERBS.iter().filter(|verb| cfg!(unix) || verb.name != RUN);
-    Config::command()
+    command_line::command()
         .args_conflicts_with_subcommands(true)
         .subcommand_value_name("VERB")
         .subcommand_help_heading("Verbs")

@@ -1,0 +1,217 @@
+//! The flags of the service, each with its variable.
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use clap::builder::BoolishValueParser;
+
+use discovery_service::limits;
+use discovery_service::server::config::Config;
+
+// No doc comment: it would become the help of the whole command line.
+#[derive(Args)]
+pub(crate) struct Flags {
+    /// Address to accept on, IPv6 as [::1]:65432; port 0 takes a free one; may be given several times
+    /// (in the variable: with commas)
+    #[arg(
+        long,
+        env = "DISCOVERY_LISTEN",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:65432"
+    )]
+    #[arg(value_delimiter = ',', value_parser = address)]
+    listen: Vec<SocketAddr>,
+
+    /// How long a registration lives without a heartbeat; 1 to 86400
+    #[arg(long, env = "DISCOVERY_TTL", value_name = "SECONDS", default_value_t = limits::TTL_SECONDS_DEFAULT)]
+    #[arg(value_parser = whole_number(limits::TTL_SECONDS))]
+    ttl: u32,
+
+    /// How often stale entries are swept; 10 to 60000
+    #[arg(long, env = "DISCOVERY_TICK", value_name = "MILLISECONDS", default_value_t = limits::TICK_MS_DEFAULT)]
+    #[arg(value_parser = whole_number(limits::TICK_MS))]
+    tick: u32,
+
+    /// Registrations held at once; 1 to 4294967294
+    #[arg(long, env = "DISCOVERY_MAX_SERVICES", value_name = "N", default_value_t = limits::SERVICES_DEFAULT)]
+    #[arg(value_parser = whole_number(limits::SERVICES))]
+    max_services: u32,
+
+    /// Connections held at once; 1 to 1000000
+    #[arg(long, env = "DISCOVERY_MAX_CONNECTIONS", value_name = "N", default_value_t = limits::CONNECTIONS_DEFAULT)]
+    #[arg(value_parser = whole_number(limits::CONNECTIONS))]
+    max_connections: u32,
+
+    /// Close a connection that completes no command for so long; up to 31536000, 0 turns it off
+    #[arg(long, env = "DISCOVERY_IDLE_TIMEOUT", value_name = "SECONDS", default_value_t = limits::IDLE_SECONDS_DEFAULT)]
+    #[arg(value_parser = whole_number(0..=limits::IDLE_SECONDS_MAX))]
+    idle_timeout: u32,
+
+    /// Clients must present one of the tokens in this file, one a line; default: none
+    #[arg(long, env = "DISCOVERY_TOKEN_FILE", value_name = "PATH")]
+    token_file: Option<PathBuf>,
+
+    /// Allow a non-loopback address without a token; as a variable: true or false; default: off
+    #[arg(long, env = "DISCOVERY_INSECURE", value_parser = BoolishValueParser::new())]
+    insecure: bool,
+}
+
+impl From<Flags> for Config {
+    fn from(flags: Flags) -> Config {
+        Config {
+            listen: flags.listen,
+            ttl: Duration::from_secs(flags.ttl.into()),
+            tick: Duration::from_millis(flags.tick.into()),
+            services_max: flags.max_services,
+            connections_max: flags.max_connections,
+            idle_timeout: (flags.idle_timeout > 0)
+                .then(|| Duration::from_secs(flags.idle_timeout.into())),
+            token_file: flags.token_file,
+            insecure: flags.insecure,
+        }
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.trim()
+        .parse()
+        .map_err(|_| "an address is an IP and a port: 127.0.0.1:65432 or [::1]:65432")
+}
+
+/// A parser of whole numbers in `range`, whose error names the range.
+fn whole_number(
+    range: RangeInclusive<u32>,
+) -> impl Fn(&str) -> Result<u32, String> + Clone + Send + Sync + 'static {
+    move |text| match text.parse() {
+        Ok(number) if range.contains(&number) => Ok(number),
+        _ => Err(format!(
+            "not a whole number from {} to {}",
+            range.start(),
+            range.end()
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+    use clap::builder::Resettable;
+
+    /// The flags alone, without the environment.
+    #[derive(Parser)]
+    struct Alone {
+        #[command(flatten)]
+        flags: Flags,
+    }
+
+    fn config(args: &[&str]) -> Result<Config, String> {
+        use clap::{CommandFactory, FromArgMatches};
+        let command = Alone::command().mut_args(|arg| arg.env(Resettable::Reset));
+        let matches = command.try_get_matches_from(["discovery"].iter().chain(args));
+        let alone = matches.and_then(|matches| Alone::from_arg_matches(&matches));
+        match alone {
+            Ok(Alone { flags }) => Ok(Config::from(flags)),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn without_flags_the_service_has_its_default_configuration() {
+        assert_eq!(config(&[]), Ok(Config::default()));
+    }
+
+    #[test]
+    fn values_out_of_their_range_are_refused() {
+        let bad = [
+            ["--ttl", "0"],
+            ["--ttl", "86401"],
+            ["--ttl", "1.5"],
+            ["--tick", "9"],
+            ["--tick", "60001"],
+            ["--tick", ""],
+            ["--max-services", "0"],
+            ["--max-services", "4294967295"],
+            ["--max-connections", "0"],
+            ["--max-connections", "1000001"],
+            ["--idle-timeout", "31536001"],
+            ["--listen", "localhost:65432"],
+            ["--listen", "127.0.0.1"],
+            ["--listen", "::1:65432"],
+            ["--listen", "127.0.0.1:65536"],
+        ];
+        for args in bad {
+            let message = config(&args).expect_err(&format!("{args:?}"));
+            assert!(message.contains(args[0]), "{message}");
+        }
+    }
+
+    #[test]
+    fn the_help_names_every_range_that_is_enforced() {
+        let help = config(&["--help"]).unwrap_err();
+        for range in [
+            limits::TTL_SECONDS,
+            limits::TICK_MS,
+            limits::SERVICES,
+            limits::CONNECTIONS,
+        ] {
+            let said = format!("{} to {}", range.start(), range.end());
+            assert!(help.contains(&said), "{said} is not in the help");
+        }
+        let said = format!("up to {}, 0 turns it off", limits::IDLE_SECONDS_MAX);
+        assert!(help.contains(&said), "{said} is not in the help");
+    }
+
+    #[test]
+    fn a_refused_value_is_answered_with_what_is_taken() {
+        for (args, taken) in [
+            (["--ttl", "soon"], "from 1 to 86400"),
+            (["--tick", "9"], "from 10 to 60000"),
+            (
+                ["--listen", "localhost:65432"],
+                "127.0.0.1:65432 or [::1]:65432",
+            ),
+        ] {
+            let message = config(&args).unwrap_err();
+            assert!(message.contains(taken), "{message}");
+        }
+    }
+
+    #[test]
+    fn values_at_the_ends_of_their_range_are_taken() {
+        let good = [
+            ["--ttl", "1"],
+            ["--ttl", "86400"],
+            ["--tick", "10"],
+            ["--tick", "60000"],
+            ["--max-services", "1"],
+            ["--max-services", "4294967294"],
+            ["--max-connections", "1"],
+            ["--max-connections", "1000000"],
+            ["--idle-timeout", "0"],
+            ["--listen", "127.0.0.1:0"],
+            ["--listen", "[::1]:65432"],
+        ];
+        for args in good {
+            config(&args).unwrap_or_else(|message| panic!("{args:?}: {message}"));
+        }
+        assert_eq!(config(&["--idle-timeout", "0"]).unwrap().idle_timeout, None);
+    }
+
+    #[test]
+    fn several_addresses_are_taken_in_their_order() {
+        for args in [
+            &["--listen", "127.0.0.1:1", "--listen", "[::1]:2"][..],
+            &["--listen", "127.0.0.1:1, [::1]:2"],
+        ] {
+            let listen = config(args).unwrap().listen;
+            assert_eq!(
+                listen,
+                ["127.0.0.1:1".parse().unwrap(), "[::1]:2".parse().unwrap()]
+            );
+        }
+    }
+}

@@ -1,15 +1,18 @@
-//! The command line: the service's flags, and the verbs of its clients.
+//! The command line: the flags of the service, or a verb of its clients.
+//!
+//! The tree is declared in [`Flags`] and [`Verb`]; each value is parsed once, into the type that is used
+//! afterwards. Here is what the declaration cannot say: which variables of the environment count.
 
 use std::ffi::{OsStr, OsString};
 
 use clap::builder::Resettable;
 use clap::error::ErrorKind;
-use clap::{Arg, Command, CommandFactory, FromArgMatches, Parser};
+use clap::{Arg, Command, CommandFactory, FromArgMatches, Parser, ValueHint};
 
 use discovery_service::server::config::{Config, ConfigError};
 
 use crate::flags::Flags;
-use crate::verbs::{Verb, args};
+use crate::verbs::Verb;
 
 const ABOUT: &str = "\
 A service registry over plain TCP: services register and send heartbeats, clients ask for a type.
@@ -29,76 +32,108 @@ Exit status: 0 stopped by a signal, 1 could not run, 2 wrong usage.";
 const REMEDY: &str = ".
 Give --token-file <PATH> to ask clients for a token, or --insecure to allow everybody";
 
-/// The service's part of the command line.
 #[derive(Parser)]
 #[command(name = "discovery", version, about = ABOUT, after_help = EXAMPLES)]
+#[command(args_conflicts_with_subcommands = true)]
+#[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
 struct CommandLine {
     #[command(flatten)]
     service: Flags,
+    #[command(subcommand)]
+    verb: Option<Verb>,
 }
 
-/// The flags of the service, without the verbs.
-pub(crate) fn command() -> Command {
-    CommandLine::command()
-}
-
-/// What the process is to do.
+/// What the process is asked to do.
 pub(crate) enum Invocation {
     /// Run the service.
     Service(Config),
-    /// Ask a service.
+    /// Run a verb.
     Verb(Verb),
 }
 
 impl Invocation {
-    /// Reads the arguments of a process, its name first, and its environment; an argument beats the environment,
-    /// and an empty variable counts as unset.
+    /// Reads the arguments of a process, its name first, and the environment. An option beats its
+    /// variable, and an empty variable counts as unset. With a verb, the variables of the service are
+    /// ignored.
     ///
     /// # Errors
-    /// Wrong usage, or a request for `--help` or `--version`: `clap::Error::exit` says it and ends
+    /// Wrong usage, or a request for `--help` or `--version`: `clap::Error::exit` prints it and ends
     /// the process with the right status.
-    pub(crate) fn parse(args: Vec<OsString>) -> Result<Invocation, clap::Error> {
-        // With a verb the variables of the service mean nothing.
-        let has_verb = args
-            .get(1)
-            .is_some_and(|first| !first.to_string_lossy().starts_with('-'));
-        let ignored = |arg: &Arg, of_verb: bool| {
-            let is_empty =
-                |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
-            arg.get_env()
-                .is_some_and(|name| has_verb != of_verb || is_empty(name))
-        };
-        let without = |of_verb| {
-            move |arg: Arg| {
-                if ignored(&arg, of_verb) {
-                    arg.env(Resettable::Reset)
-                } else {
-                    arg
-                }
-            }
-        };
-        // Options of the service and their help do not fit into a line; those of a verb do, and would
-        // inherit it.
-        let of_verb = has_verb && args[1] != "help";
-        let mut command = args::command()
-            .next_line_help(!of_verb)
-            .mut_args(without(false))
-            .mut_subcommands(|verb| verb.mut_args(without(true)));
-        let matches = command.try_get_matches_from_mut(args)?;
-        if matches.subcommand_name().is_some() {
-            return Ok(Invocation::Verb(Verb(matches)));
+    pub(crate) fn parse(arguments: &[OsString]) -> Result<Invocation, clap::Error> {
+        let verb = verb_in(arguments);
+        let has_verb = verb.is_some();
+        let mut command = tree()
+            // The options of the service do not fit into a line with their help. Those of the verbs do,
+            // and would inherit this.
+            .next_line_help(!has_verb || verb == Some("help".as_ref()))
+            .mut_args(|arg| match is_empty(&arg) || has_verb {
+                true => arg.env(Resettable::Reset),
+                false => arg,
+            })
+            .mut_subcommands(|verb| {
+                verb.mut_args(|arg| match is_empty(&arg) {
+                    true => arg.env(Resettable::Reset),
+                    false => arg,
+                })
+            });
+        let matches = command.try_get_matches_from_mut(arguments)?;
+        let line =
+            CommandLine::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+        match line.verb {
+            Some(verb) => Ok(Invocation::Verb(verb)),
+            None => config(line.service, &mut command).map(Invocation::Service),
         }
-        let line = CommandLine::from_arg_matches(&matches)?;
-        let config = Config::from(line.service);
-        match config.validate() {
-            Ok(()) => Ok(Invocation::Service(config)),
-            Err(error) => {
-                let mut message = error.to_string();
-                if matches!(error, ConfigError::Unprotected(_)) {
-                    message += REMEDY;
-                }
-                Err(command.error(ErrorKind::MissingRequiredArgument, message))
-            }
+    }
+}
+
+/// The whole command line, for completions: without the environment.
+pub(crate) fn without_environment() -> Command {
+    tree().mut_args(|arg| arg.env(Resettable::Reset))
+}
+
+fn tree() -> Command {
+    // A shell completes file names unless it is told that a value is something else.
+    let hint = |arg: Arg| {
+        let is_known = arg.get_value_hint() != ValueHint::Unknown;
+        match arg.get_action().takes_values() && !is_known {
+            true => arg.value_hint(ValueHint::Other),
+            false => arg,
         }
+    };
+    CommandLine::command().mut_subcommands(|verb| verb.mut_args(hint))
+}
+
+/// The verb, or what stands in its place. Options of the service cannot precede it.
+fn verb_in(arguments: &[OsString]) -> Option<&OsStr> {
+    let first = arguments.get(1)?;
+    (!first.to_string_lossy().starts_with('-')).then_some(first)
+}
+
+/// Whether the variable of an argument is set to nothing.
+fn is_empty(arg: &Arg) -> bool {
+    let value = arg.get_env().and_then(std::env::var_os);
+    value.is_some_and(|value| value.is_empty())
+}
+
+/// The configuration that the service's flags ask for.
+fn config(flags: Flags, command: &mut Command) -> Result<Config, clap::Error> {
+    let config = Config::from(flags);
+    if let Err(error) = config.validate() {
+        let mut message = error.to_string();
+        if matches!(error, ConfigError::Unprotected(_)) {
+            message += REMEDY;
+        }
+        return Err(command.error(ErrorKind::MissingRequiredArgument, message));
+    }
+    Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        tree().debug_assert();
     }
 }

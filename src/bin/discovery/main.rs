@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     if let Some(arguments) = child::arguments_of(&args) {
         return child::become_command(arguments);
     }
-    match Invocation::parse(args) {
+    match Invocation::parse(&args) {
         Ok(Invocation::Service(config)) => serve(&config),
         Ok(Invocation::Verb(verb)) => verb.run(),
         Err(error) => error.exit(),

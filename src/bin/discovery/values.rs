@@ -1,81 +1,100 @@
-//! What the values of arguments must be.
+//! What the values of arguments must be: each parser turns text into the type that is used afterwards.
+//! An error says what is wanted.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU16;
 use std::time::Duration;
+
+use clap_complete::Shell;
 
 use discovery_service::message::{Offer, ServiceType, Ttl};
 
-/// What a value must be, and how that is said.
-pub(crate) struct Check {
-    pub(crate) is_right: fn(&str) -> bool,
-    pub(crate) wanted: &'static str,
+/// What a parser of values returns; clap calls it with text and prints the error.
+type Parsed<T> = Result<T, &'static str>;
+
+pub(crate) fn service_type(text: &str) -> Parsed<ServiceType<'static>> {
+    ServiceType::new(text.to_owned()).map_err(|_| "1 to 63 bytes without white space")
 }
 
-pub(crate) static IS_TYPE: Check = Check {
-    is_right: |text| ServiceType::new(text).is_ok(),
-    wanted: "1 to 63 bytes without white space",
-};
-pub(crate) static IS_UUID: Check = Check {
-    is_right: |text| ServiceType::new(text).is_ok(),
-    wanted: "a UUID",
-};
-pub(crate) static IS_PORT: Check = Check {
-    is_right: |text| Offer::parse("any", "-", text).is_ok(),
-    wanted: "a number from 1 to 65535",
-};
-pub(crate) static IS_TTL: Check = Check {
-    is_right: |text| Ttl::parse(text).is_some(),
-    wanted: "a number from 1 to 86400",
-};
-pub(crate) static IS_COUNT: Check = Check {
-    is_right: |text| text.parse::<usize>().is_ok(),
-    wanted: "a number",
-};
-pub(crate) static IS_IP: Check = Check {
-    is_right: |text| text == "-" || text.parse::<IpAddr>().is_ok(),
-    wanted: "an IPv4 or IPv6 address, or -",
-};
-pub(crate) static IS_REACHABLE: Check = Check {
-    is_right: |text| Offer::parse("any", text, "1").is_ok(),
-    wanted: "an IPv4 or IPv6 address that others can connect to, or -",
-};
-pub(crate) static IS_TIME: Check = Check {
-    is_right: |text| parse_time(text).is_some_and(|time| !time.is_zero()),
-    wanted: "a number of seconds from 0.001 to 31536000, such as 5 or 0.5",
-};
-pub(crate) static IS_TIME_OR_NONE: Check = Check {
-    is_right: |text| parse_time(text).is_some(),
-    wanted: "a number of seconds from 0 to 31536000, such as 5 or 0.5",
-};
-pub(crate) static ARE_SERVERS: Check = Check {
-    is_right: |text| text.split(',').all(is_server),
-    wanted: "host:port, or several with commas",
-};
-pub(crate) static IS_SHELL: Check = Check {
-    is_right: |text| SHELLS.contains(&text),
-    wanted: "bash, elvish, fish, powershell or zsh",
-};
-pub(crate) static IS_PATH: Check = Check {
-    is_right: |text| !text.is_empty(),
-    wanted: "a path",
-};
+/// The text of a UUID. The service answers `NOT FOUND` to whatever is none, so it is asked.
+pub(crate) fn uuid(text: &str) -> Parsed<String> {
+    let is_one_argument = ServiceType::new(text).is_ok();
+    is_one_argument.then(|| text.to_owned()).ok_or("a UUID")
+}
 
-const SHELLS: [&str; 5] = ["bash", "elvish", "fish", "powershell", "zsh"];
+pub(crate) fn port(text: &str) -> Parsed<NonZeroU16> {
+    let offer = Offer::parse("any", "-", text);
+    offer
+        .map(|offer| offer.port)
+        .map_err(|_| "a number from 1 to 65535")
+}
 
-/// Whether this is `host:port`; an IPv6 address stands in brackets.
-fn is_server(text: &str) -> bool {
-    if let Ok(address) = text.trim().parse::<SocketAddr>() {
-        return address.port() > 0;
+/// The address of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ip {
+    /// `-`: the address that this host connects from.
+    Observed,
+    Given(IpAddr),
+}
+
+impl fmt::Display for Ip {
+    /// As the service reads it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Ip::Observed => f.write_str("-"),
+            Ip::Given(ip) => ip.fmt(f),
+        }
     }
-    let is_host = |host: &str| !host.is_empty() && !host.contains([':', '/', '[', ']']);
-    let is_named = |(host, port)| {
-        is_host(host) && !host.contains(char::is_whitespace) && (IS_PORT.is_right)(port)
-    };
-    text.trim().rsplit_once(':').is_some_and(is_named)
 }
 
-/// A time in seconds, with up to three digits behind a point: a year at most.
-pub(crate) fn parse_time(text: &str) -> Option<Duration> {
+/// An address, about which the service has the last word.
+pub(crate) fn ip(text: &str) -> Parsed<Ip> {
+    match text {
+        "-" => Ok(Ip::Observed),
+        _ => text
+            .parse()
+            .map(Ip::Given)
+            .map_err(|_| "an IPv4 or IPv6 address, or -"),
+    }
+}
+
+/// An address that the service does not refuse.
+pub(crate) fn reachable_ip(text: &str) -> Parsed<Ip> {
+    let offer = Offer::parse("any", text, "1")
+        .map_err(|_| "an IPv4 or IPv6 address that others can connect to, or -")?;
+    Ok(offer.ip.map_or(Ip::Observed, Ip::Given))
+}
+
+/// Seconds.
+pub(crate) fn ttl(text: &str) -> Parsed<u32> {
+    Ttl::parse(text)
+        .and_then(|ttl| u32::try_from(ttl.duration().as_secs()).ok())
+        .ok_or("a number from 1 to 86400")
+}
+
+pub(crate) fn count(text: &str) -> Parsed<usize> {
+    text.parse().map_err(|_| "a number")
+}
+
+pub(crate) fn shell(text: &str) -> Parsed<Shell> {
+    text.parse()
+        .map_err(|_| "bash, elvish, fish, powershell or zsh")
+}
+
+/// A time that may be 0.
+pub(crate) fn seconds_or_none(text: &str) -> Parsed<Duration> {
+    time(text).ok_or("a number of seconds from 0 to 31536000, such as 5 or 0.5")
+}
+
+pub(crate) fn seconds(text: &str) -> Parsed<Duration> {
+    time(text)
+        .filter(|time| !time.is_zero())
+        .ok_or("a number of seconds from 0.001 to 31536000, such as 5 or 0.5")
+}
+
+/// A time in seconds, with up to three digits after a point: a year at most.
+fn time(text: &str) -> Option<Duration> {
     const YEAR: u64 = 31_536_000;
     let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -85,6 +104,35 @@ pub(crate) fn parse_time(text: &str) -> Option<Duration> {
     let milliseconds: u64 = format!("{part:0<3}").parse().ok()?;
     let seconds: u64 = whole.parse().ok().filter(|&seconds| seconds <= YEAR)?;
     Some(Duration::from_millis(seconds * 1000 + milliseconds))
+}
+
+/// Addresses of the service as `host:port`, with commas between several.
+#[derive(Clone, Debug)]
+pub(crate) struct Servers(String);
+
+impl Servers {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+pub(crate) fn servers(text: &str) -> Parsed<Servers> {
+    let are_servers = text.split(',').all(is_server);
+    are_servers
+        .then(|| Servers(text.to_owned()))
+        .ok_or("host:port, or several with commas")
+}
+
+/// Whether this is `host:port`; an IPv6 address stands in brackets.
+fn is_server(text: &str) -> bool {
+    if let Ok(address) = text.trim().parse::<SocketAddr>() {
+        return address.port() > 0;
+    }
+    let is_host = |host: &str| !host.is_empty() && !host.contains([':', '/', '[', ']']);
+    let is_named = |(host, number)| {
+        is_host(host) && !host.contains(char::is_whitespace) && port(number).is_ok()
+    };
+    text.trim().rsplit_once(':').is_some_and(is_named)
 }
 
 #[cfg(test)]
@@ -101,7 +149,7 @@ mod tests {
             "a:1,b:2",
             "a:1, [::1]:2",
         ] {
-            assert!((ARE_SERVERS.is_right)(right), "{right}");
+            assert!(servers(right).is_ok(), "{right}");
         }
         for wrong in [
             "",
@@ -119,13 +167,13 @@ mod tests {
             "a:1,",
             "a b:1",
         ] {
-            assert!(!(ARE_SERVERS.is_right)(wrong), "{wrong}");
+            assert!(servers(wrong).is_err(), "{wrong}");
         }
     }
 
     #[test]
-    fn times_are_whole_seconds_or_have_up_to_three_digits_behind_a_point() {
-        let ms = |text| parse_time(text).map(|time| time.as_millis());
+    fn times_are_whole_seconds_or_have_up_to_three_digits_after_a_point() {
+        let ms = |text| time(text).map(|time| time.as_millis());
         assert_eq!(
             [ms("5"), ms("0.5"), ms("1.25"), ms("0.001"), ms("0")],
             [5000, 500, 1250, 1, 0].map(Some)
@@ -144,7 +192,7 @@ mod tests {
             "five",
             "1 ",
         ] {
-            assert_eq!(parse_time(text), None, "{text:?}");
+            assert_eq!(time(text), None, "{text:?}");
         }
     }
 }

@@ -2,28 +2,47 @@
 
 use std::net::SocketAddr;
 
+use clap::Args;
 use serde_json::{Value, json};
 
-use discovery_service::client::Client;
+use discovery_service::message::ServiceType;
 
-use super::{Failure, verdict};
+use super::Failure;
+use super::failure::verdict;
+use super::options::Common;
 use crate::output::{self, text};
+use crate::values;
 
-pub(super) fn query(
-    client: &mut Client,
-    service_type: &str,
+/// Print the addresses of a type, one a line; exit status 1 when there are none
+#[derive(Args)]
+#[command(after_help = "Example:\n  curl http://$(discovery query web --one)/")]
+pub(crate) struct Query {
+    /// What kind of service it is
+    #[arg(id = "type", value_name = "type", value_parser = values::service_type)]
+    service_type: ServiceType<'static>,
+
+    /// Print one of them, chosen by chance
+    #[arg(long)]
     one: bool,
-    json: bool,
-) -> Result<(), Failure> {
-    let mut addresses = client.query(service_type)?;
-    if one && !addresses.is_empty() {
-        let chance = getrandom::u64().unwrap_or(0) % addresses.len() as u64;
-        addresses = vec![addresses[chance as usize]];
-    }
-    verdict(!addresses.is_empty(), print_addresses(&addresses, json))
+
+    #[command(flatten)]
+    common: Common,
 }
 
-/// Addresses, one a line, or as the array of a query.
+impl Query {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let mut client = self.common.client()?;
+        let mut addresses = client.query(self.service_type.as_str())?;
+        if self.one && !addresses.is_empty() {
+            let chance = getrandom::u64().unwrap_or(0) % addresses.len() as u64;
+            addresses = vec![addresses[chance as usize]];
+        }
+        let printed = print_addresses(&addresses, self.common.json);
+        verdict(!addresses.is_empty(), printed)
+    }
+}
+
+/// Prints addresses, one a line, or as the array that answers a query.
 pub(super) fn print_addresses(addresses: &[SocketAddr], json: bool) -> Result<(), Failure> {
     if json {
         let object = |address: &SocketAddr| json!({ "ip": address.ip().to_string(), "port": address.port() });
@@ -36,20 +55,31 @@ pub(super) fn print_addresses(addresses: &[SocketAddr], json: bool) -> Result<()
     output::bytes(lines.as_bytes())
 }
 
-pub(super) fn list(
-    client: &mut Client,
-    service_type: Option<&str>,
-    json: bool,
-) -> Result<(), Failure> {
-    let list = client.list(service_type)?;
-    if json {
-        return output::json(&list.into());
+/// Show the registrations of a type, or all
+#[derive(Args)]
+#[command(after_help = "Example:\n  discovery list hive")]
+pub(crate) struct List {
+    /// The type; without it, all
+    #[arg(id = "type", value_name = "type", value_parser = values::service_type)]
+    service_type: Option<ServiceType<'static>>,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+impl List {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let service_type = self.service_type.as_ref().map(ServiceType::as_str);
+        let list = self.common.client()?.list(service_type)?;
+        if self.common.json {
+            return output::json(&list.into());
+        }
+        let rows: Vec<Vec<String>> = list.iter().map(listed).collect();
+        output::table(
+            &["TYPE", "ADDRESS", "AGE", "TTL", "KEPT BY", "LAST HEARTBEAT"],
+            &rows,
+        )
     }
-    let rows: Vec<Vec<String>> = list.iter().map(listed).collect();
-    output::table(
-        &["TYPE", "ADDRESS", "AGE", "TTL", "KEPT BY", "LAST HEARTBEAT"],
-        &rows,
-    )
 }
 
 fn listed(row: &Value) -> Vec<String> {
@@ -82,25 +112,49 @@ fn address(row: &Value) -> String {
     }
 }
 
-pub(super) fn types(client: &mut Client, json: bool) -> Result<(), Failure> {
-    let types = client.types()?;
-    if json {
-        return output::json(&types.into());
-    }
-    let rows: Vec<Vec<String>> = types
-        .iter()
-        .map(|row| vec![text(&row["type"]), text(&row["count"])])
-        .collect();
-    output::table(&["TYPE", "REGISTRATIONS"], &rows)
+/// Show the types with the number of their registrations
+#[derive(Args)]
+#[command(after_help = "Example:\n  discovery types --json")]
+pub(crate) struct Types {
+    #[command(flatten)]
+    common: Common,
 }
 
-pub(super) fn why(client: &mut Client, uuid: &str, json: bool) -> Result<(), Failure> {
-    let Some(why) = client.why(uuid)? else {
-        output::complain("nobody with that UUID is live, or among the last 1024 that went");
-        return Err(Failure::No);
-    };
-    if json {
-        return output::json(&why.into());
+impl Types {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let types = self.common.client()?.types()?;
+        if self.common.json {
+            return output::json(&types.into());
+        }
+        let rows: Vec<Vec<String>> = types
+            .iter()
+            .map(|row| vec![text(&row["type"]), text(&row["count"])])
+            .collect();
+        output::table(&["TYPE", "REGISTRATIONS"], &rows)
     }
-    output::members(&why)
+}
+
+/// Show whether a registration is live, or why it went; exit status 1 when nobody knows
+#[derive(Args)]
+#[command(after_help = "Example:\n  discovery why 3999da30-2a11-463a-be8e-6b2beca7bfe6")]
+pub(crate) struct Why {
+    /// The registration
+    #[arg(value_name = "uuid", value_parser = values::uuid)]
+    uuid: String,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+impl Why {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let Some(why) = self.common.client()?.why(&self.uuid)? else {
+            output::complain("nobody with that UUID is live, or among the last 1024 that went");
+            return Err(Failure::No);
+        };
+        if self.common.json {
+            return output::json(&why.into());
+        }
+        output::members(&why)
+    }
 }

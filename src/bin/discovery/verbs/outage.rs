@@ -4,25 +4,26 @@ use std::time::Duration;
 
 use discovery_service::client::Error;
 
-/// How often it is looked around while nothing changes: at the terminal, and at the connection.
+/// How often a verb looks at its terminal and at its connection while nothing changes.
 pub(super) const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Said when trouble has ended.
+/// Said when an outage ends.
 pub(super) const BACK: &str = "the registry is back";
 
-/// Whether the service is away: something to be said when that changes, however often it is tried.
+/// Whether the service is away. That is said when it changes, not for each try.
 #[derive(Default)]
-pub(super) struct Trouble {
+pub(super) struct Outage {
     is_told: bool,
 }
 
-impl Trouble {
-    /// The message, once.
-    pub(super) fn begins(&mut self, error: &Error) -> Option<String> {
-        (!std::mem::replace(&mut self.is_told, true)).then(|| format!("{error}; trying again"))
+impl Outage {
+    /// A try failed. Returns a message for the first failure of an outage.
+    pub(super) fn failed(&mut self, error: &Error) -> Option<String> {
+        let was_told = std::mem::replace(&mut self.is_told, true);
+        (!was_told).then(|| format!("{error}; trying again"))
     }
 
-    /// Whether there was any.
+    /// The service answers. Returns whether that ends an outage.
     pub(super) fn ends(&mut self) -> bool {
         std::mem::take(&mut self.is_told)
     }

@@ -1,30 +1,104 @@
 //! The verbs that change registrations: `register`, `heartbeat` and `deregister`.
 
+use std::num::NonZeroU16;
+
+use clap::Args;
 use serde_json::json;
 
-use discovery_service::client::{Client, Register};
+use discovery_service::client;
+use discovery_service::message::ServiceType;
 
-use super::{Failure, verdict};
+use super::Failure;
+use super::failure::verdict;
+use super::options::Common;
 use crate::output;
+use crate::values::{self, Ip};
 
-pub(super) fn register(
-    client: &mut Client,
-    service_type: &str,
-    ip: &str,
-    port: u16,
-    how: Register,
-    json: bool,
-) -> Result<(), Failure> {
-    let uuid = client.register(service_type, ip, port, how)?;
-    if json {
-        output::json(&json!({ "uuid": uuid }))
-    } else {
-        output::line(&uuid)
+/// Register a service and print its UUID
+#[derive(Args)]
+#[command(after_help = "Example:\n  discovery register hive 127.0.0.1 65433 --ttl 60 --replace")]
+pub(crate) struct Register {
+    /// What kind of service it is
+    #[arg(id = "type", value_name = "type", value_parser = values::service_type)]
+    service_type: ServiceType<'static>,
+
+    /// Its address; - stands for the one that this host connects from
+    #[arg(value_name = "ip", value_parser = values::ip, allow_hyphen_values = true)]
+    ip: Ip,
+
+    /// The port on which it answers
+    #[arg(value_name = "port", value_parser = values::port)]
+    port: NonZeroU16,
+
+    /// How long it lives without a heartbeat; 1 to 86400
+    #[arg(long, value_name = "SECONDS", value_parser = values::ttl)]
+    ttl: Option<u32>,
+
+    /// Take the place of all others of this type at this address
+    #[arg(long)]
+    replace: bool,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+impl Register {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let how = client::Register {
+            ttl: self.ttl,
+            replace: self.replace,
+        };
+        let (name, ip) = (self.service_type.as_str(), self.ip.to_string());
+        let mut client = self.common.client()?;
+        let uuid = client.register(name, &ip, self.port.get(), how)?;
+        if self.common.json {
+            output::json(&json!({ "uuid": uuid }))
+        } else {
+            output::line(&uuid)
+        }
     }
 }
 
-/// Tells whether a registration is known.
-pub(super) fn known(found: bool, json: bool) -> Result<(), Failure> {
+/// Keep a registration alive; exit status 1 when it is not known
+#[derive(Args)]
+#[command(after_help = "Example:\n  discovery heartbeat 3999da30-2a11-463a-be8e-6b2beca7bfe6")]
+pub(crate) struct Heartbeat {
+    /// The registration
+    #[arg(value_name = "uuid", value_parser = values::uuid)]
+    uuid: String,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+impl Heartbeat {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let found = self.common.client()?.heartbeat(&self.uuid)?;
+        print_found(found, self.common.json)
+    }
+}
+
+/// Remove a registration; exit status 1 when it is not known
+#[derive(Args)]
+#[command(after_help = "Example:\n  discovery deregister 3999da30-2a11-463a-be8e-6b2beca7bfe6")]
+pub(crate) struct Deregister {
+    /// The registration
+    #[arg(value_name = "uuid", value_parser = values::uuid)]
+    uuid: String,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+impl Deregister {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let found = self.common.client()?.deregister(&self.uuid)?;
+        print_found(found, self.common.json)
+    }
+}
+
+/// Prints whether a registration is known.
+fn print_found(found: bool, json: bool) -> Result<(), Failure> {
     let printed = match json {
         true => output::json(&json!({ "found": found })),
         false => output::line(if found { "OK" } else { "NOT FOUND" }),

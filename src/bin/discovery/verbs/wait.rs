@@ -2,65 +2,92 @@
 
 use std::time::{Duration, Instant};
 
-use discovery_service::client::{Options, Watcher};
+use clap::Args;
+
+use discovery_service::client::{TIMEOUT, Watcher};
+use discovery_service::message::ServiceType;
 
 use super::Failure;
 use super::lookup::print_addresses;
-use super::outage::{BACK, INTERVAL, Trouble};
-use crate::output;
+use super::options::ServerOptions;
+use super::outage::{BACK, INTERVAL, Outage};
+use crate::{output, values};
 
-/// Returns when so many are live.
-pub(super) fn wait(
-    options: &Options,
-    service_type: &str,
+/// Wait until services of a type are live, and print their addresses; exit status 1 when it gives up
+#[derive(Args)]
+#[command(after_help = "Example:\n  discovery wait database --timeout 60 && ./migrate")]
+pub(crate) struct Wait {
+    /// What kind of service it is
+    #[arg(id = "type", value_name = "type", value_parser = values::service_type)]
+    service_type: ServiceType<'static>,
+
+    /// How many must be live
+    #[arg(long, value_name = "N", default_value = "1", value_parser = values::count)]
     count: usize,
+
+    /// Give up after so long; meanwhile the service may be away. Without it, wait for ever once the service has
+    /// answered
+    #[arg(long, value_name = "SECONDS", value_parser = values::seconds)]
     timeout: Option<Duration>,
+
+    /// Print JSON
+    #[arg(long)]
     json: bool,
-) -> Result<(), Failure> {
-    let mut watcher = Watcher::new(options, Some(service_type));
-    if let Some(timeout) = timeout {
-        watcher = watcher.until(Instant::now() + timeout);
-    }
-    let mut live = None;
-    let mut trouble = Trouble::default();
-    loop {
-        match watcher.latest_within(INTERVAL) {
-            Some(Ok(update)) if update.services.len() >= count => {
-                let addresses: Vec<_> = update
-                    .services
-                    .iter()
-                    .map(|service| service.address)
-                    .collect();
-                return print_addresses(&addresses, json);
-            }
-            Some(Ok(update)) => live = Some(update.services.len()),
-            Some(Err(error))
-                if watcher.is_over()
-                    || !error.is_transient()
-                    || (live.is_none() && timeout.is_none()) =>
-            {
-                return Err(error.into());
-            }
-            Some(Err(error)) => {
-                if let Some(message) = trouble.begins(&error) {
-                    output::complain(&message);
+
+    #[command(flatten)]
+    server: ServerOptions,
+}
+
+impl Wait {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        // An answer may take no longer than for other verbs, for it can be asked for again.
+        let answer_time = self.timeout.map_or(TIMEOUT, |timeout| timeout.min(TIMEOUT));
+        let options = self.server.with_timeout(answer_time)?;
+        let mut watcher = Watcher::new(&options, Some(self.service_type.as_str()));
+        if let Some(timeout) = self.timeout {
+            watcher = watcher.until(Instant::now() + timeout);
+        }
+        let mut live = None;
+        let mut outage = Outage::default();
+        loop {
+            match watcher.latest_within(INTERVAL) {
+                Some(Ok(update)) if update.services.len() >= self.count => {
+                    let services = update.services.iter();
+                    let addresses: Vec<_> = services.map(|service| service.address).collect();
+                    return print_addresses(&addresses, self.json);
                 }
+                Some(Ok(update)) => live = Some(update.services.len()),
+                Some(Err(error))
+                    if watcher.is_over()
+                        || !error.is_transient()
+                        || (live.is_none() && self.timeout.is_none()) =>
+                {
+                    return Err(error.into());
+                }
+                Some(Err(error)) => {
+                    if let Some(message) = outage.failed(&error) {
+                        output::complain(&message);
+                    }
+                }
+                None if watcher.is_over() => {
+                    let live = live.filter(|_| watcher.is_connected());
+                    return Err(self.in_vain(live, &options.servers()));
+                }
+                None => {}
             }
-            None if watcher.is_over() => {
-                let live = match live {
-                    Some(live) if watcher.is_connected() => format!("{live} of {count} are live"),
-                    _ => "the registry was away".to_owned(),
-                };
-                let message = format!(
-                    "waited in vain for {service_type} at {}: {live}",
-                    options.servers()
-                );
-                return Err(Failure::Message(message));
+            if watcher.is_connected() && outage.ends() {
+                output::complain(BACK);
             }
-            None => {}
         }
-        if watcher.is_connected() && trouble.ends() {
-            output::complain(BACK);
-        }
+    }
+
+    /// Why the time was not enough; `live` is unknown while the service is away.
+    fn in_vain(&self, live: Option<usize>, servers: &str) -> Failure {
+        let reason = match live {
+            Some(live) => format!("{live} of {} are live", self.count),
+            None => "the registry was away".to_owned(),
+        };
+        let name = self.service_type.as_str();
+        Failure::Message(format!("waited in vain for {name} at {servers}: {reason}"))
     }
 }

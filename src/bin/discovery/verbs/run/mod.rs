@@ -7,50 +7,104 @@ mod signals;
 
 use std::ffi::OsString;
 use std::io;
+use std::num::NonZeroU16;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::ArgMatches;
+use clap::{Args, ValueHint};
 use rustix::event::PollFlags;
 
-use discovery_service::client::{Options, TIMEOUT};
+use discovery_service::message::ServiceType;
 
-use super::{Failure, USAGE, args, number, options, text, time};
+use super::options::ClientOptions;
+use super::{Failure, USAGE};
 use crate::output;
+use crate::values::{self, Ip};
 use runner::Runner;
+
+const HELP: &str = "\
+The command is registered once its port accepts connections, and held registered by a connection: it is gone from
+the registry the moment it dies. While the registry is away it runs on, and is registered again when that comes back.
+On SIGTERM, SIGINT or SIGQUIT it is deregistered first, then --drain passes, then it gets the signal; a second
+signal is passed on at once. Other signals are passed on as they are. Exit status: that of the command, 128 and the
+signal that ended it, 126 when it cannot be started, 127 when there is no such command.
+
+Example:
+  discovery run web 8000 --drain 5 -- python3 -m http.server 8000";
 
 /// The command could not be started.
 const CANNOT_START: u8 = 126;
 /// There is no such command.
 const NOT_FOUND: u8 = 127;
 
-/// What is to be run, and how.
-struct Run {
-    service_type: String,
-    port: u16,
-    ip: String,
+/// Run a command that is registered for as long as it lives
+#[derive(Args)]
+#[command(after_help = HELP)]
+pub(crate) struct Run {
+    /// What kind of service it is
+    #[arg(id = "type", value_name = "type", value_parser = values::service_type)]
+    service_type: ServiceType<'static>,
+
+    /// The port on which it answers
+    #[arg(value_name = "port", value_parser = values::port)]
+    port: NonZeroU16,
+
+    /// The address at which others reach it; - stands for the one that this host connects from
+    #[arg(
+        long,
+        value_name = "IP",
+        default_value = "-",
+        value_parser = values::reachable_ip,
+        allow_hyphen_values = true
+    )]
+    ip: Ip,
+
+    /// How long its port may take before a message says that it does not answer
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = values::seconds)]
     wait_port_timeout: Duration,
+
+    /// How long it goes on after it was deregistered, before it gets the signal to end
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value = "0",
+        value_parser = values::seconds_or_none
+    )]
     drain: Duration,
-    options: Options,
+
+    #[command(flatten)]
+    client: ClientOptions,
+
+    /// The command and its arguments, behind --
+    #[arg(
+        value_name = "command",
+        required = true,
+        last = true,
+        num_args = 1..,
+        value_hint = ValueHint::CommandName
+    )]
     command: Vec<OsString>,
 }
 
-/// Runs the command until it has ended; returns its status.
-pub(super) fn run(arguments: &ArgMatches) -> ExitCode {
-    let started = Run::from_arguments(arguments)
-        .map_err(|failure| (USAGE, failure))
-        .and_then(|run| {
-            Runner::start(run).map_err(|error| (CANNOT_START, Failure::Message(error)))
-        });
-    match started {
-        Ok(runner) => runner.run(),
-        Err((status, failure)) => {
-            if let Failure::Message(message) = failure {
-                output::complain(&message);
-            }
-            ExitCode::from(status)
+impl Run {
+    /// Runs the command until it has ended; returns its status.
+    pub(super) fn run(self) -> ExitCode {
+        let options = match self.client.options() {
+            Ok(options) => options,
+            Err(error) => return fail(USAGE, error.into()),
+        };
+        match Runner::start(self, options) {
+            Ok(runner) => runner.run(),
+            Err(error) => fail(CANNOT_START, Failure::Message(error)),
         }
     }
+}
+
+fn fail(status: u8, failure: Failure) -> ExitCode {
+    if let Failure::Message(message) = failure {
+        output::complain(&message);
+    }
+    ExitCode::from(status)
 }
 
 /// Says something on standard error, which is the command's: where it would have to wait until that is
@@ -60,28 +114,5 @@ fn say(message: &str) {
         // What is ready takes so much at least (PIPE_BUF in poll(2) and pipe(7)).
         const CHARS_MAX: usize = 1000;
         output::complain(&message.chars().take(CHARS_MAX).collect::<String>());
-    }
-}
-
-impl Run {
-    fn from_arguments(arguments: &ArgMatches) -> Result<Run, Failure> {
-        let timeout = time(arguments, args::TIMEOUT).unwrap_or(TIMEOUT);
-        let token_file = arguments
-            .get_one::<String>(args::TOKEN_FILE)
-            .map(String::as_str);
-        Ok(Run {
-            service_type: text(arguments, args::TYPE).to_owned(),
-            port: number(arguments, args::PORT).unwrap_or(0),
-            ip: text(arguments, args::IP).to_owned(),
-            wait_port_timeout: time(arguments, args::WAIT_PORT_TIMEOUT).unwrap_or_default(),
-            drain: time(arguments, args::DRAIN).unwrap_or_default(),
-            options: options(text(arguments, args::SERVER), timeout, token_file)?,
-            command: arguments
-                .get_many::<OsString>(args::COMMAND)
-                .into_iter()
-                .flatten()
-                .cloned()
-                .collect(),
-        })
     }
 }

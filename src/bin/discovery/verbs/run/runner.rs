@@ -9,13 +9,14 @@ use mio::{Events, Poll, Token};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
 use signal_hook::consts::{SIGCHLD, SIGINT, SIGQUIT, SIGTERM};
 
-use discovery_service::client::{Notice, Registration};
+use discovery_service::client::{Notice, Options, Registration};
 use discovery_service::escape::Plain;
 
 use super::port::Probe;
 use super::signals::{Received, Signals};
 use super::{Run, child, say};
-use crate::verbs::explain;
+use crate::values::Ip;
+use crate::verbs::failure::explain;
 
 /// How many events are taken at a time.
 const EVENTS_MAX: usize = 4;
@@ -33,11 +34,14 @@ impl Run {
             IpAddr::V4(Ipv4Addr::LOCALHOST),
             IpAddr::V6(Ipv6Addr::LOCALHOST),
         ];
-        let given: Option<IpAddr> = self.ip.parse().ok();
+        let given = match self.ip {
+            Ip::Observed => None,
+            Ip::Given(ip) => Some(ip),
+        };
         let ips = given
             .into_iter()
             .chain(loopback.into_iter().filter(|ip| Some(*ip) != given));
-        let addresses = ips.map(|ip| SocketAddr::new(ip, self.port)).collect();
+        let addresses = ips.map(|ip| SocketAddr::new(ip, self.port.get())).collect();
         Probe::new(addresses, PORT, self.wait_port_timeout, begin)
     }
 }
@@ -45,6 +49,7 @@ impl Run {
 /// The loop of `run`.
 pub(super) struct Runner {
     run: Run,
+    options: Options,
     pid: Pid,
     poll: Poll,
     signals: Signals,
@@ -64,7 +69,7 @@ struct Stopping {
 
 impl Runner {
     /// Starts the command.
-    pub(super) fn start(run: Run) -> Result<Runner, String> {
+    pub(super) fn start(run: Run, options: Options) -> Result<Runner, String> {
         // Before the command is started, so that no signal is missed.
         let receive = || {
             let poll = Poll::new()?;
@@ -78,6 +83,7 @@ impl Runner {
         let probe = Some(run.probe(Instant::now()));
         Ok(Runner {
             run,
+            options,
             pid,
             poll,
             signals,
@@ -131,14 +137,14 @@ impl Runner {
             say(&format!(
                 "{} does not answer yet, so {} is not registered; still trying (--ip names another address)",
                 addresses.join(" or "),
-                self.run.service_type
+                self.run.service_type.as_str()
             ));
         }
     }
 
     fn register(&mut self) {
         let mut lost = None;
-        let name = self.run.service_type.clone();
+        let name = self.run.service_type.as_str().to_owned();
         let observe = move |notice| match notice {
             Notice::Registered { server, .. } => {
                 if lost.take().is_some() {
@@ -156,14 +162,9 @@ impl Runner {
                 }
             }
         };
-        let Run {
-            service_type,
-            ip,
-            port,
-            options,
-            ..
-        } = &self.run;
-        match Registration::keep(options, service_type, ip, *port, observe) {
+        let (service_type, ip) = (self.run.service_type.as_str(), self.run.ip.to_string());
+        let port = self.run.port.get();
+        match Registration::keep(&self.options, service_type, &ip, port, observe) {
             Ok(registration) => self.registration = Some(registration),
             Err(error) => {
                 say(&format!(

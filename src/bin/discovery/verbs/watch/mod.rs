@@ -2,19 +2,41 @@
 
 mod screen;
 
-use chrono::Utc;
-use serde_json::{Value, json};
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use discovery_service::client::{Options, Service, Update, Watcher};
+use chrono::Utc;
+use clap::{Args, ValueHint};
+use serde_json::{Value, json};
+
+use discovery_service::client::{Service, Update, Watcher};
 use discovery_service::escape::{Plain, printable};
+use discovery_service::message::ServiceType;
 
 use screen::Screen;
 
 use super::Failure;
-use super::outage::{BACK, INTERVAL, Trouble};
-use crate::output;
+use super::options::Common;
+use super::outage::{BACK, INTERVAL, Outage};
+use crate::{output, values};
+
+/// Show what comes and goes: a live table on a terminal, a line for each change in a pipe
+#[derive(Args)]
+#[command(
+    after_help = "Example:\n  discovery watch web --exec 'cat >/etc/upstreams && nginx -s reload'"
+)]
+pub(crate) struct Watch {
+    /// The type; without it, all
+    #[arg(id = "type", value_name = "type", value_parser = values::service_type)]
+    service_type: Option<ServiceType<'static>>,
+
+    /// Run this at each change, with the present list on its standard input
+    #[arg(long, value_name = "COMMAND", value_hint = ValueHint::CommandString)]
+    exec: Option<String>,
+
+    #[command(flatten)]
+    common: Common,
+}
 
 /// Where changes go.
 enum Output<'a> {
@@ -24,67 +46,67 @@ enum Output<'a> {
     Lines,
 }
 
-/// Follows a type or all, until the process is ended.
-pub(super) fn watch(
-    options: &Options,
-    service_type: Option<&str>,
-    exec: Option<&str>,
-    json: bool,
-) -> Result<(), Failure> {
-    let mut output = match exec {
-        Some(command) => Output::Command(command),
-        None if json => Output::Json,
-        None if output::to_screen() => Output::Screen(Screen::new(
-            service_type.unwrap_or("all types"),
-            &options.servers(),
-        )),
-        None => Output::Lines,
-    };
-    let mut watcher = Watcher::new(options, service_type);
-    let mut trouble = Trouble::default();
-    let mut is_first = true;
-    loop {
-        let next = match output {
-            // These show what is live now; the others are a record of what has happened.
-            Output::Screen(_) | Output::Command(_) => watcher.latest_within(INTERVAL),
-            Output::Json | Output::Lines => watcher.next_within(INTERVAL),
+impl Watch {
+    /// Follows a type or all, until the process is ended.
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let options = self.common.options()?;
+        let service_type = self.service_type.as_ref().map(ServiceType::as_str);
+        let json = self.common.json;
+        let mut output = match &self.exec {
+            Some(command) => Output::Command(command),
+            None if json => Output::Json,
+            None if output::to_screen() => Output::Screen(Screen::new(
+                service_type.unwrap_or("all types"),
+                &options.servers(),
+            )),
+            None => Output::Lines,
         };
-        match next {
-            Some(Ok(update)) => {
-                match &mut output {
-                    Output::Screen(screen) => screen.show(&update, Utc::now())?,
-                    Output::Command(command) => run(command, &update, service_type, json),
-                    Output::Json => output::json(&as_json(&update, is_first))?,
-                    Output::Lines => print_changes(&update)?,
+        let mut watcher = Watcher::new(&options, service_type);
+        let mut outage = Outage::default();
+        let mut is_first = true;
+        loop {
+            let next = match output {
+                // These show what is live now; the others record every change.
+                Output::Screen(_) | Output::Command(_) => watcher.latest_within(INTERVAL),
+                Output::Json | Output::Lines => watcher.next_within(INTERVAL),
+            };
+            match next {
+                Some(Ok(update)) => {
+                    match &mut output {
+                        Output::Screen(screen) => screen.show(&update, Utc::now())?,
+                        Output::Command(command) => execute(command, &update, service_type, json),
+                        Output::Json => output::json(&as_json(&update, is_first))?,
+                        Output::Lines => print_changes(&update)?,
+                    }
+                    is_first = false;
                 }
-                is_first = false;
-            }
-            // At the start it is said and that is all; later it is waited for.
-            Some(Err(error)) if is_first || !error.is_transient() => return Err(error.into()),
-            Some(Err(error)) => {
-                if let Some(message) = trouble.begins(&error) {
-                    tell(&mut output, Some(message))?;
+                // A service that is away at the start is an error; later it is waited for.
+                Some(Err(error)) if is_first || !error.is_transient() => return Err(error.into()),
+                Some(Err(error)) => {
+                    if let Some(message) = outage.failed(&error) {
+                        tell(&mut output, Some(message))?;
+                    }
                 }
+                None if !matches!(output, Output::Command(_)) && output::has_gone() => {
+                    return Err(Failure::OutputGone);
+                }
+                None => {}
             }
-            None if !matches!(output, Output::Command(_)) && output::has_gone() => {
-                return Err(Failure::OutputGone);
+            if watcher.is_connected() && outage.ends() {
+                tell(&mut output, None)?;
             }
-            None => {}
-        }
-        if watcher.is_connected() && trouble.ends() {
-            tell(&mut output, None)?;
-        }
-        if let Output::Screen(screen) = &mut output {
-            screen.fit()?;
+            if let Output::Screen(screen) = &mut output {
+                screen.fit()?;
+            }
         }
     }
 }
 
-/// Says that the service is away, or no longer.
-fn tell(output: &mut Output<'_>, trouble: Option<String>) -> Result<(), Failure> {
+/// Says that the service is away, and why, or that it is back.
+fn tell(output: &mut Output<'_>, outage: Option<String>) -> Result<(), Failure> {
     match output {
-        Output::Screen(screen) => screen.show_trouble(trouble)?,
-        _ => output::complain(trouble.as_deref().unwrap_or(BACK)),
+        Output::Screen(screen) => screen.show_outage(outage)?,
+        _ => output::complain(outage.as_deref().unwrap_or(BACK)),
     }
     Ok(())
 }
@@ -92,19 +114,19 @@ fn tell(output: &mut Output<'_>, trouble: Option<String>) -> Result<(), Failure>
 /// `up hive 127.0.0.1:65433`
 fn print_changes(update: &Update) -> Result<(), Failure> {
     let mut lines = String::new();
-    for (word, services) in [("up", &update.up), ("down", &update.down)] {
+    for (change, services) in [("up", &update.up), ("down", &update.down)] {
         for Service {
             service_type,
             address,
         } in services
         {
-            lines += &format!("{word} {} {address}\n", printable(service_type));
+            lines += &format!("{change} {} {address}\n", printable(service_type));
         }
     }
     output::bytes(lines.as_bytes())
 }
 
-/// The line of the service's own stream: the state at first, then the changes.
+/// A line of the service's own stream: a snapshot at first, then deltas.
 fn as_json(update: &Update, first: bool) -> Value {
     let objects = |services: &[Service]| services.iter().map(object).collect::<Value>();
     if first {
@@ -122,9 +144,9 @@ fn object(service: &Service) -> Value {
     json!({ "type": service_type, "ip": address.ip().to_string(), "port": address.port() })
 }
 
-/// Runs a command with the present list on its standard input: `ip:port` a line, with the type
-/// before it where all are watched.
-fn run(command: &str, update: &Update, service_type: Option<&str>, json: bool) {
+/// Runs a command with the present list on its standard input: a line `ip:port` for each service, with
+/// its type before it where all are watched.
+fn execute(command: &str, update: &Update, service_type: Option<&str>, json: bool) {
     let line = |service: &Service| match service_type {
         Some(_) => format!("{}\n", service.address),
         None => format!("{} {}\n", printable(&service.service_type), service.address),

@@ -23,7 +23,7 @@ pub(super) struct Screen {
     /// The latest change first.
     changes: Vec<String>,
     /// Why this may not be the present state.
-    trouble: Option<String>,
+    outage: Option<String>,
     /// What it was drawn for, once it was.
     drawn: Option<Size>,
 }
@@ -43,9 +43,9 @@ impl Screen {
         self.draw()
     }
 
-    /// Says that the service is away, or no longer.
-    pub(super) fn show_trouble(&mut self, trouble: Option<String>) -> Result<(), Failure> {
-        self.trouble = trouble;
+    /// Shows that the service is away, and why, or that it is back.
+    pub(super) fn show_outage(&mut self, outage: Option<String>) -> Result<(), Failure> {
+        self.outage = outage;
         self.draw()
     }
 
@@ -130,8 +130,8 @@ impl Screen {
             ]
         };
         let rows: Vec<Vec<String>> = self.live[..shown].iter().map(row).collect();
-        let trouble = self.trouble.as_deref().unwrap_or_default();
-        let mut text = format!("{}: {} live\n{trouble}\n", self.title, self.live.len());
+        let outage = self.outage.as_deref().unwrap_or_default();
+        let mut text = format!("{}: {} live\n{outage}\n", self.title, self.live.len());
         text += &output::format_table(&["TYPE", "ADDRESS", "SEEN SINCE"], &rows, true, colour);
         if shown < self.live.len() {
             text += &format!("and {} more\n", self.live.len() - shown);
@@ -205,7 +205,7 @@ mod tests {
             "it fits: 7 lines and the cursor's"
         );
         let mut away = screen(1);
-        away.trouble = Some("it is away".to_owned());
+        away.outage = Some("it is away".to_owned());
         assert_eq!(
             away.text(Size::UNKNOWN, false),
             text.replace("\n\nTYPE", "\nit is away\nTYPE")

@@ -5,9 +5,10 @@
 
 use std::ffi::{OsStr, OsString};
 
-use clap::builder::Resettable;
-use clap::error::ErrorKind;
-use clap::{Arg, Command, CommandFactory, FromArgMatches, Parser, ValueHint};
+use clap::builder::{Resettable, StyledStr};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches, Parser, ValueHint};
 
 use discovery_service::server::config::{Config, ConfigError};
 
@@ -76,12 +77,14 @@ impl Invocation {
                     false => arg,
                 })
             });
-        let matches = command.try_get_matches_from_mut(arguments)?;
+        let matches = command
+            .try_get_matches_from_mut(arguments)
+            .map_err(|error| name_variable(error, &command, arguments))?;
         let line =
             CommandLine::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
         match line.verb {
             Some(verb) => Ok(Invocation::Verb(verb)),
-            None => config(line.service, &mut command).map(Invocation::Service),
+            None => config(line.service, &matches, &mut command).map(Invocation::Service),
         }
     }
 }
@@ -116,16 +119,54 @@ fn is_empty(arg: &Arg) -> bool {
 }
 
 /// The configuration that the service's flags ask for.
-fn config(flags: Flags, command: &mut Command) -> Result<Config, clap::Error> {
+fn config(
+    flags: Flags,
+    matches: &ArgMatches,
+    command: &mut Command,
+) -> Result<Config, clap::Error> {
     let config = Config::from(flags);
     if let Err(error) = config.validate() {
         let mut message = error.to_string();
         if matches!(error, ConfigError::Unprotected(_)) {
             message += REMEDY;
         }
+        if matches.value_source("listen") == Some(ValueSource::EnvVariable) {
+            message += "\nThe address is that of the variable DISCOVERY_LISTEN";
+        }
         return Err(command.error(ErrorKind::MissingRequiredArgument, message));
     }
     Ok(config)
+}
+
+/// Adds to an error about the value of an environment variable which variable that is.
+fn name_variable(mut error: clap::Error, command: &Command, arguments: &[OsString]) -> clap::Error {
+    let Some(ContextValue::String(wrong)) = error.get(ContextKind::InvalidArg) else {
+        return error;
+    };
+    let verb = verb_in(arguments).and_then(|verb| command.find_subcommand(verb));
+    let arg = verb
+        .unwrap_or(command)
+        .get_arguments()
+        .find(|arg| arg.to_string() == *wrong);
+    let is_given = |arg: &Arg| {
+        let option = format!("--{}", arg.get_long().unwrap_or_default());
+        let is_option = |argument: &OsString| {
+            let argument = argument.to_string_lossy();
+            let rest = argument.strip_prefix(&option);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+        };
+        arguments.iter().any(is_option)
+    };
+    let variable = arg
+        .filter(|arg| !is_given(arg))
+        .and_then(Arg::get_env)
+        .filter(|variable| std::env::var_os(variable).is_some());
+    if let Some(variable) = variable {
+        let tip = format!("the value is that of the variable {}", variable.display());
+        let tips = ContextValue::StyledStrs(vec![StyledStr::from(tip)]);
+        error.insert(ContextKind::Suggested, tips);
+    }
+    error
 }
 
 #[cfg(test)]

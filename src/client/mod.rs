@@ -38,19 +38,23 @@ mod options;
 mod registration;
 mod watcher;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use serde_json::{Map, Value};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
+pub use crate::message::{CloseReason, Gone, Reason, Record, Stats, Tally, TypeCount, Verb, Why};
 use connection::Connection;
 pub use error::Error;
 pub use options::{Options, TIMEOUT};
 pub use registration::{Notice, Registration};
 pub use watcher::{Update, Watcher};
 
-/// A service: its type and where it can be reached.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// A service: its type and where it can be reached. In JSON it is as the service writes it:
+/// `{"type":"hive","ip":"127.0.0.1","port":80}`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "Row", into = "Row")]
 pub struct Service {
     /// Its type.
     pub service_type: String,
@@ -159,37 +163,37 @@ impl Client {
     /// # Errors
     /// As [`register`](Self::register).
     pub fn query(&mut self, service_type: &str) -> Result<Vec<SocketAddr>, Error> {
-        let addresses = |answer: &str| parse_array(answer)?.iter().map(address).collect();
+        let addresses = |answer: &str| {
+            let rows: Vec<Address> = parse(answer)?;
+            Some(rows.iter().map(Address::socket_address).collect())
+        };
         self.read(&format!("query {}", word(service_type)?), addresses)
     }
 
-    /// The types with the number of their registrations: `{"type":"hive","count":2}` each.
+    /// The types with the number of their registrations, sorted by name.
     ///
     /// # Errors
     /// As [`register`](Self::register).
-    pub fn types(&mut self) -> Result<Vec<Value>, Error> {
-        self.read("types", parse_array)
+    pub fn types(&mut self) -> Result<Vec<TypeCount>, Error> {
+        self.read("types", parse)
     }
 
-    /// All that may be told of the registrations of a type, or of all: an object each.
+    /// The registrations of a type, or all, with everything but their UUIDs.
     ///
     /// # Errors
     /// As [`register`](Self::register).
-    pub fn list(&mut self, service_type: Option<&str>) -> Result<Vec<Value>, Error> {
-        self.read(&of_type_or_all("list", service_type)?, parse_array)
+    pub fn list(&mut self, service_type: Option<&str>) -> Result<Vec<Record>, Error> {
+        self.read(&of_type_or_all("list", service_type)?, parse)
     }
 
     /// Whether a registration is live, or why it went; `None` when nobody knows.
     ///
     /// # Errors
     /// As [`register`](Self::register).
-    pub fn why(&mut self, uuid: &str) -> Result<Option<Map<String, Value>>, Error> {
-        let why = |answer: &str| {
-            if answer == "NOT FOUND" {
-                Some(None)
-            } else {
-                parse_object(answer).map(Some)
-            }
+    pub fn why(&mut self, uuid: &str) -> Result<Option<Why>, Error> {
+        let why = |answer: &str| match answer {
+            "NOT FOUND" => Some(None),
+            document => parse(document).map(Some),
         };
         self.read(&format!("why {}", word(uuid)?), why)
     }
@@ -198,8 +202,8 @@ impl Client {
     ///
     /// # Errors
     /// As [`register`](Self::register).
-    pub fn stats(&mut self) -> Result<Map<String, Value>, Error> {
-        self.read("stats", parse_object)
+    pub fn stats(&mut self) -> Result<Stats, Error> {
+        self.read("stats", parse)
     }
 
     /// Sends commands together and returns their answers in the same order: one round trip for all.
@@ -328,11 +332,8 @@ fn found(answer: &str) -> Option<bool> {
     }
 }
 
-fn parse_array(answer: &str) -> Option<Vec<Value>> {
-    serde_json::from_str(answer).ok()
-}
-
-fn parse_object(answer: &str) -> Option<Map<String, Value>> {
+/// A document of the type that is expected.
+fn parse<T: DeserializeOwned>(answer: &str) -> Option<T> {
     serde_json::from_str(answer).ok()
 }
 
@@ -340,17 +341,43 @@ fn is_uuid(text: &str) -> bool {
     crate::message::parse_uuid(text).is_some()
 }
 
-/// The address in `{"ip":"127.0.0.1","port":80}`.
-fn address(object: &Value) -> Option<SocketAddr> {
-    let ip = object["ip"].as_str()?.parse().ok()?;
-    let port = u16::try_from(object["port"].as_u64()?).ok()?;
-    Some(SocketAddr::new(ip, port))
+/// What `query` answers for each service: `{"ip":"127.0.0.1","port":80}`.
+#[derive(Deserialize)]
+struct Address {
+    ip: IpAddr,
+    port: u16,
 }
 
-/// The service in `{"type":"hive","ip":"127.0.0.1","port":80}`.
-fn service(object: &Value) -> Option<Service> {
-    Some(Service {
-        service_type: object["type"].as_str()?.to_owned(),
-        address: address(object)?,
-    })
+impl Address {
+    fn socket_address(&self) -> SocketAddr {
+        SocketAddr::new(self.ip, self.port)
+    }
+}
+
+/// A [`Service`] in JSON.
+#[derive(Serialize, Deserialize)]
+struct Row {
+    #[serde(rename = "type")]
+    service_type: String,
+    ip: IpAddr,
+    port: u16,
+}
+
+impl From<Row> for Service {
+    fn from(row: Row) -> Self {
+        Service {
+            service_type: row.service_type,
+            address: SocketAddr::new(row.ip, row.port),
+        }
+    }
+}
+
+impl From<Service> for Row {
+    fn from(service: Service) -> Self {
+        Row {
+            service_type: service.service_type,
+            ip: service.address.ip(),
+            port: service.address.port(),
+        }
+    }
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde::Deserialize;
 
 use super::backoff::Backoff;
 use super::connection::Connection;
-use super::{Error, Options, Service, after, of_type_or_all, service};
+use super::{Error, Options, Service, after, of_type_or_all, parse};
 
 /// Silence after which a connection is taken for dead: the service speaks every 15 s.
 const SILENCE_MAX: Duration = Duration::from_secs(25);
@@ -83,6 +83,15 @@ pub struct Watcher {
     picture: Option<Picture>,
     /// What was last told of it.
     told: Option<Picture>,
+}
+
+/// A line of the stream: a snapshot has `services`, a delta `up` and `down`, a keepalive none of them.
+#[derive(Deserialize)]
+struct Line {
+    index: u64,
+    services: Option<Vec<Service>>,
+    up: Option<Vec<Service>>,
+    down: Option<Vec<Service>>,
 }
 
 /// How often each service is registered.
@@ -261,23 +270,9 @@ impl Watcher {
     fn take_in(&mut self, line: &str, server: &str) -> Result<(), Error> {
         self.heard_at = Instant::now();
         let nonsense = || Error::nonsense(server, line);
-        let object: Value = serde_json::from_str(line).map_err(|_| nonsense())?;
-        let list = |key: &str| -> Result<Option<Vec<Service>>, Error> {
-            let Some(list) = object.get(key) else {
-                return Ok(None);
-            };
-            let services = list
-                .as_array()
-                .and_then(|list| list.iter().map(service).collect());
-            services.map(Some).ok_or_else(nonsense)
-        };
-        self.index = object["index"].as_u64().ok_or_else(nonsense)?;
-        match (
-            list("services")?,
-            list("up")?,
-            list("down")?,
-            &mut self.picture,
-        ) {
+        let line: Line = parse(line).ok_or_else(nonsense)?;
+        self.index = line.index;
+        match (line.services, line.up, line.down, &mut self.picture) {
             (Some(services), None, None, picture) => {
                 let picture = picture.insert(Picture::new());
                 services

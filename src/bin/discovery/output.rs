@@ -1,12 +1,13 @@
 //! Output for people and for programs: data on standard output, messages on standard error.
 
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 #[cfg(unix)]
 use std::os::fd::AsFd;
 
 #[cfg(unix)]
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use serde_json::{Map, Value};
+use serde::Serialize;
+use serde_json::Value;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use discovery_service::escape::printable;
@@ -113,8 +114,8 @@ pub(crate) fn line(text: &str) -> Result<(), Failure> {
 
 /// Writes a JSON document as a line. JSON lets control characters above ASCII stand in a string, where
 /// a terminal would obey them.
-pub(crate) fn json(document: &Value) -> Result<(), Failure> {
-    let mut text = document.to_string();
+pub(crate) fn json(document: &impl Serialize) -> Result<(), Failure> {
+    let mut text = serde_json::to_string(document).map_err(io::Error::from)?;
     if text.contains(char::is_control) {
         let escaped = |c: char| {
             if c.is_control() {
@@ -134,28 +135,29 @@ pub(crate) fn table(headline: &[&str], rows: &[Vec<String>]) -> Result<(), Failu
     bytes(format_table(headline, rows, to_terminal(), in_colour()).as_bytes())
 }
 
-/// The members of an object, and those of the objects in it, as rows.
-pub(crate) fn members(object: &Map<String, Value>) -> Result<(), Failure> {
+/// Writes the members of a document, and those of the objects in it, as rows by name.
+pub(crate) fn members(document: &impl Serialize) -> Result<(), Failure> {
+    let document = serde_json::to_value(document).map_err(io::Error::from)?;
     let mut rows = Vec::new();
-    for (key, value) in object {
-        let row = |name: &str, value| vec![printable(name), text(value)];
+    for (name, value) in document.as_object().into_iter().flatten() {
         match value.as_object() {
             Some(inner) => rows.extend(
                 inner
                     .iter()
-                    .map(|(name, value)| row(&format!("{key}.{name}"), value)),
+                    .map(|(inner, value)| vec![format!("{name}.{inner}"), text(value)]),
             ),
-            None => rows.push(row(key, value)),
+            None => rows.push(vec![name.clone(), text(value)]),
         }
     }
     table(&["WHAT", "VALUE"], &rows)
 }
 
 /// A value as people read it.
-pub(crate) fn text(value: &Value) -> String {
-    value
-        .as_str()
-        .map_or_else(|| printable(&value.to_string()), printable)
+fn text(value: &Value) -> String {
+    match value.as_str() {
+        Some(text) => printable(text),
+        None => value.to_string(),
+    }
 }
 
 pub(crate) fn format_table(

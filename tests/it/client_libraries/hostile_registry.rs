@@ -81,6 +81,9 @@ fn said(address: SocketAddr, arguments: &[&str]) -> (String, Option<i32>) {
     (ended.stdout + &ended.stderr, ended.status)
 }
 
+const HOSTILE_LIST: &str = r#"[{"type":"\u009b2J","ip":"::1","port":1,"heartbeat":"1970-01-01T00:00:00.000Z","age_ms":1,"ttl_ms":1,"held":false}]"#;
+const HOSTILE_STATS: &str = r#"{"version":"\u001b[2J\u202eb\u009bc","uptime_seconds":0.0,"registrations":0,"types":0,"connections":0,"watchers":0,"commands":{"\u009b":1},"errors":0,"expirations":0,"refused_connections":0,"bytes_in":0,"bytes_out":0,"stalled_seconds":0.0,"worst_turn_us":0}"#;
+
 #[test]
 fn what_a_hostile_registry_says_moves_no_cursor() {
     for (arguments, answer, shown) in [
@@ -91,18 +94,14 @@ fn what_a_hostile_registry_says_moves_no_cursor() {
         ),
         (
             &["stats"],
-            r#"{"\u001b[2J":{"a\u202eb":"\u009bc"}}"#,
-            "\\u{1b}[2J.a\\u{202e}b\t\\u{9b}c",
+            HOSTILE_STATS,
+            "version\t\\u{1b}[2J\\u{202e}b\\u{9b}c",
         ),
-        (
-            &["list"],
-            r#"[{"type":"\u009b2J","ip":"1\u001b","port":1}]"#,
-            "\\u{9b}2J\t1\\u{1b} 1",
-        ),
+        (&["list"], HOSTILE_LIST, "\\u{9b}2J\t[::1]:1\t"),
         (
             &["types", "--json"],
-            r#"[{"type":"\u009b2J"}]"#,
-            r#"[{"type":"\u009b2J"}]"#,
+            r#"[{"type":"\u009b2J","count":1,"mood":"\u009b"}]"#,
+            r#"[{"type":"\u009b2J","count":1}]"#,
         ),
         (
             &["watch"],
@@ -127,9 +126,13 @@ fn an_answer_of_another_shape_is_nonsense_not_an_empty_list() {
     for (arguments, answer) in [
         (&["list"][..], r#"{"a":1}"#),
         (&["list"], "NOT FOUND"),
+        (&["list"], r#"[{"type":"hive","ip":"::1","port":1}]"#),
         (&["types"], "NOT FOUND"),
+        (&["types"], r#"[{"type":"hive","count":-1}]"#),
         (&["stats"], "[]"),
+        (&["stats"], "{}"),
         (&["why", "x"], "[]"),
+        (&["why", "x"], r#"{"state":"lost"}"#),
         (&["query", "x"], r#"[{"ip":"::1","port":70000}]"#),
         (&["register", "x", "::1", "1"], "3999da30"),
         (&["watch"], r#"{"index":1,"up":[],"down":[]}"#),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::common::{Service, finish, free_port, is_uuid, signal, wait_until};
 use discovery_service::client::{
-    self, Client, Error, Notice, Options, Register, Registration, Watcher,
+    self, Client, Error, Notice, Options, Reason, Register, Registration, Watcher, Why,
 };
 
 fn options(service: &Service) -> Options {
@@ -53,7 +53,24 @@ fn a_client_asks_and_is_answered_and_pipelines() {
             "{wrong:?}"
         );
     }
-    assert_eq!(client.types().expect("it answers")[0]["type"], "many");
+    let types = client.types().expect("it answers");
+    assert_eq!((&*types[0].service_type, types[0].count), ("many", 1_000));
+    let list = client.list(Some("many")).expect("it answers");
+    assert_eq!((list.len(), list[999].port.get()), (1_000, 1_000));
+    let live = client.why(&answers[0]).expect("it answers");
+    assert!(
+        matches!(&live, Some(Why::Live(record)) if *record.service_type == *"many"),
+        "{live:?}"
+    );
+    let gone = client.why(&uuid).expect("it answers");
+    assert!(
+        matches!(&gone, Some(Why::Gone(gone)) if gone.reason == Reason::Deregistered),
+        "{gone:?}"
+    );
+    assert_eq!(client.why("nobody").expect("it answers"), None);
+    let stats = client.stats().expect("it answers");
+    assert_eq!(stats.registrations, 1_000);
+    assert_eq!(stats.commands.get(client::Verb::Why), 3);
 }
 
 #[test]

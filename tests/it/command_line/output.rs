@@ -42,11 +42,11 @@ fn masked() -> insta::Settings {
         (r"127\.0\.0\.1:\d+", "<address>"),
         (r"(:\d+[\t ]+)\d+\.\ds", "${1}<age>"),
         (
-            r#""(age_ms|us|connections|uptime_seconds|stalled_seconds|worst_turn_us|bytes_in|bytes_out)":[0-9.]+"#,
+            r#""(age_ms|us|connections|peer|uptime_seconds|stalled_seconds|worst_turn_us|bytes_in|bytes_out)":[0-9.]+"#,
             "\"$1\":<n>",
         ),
         (
-            r"(age_ms|connections|uptime_seconds|stalled_seconds|worst_turn_us|bytes_in|bytes_out)([\t ]+)[0-9.]+",
+            r"(age_ms|connections|peer|uptime_seconds|stalled_seconds|worst_turn_us|bytes_in|bytes_out)([\t ]+)[0-9.]+",
             "$1$2<n>",
         ),
         (r#"(version"?[:\t ]+"?)\d+\.\d+\.\d+"#, "${1}<version>"),

@@ -365,13 +365,13 @@ fn watch_prints_a_line_for_each_change_and_survives_a_restart_of_the_registry() 
     assert_eq!(watch.line(), "up hive 10.0.0.1:80");
     assert_eq!(
         json.line(),
-        r#"{"index":1,"services":[{"ip":"10.0.0.1","port":80,"type":"hive"}]}"#
+        r#"{"index":1,"services":[{"type":"hive","ip":"10.0.0.1","port":80}]}"#
     );
     let uuid = client.register("hive", "::1", 81);
     assert_eq!(watch.line(), "up hive [::1]:81");
     assert_eq!(
         json.line(),
-        r#"{"down":[],"index":2,"up":[{"ip":"::1","port":81,"type":"hive"}]}"#
+        r#"{"index":2,"up":[{"type":"hive","ip":"::1","port":81}],"down":[]}"#
     );
     client.ask(&format!("deregister {uuid}"));
     assert_eq!(watch.line(), "down hive [::1]:81");

@@ -21,7 +21,7 @@ impl Stats {
     pub(super) fn run(self) -> Result<(), Failure> {
         let stats = self.common.client()?.stats()?;
         if self.common.json {
-            return output::json(&stats.into());
+            return output::json(&stats);
         }
         output::members(&stats)
     }

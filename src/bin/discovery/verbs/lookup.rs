@@ -5,12 +5,14 @@ use std::net::SocketAddr;
 use clap::Args;
 use serde_json::{Value, json};
 
+use discovery_service::client::Record;
+use discovery_service::escape::printable;
 use discovery_service::message::ServiceType;
 
 use super::Failure;
 use super::failure::verdict;
 use super::options::Common;
-use crate::output::{self, text};
+use crate::output;
 use crate::values;
 
 /// Print the addresses of a type, one a line; exit status 1 when there are none
@@ -46,7 +48,7 @@ impl Query {
 pub(super) fn print_addresses(addresses: &[SocketAddr], json: bool) -> Result<(), Failure> {
     if json {
         let object = |address: &SocketAddr| json!({ "ip": address.ip().to_string(), "port": address.port() });
-        return output::json(&addresses.iter().map(object).collect());
+        return output::json(&addresses.iter().map(object).collect::<Value>());
     }
     let lines: String = addresses
         .iter()
@@ -72,7 +74,7 @@ impl List {
         let service_type = self.service_type.as_ref().map(ServiceType::as_str);
         let list = self.common.client()?.list(service_type)?;
         if self.common.json {
-            return output::json(&list.into());
+            return output::json(&list);
         }
         let rows: Vec<Vec<String>> = list.iter().map(listed).collect();
         output::table(
@@ -82,34 +84,21 @@ impl List {
     }
 }
 
-fn listed(row: &Value) -> Vec<String> {
-    let kept_by = if row["held"] == true {
+fn listed(record: &Record) -> Vec<String> {
+    let seconds = |ms: u64| format!("{}.{}s", ms / 1000, ms % 1000 / 100);
+    let kept_by = if record.held {
         "connection"
     } else {
         "heartbeats"
     };
-    let seconds = |key: &str| {
-        let tenths = row[key].as_u64().unwrap_or(0) / 100;
-        format!("{}.{}s", tenths / 10, tenths % 10)
-    };
-    let (name, heartbeat) = (text(&row["type"]), text(&row["heartbeat"]));
     vec![
-        name,
-        address(row),
-        seconds("age_ms"),
-        seconds("ttl_ms"),
+        printable(&record.service_type),
+        SocketAddr::new(record.ip, record.port.get()).to_string(),
+        seconds(record.age_ms),
+        seconds(record.ttl_ms),
         kept_by.to_owned(),
-        heartbeat,
+        record.heartbeat.to_string(),
     ]
-}
-
-/// The address in a row, as `ip:port`.
-fn address(row: &Value) -> String {
-    let (ip, port) = (text(&row["ip"]), text(&row["port"]));
-    match (ip.parse(), port.parse()) {
-        (Ok(ip), Ok(port)) => SocketAddr::new(ip, port).to_string(),
-        _ => format!("{ip} {port}"),
-    }
 }
 
 /// Show the types with the number of their registrations
@@ -124,11 +113,11 @@ impl Types {
     pub(super) fn run(self) -> Result<(), Failure> {
         let types = self.common.client()?.types()?;
         if self.common.json {
-            return output::json(&types.into());
+            return output::json(&types);
         }
         let rows: Vec<Vec<String>> = types
             .iter()
-            .map(|row| vec![text(&row["type"]), text(&row["count"])])
+            .map(|row| vec![printable(&row.service_type), row.count.to_string()])
             .collect();
         output::table(&["TYPE", "REGISTRATIONS"], &rows)
     }
@@ -153,7 +142,7 @@ impl Why {
             return Err(Failure::No);
         };
         if self.common.json {
-            return output::json(&why.into());
+            return output::json(&why);
         }
         output::members(&why)
     }

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use chrono::Utc;
 use clap::{Args, ValueHint};
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use discovery_service::client::{Service, Update, Watcher};
 use discovery_service::escape::{Plain, printable};
@@ -75,7 +75,7 @@ impl Watch {
                     match &mut output {
                         Output::Screen(screen) => screen.show(&update, Utc::now())?,
                         Output::Command(command) => execute(command, &update, service_type, json),
-                        Output::Json => output::json(&as_json(&update, is_first))?,
+                        Output::Json => output::json(&Line::of(&update, is_first))?,
                         Output::Lines => print_changes(&update)?,
                     }
                     is_first = false;
@@ -126,22 +126,37 @@ fn print_changes(update: &Update) -> Result<(), Failure> {
     output::bytes(lines.as_bytes())
 }
 
-/// A line of the service's own stream: a snapshot at first, then deltas.
-fn as_json(update: &Update, first: bool) -> Value {
-    let objects = |services: &[Service]| services.iter().map(object).collect::<Value>();
-    if first {
-        json!({ "index": update.index, "services": objects(&update.services) })
-    } else {
-        json!({ "index": update.index, "up": objects(&update.up), "down": objects(&update.down) })
-    }
+/// A line of the service's own stream.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Line<'a> {
+    Snapshot {
+        index: u64,
+        services: &'a [Service],
+    },
+    Delta {
+        index: u64,
+        up: &'a [Service],
+        down: &'a [Service],
+    },
 }
 
-fn object(service: &Service) -> Value {
-    let Service {
-        service_type,
-        address,
-    } = service;
-    json!({ "type": service_type, "ip": address.ip().to_string(), "port": address.port() })
+impl<'a> Line<'a> {
+    /// A snapshot at first, then deltas.
+    fn of(update: &'a Update, is_first: bool) -> Self {
+        let index = update.index;
+        match is_first {
+            true => Line::Snapshot {
+                index,
+                services: &update.services,
+            },
+            false => Line::Delta {
+                index,
+                up: &update.up,
+                down: &update.down,
+            },
+        }
+    }
 }
 
 /// Runs a command with the present list on its standard input: a line `ip:port` for each service, with
@@ -152,10 +167,7 @@ fn execute(command: &str, update: &Update, service_type: Option<&str>, json: boo
         None => format!("{} {}\n", printable(&service.service_type), service.address),
     };
     let list: String = match json {
-        true => format!(
-            "{}\n",
-            update.services.iter().map(object).collect::<Value>()
-        ),
+        true => serde_json::to_string(&update.services).unwrap_or_default() + "\n",
         false => update.services.iter().map(line).collect(),
     };
     let child = Command::new("sh")

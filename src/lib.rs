@@ -36,7 +36,14 @@
 //! room may import which is a list in `tests/it/house`, compared exactly with the sources.
 //!
 //! A new verb begins in `message/verb.rs` and `message/mod.rs`; the compiler names the other places.
-//! A new format is a file in `wire`. A new bound is a line in `limits.rs`.
+//! A new format is a file in `wire`. A new bound is a line in `limits.rs`. A new verb of the command
+//! line is a struct in `src/bin/discovery/verbs`.
+//!
+//! # Features
+//!
+//! `client` is the room [`client`], `server` the rooms of the service, `cli` the program
+//! `discovery`, which needs both. All are on by default; a program that only asks the service turns
+//! the default off and `client` on, and compiles neither the event loop nor the command line.
 //!
 //! # The lexicon
 //!
@@ -78,14 +85,21 @@
 //! - **responder**: whoever answers the requests of a session: the service.
 
 pub mod auth;
+#[cfg(feature = "client")]
 pub mod client;
+#[cfg(feature = "server")]
 pub mod engine;
 pub mod escape;
 pub mod limits;
 pub mod message;
+#[cfg(feature = "server")]
 pub mod registry;
+#[cfg(feature = "server")]
 pub mod server;
+#[cfg(feature = "server")]
 pub mod service;
+#[cfg(feature = "server")]
 pub mod session;
 pub mod time;
+#[cfg(feature = "server")]
 pub mod wire;

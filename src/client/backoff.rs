@@ -1,5 +1,6 @@
 //! How long to wait before the next try.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
 /// Waits that double from a tenth of a second to five seconds, each shortened by chance by up to a
@@ -24,10 +25,15 @@ impl Backoff {
     pub(super) fn next(&mut self, lasted: Duration) -> Duration {
         let wait = if lasted > LAST { FIRST } else { self.wait };
         self.wait = (2 * wait).min(LAST);
-        // Without randomness all wait equally long, which is no reason to fail.
-        let chance = getrandom::u32().unwrap_or(0);
-        wait - wait.mul_f64(f64::from(chance) / f64::from(u32::MAX) / 2.0)
+        wait - wait.mul_f64(f64::from(chance()) / f64::from(u32::MAX) / 2.0)
     }
+}
+
+/// A random number, from the keys that the standard library draws for its hash tables.
+fn chance() -> u32 {
+    let hash = RandomState::new().build_hasher().finish();
+    // All bits of the hash are equally good.
+    (hash >> 32) as u32
 }
 
 #[cfg(test)]

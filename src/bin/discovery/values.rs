@@ -60,6 +60,7 @@ pub(crate) fn ip(text: &str) -> Parsed<Ip> {
 }
 
 /// An address that the service does not refuse.
+#[cfg(unix)]
 pub(crate) fn reachable_ip(text: &str) -> Parsed<Ip> {
     let offer = Offer::parse("any", text, "1")
         .map_err(|_| "an IPv4 or IPv6 address that others can connect to, or -")?;
@@ -83,6 +84,7 @@ pub(crate) fn shell(text: &str) -> Parsed<Shell> {
 }
 
 /// A time that may be 0.
+#[cfg(unix)]
 pub(crate) fn seconds_or_none(text: &str) -> Parsed<Duration> {
     time(text).ok_or("a number of seconds from 0 to 31536000, such as 5 or 0.5")
 }

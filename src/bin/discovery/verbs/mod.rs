@@ -26,8 +26,6 @@ pub(crate) use failure::Failure;
 
 /// Exit status: the answer is no, or the verb failed.
 const NO: u8 = 1;
-/// Exit status: wrong usage.
-const USAGE: u8 = 2;
 
 /// A verb with its arguments, in the order of the help.
 #[derive(Subcommand)]

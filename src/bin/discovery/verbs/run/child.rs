@@ -16,9 +16,8 @@ use signal_hook::consts::SIGTERM;
 
 use discovery_service::escape::Plain;
 
-use super::{CANNOT_START, NOT_FOUND};
+use super::{CANNOT_START, NOT_FOUND, USAGE};
 use crate::output;
-use crate::verbs::USAGE;
 
 /// The first argument of the process that becomes the command.
 const NAME: &str = "run-child";

@@ -16,8 +16,8 @@ use rustix::event::PollFlags;
 
 use discovery_service::message::ServiceType;
 
+use super::Failure;
 use super::options::ClientOptions;
-use super::{Failure, USAGE};
 use crate::output;
 use crate::values::{self, Ip};
 use runner::Runner;
@@ -32,9 +32,11 @@ signal that ended it, 126 when it cannot be started, 127 when there is no such c
 Example:
   discovery run web 8000 --drain 5 -- python3 -m http.server 8000";
 
-/// The command could not be started.
+/// Exit status: wrong usage, which a token file that cannot be read is here.
+const USAGE: u8 = 2;
+/// Exit status: the command could not be started.
 const CANNOT_START: u8 = 126;
-/// There is no such command.
+/// Exit status: there is no such command.
 const NOT_FOUND: u8 = 127;
 
 /// Run a command that is registered for as long as it lives

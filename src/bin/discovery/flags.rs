@@ -11,16 +11,19 @@ use clap::builder::BoolishValueParser;
 use discovery_service::limits;
 use discovery_service::server::config::Config;
 
+// Not a doc comment, where `[::1]` would be a link.
+const LISTEN_HELP: &str = "Address to accept on, IPv6 as [::1]:65432; port 0 takes a free one; \
+    may be given several times (in the variable: with commas)";
+
 // No doc comment: it would become the help of the whole command line.
 #[derive(Args)]
 pub(crate) struct Flags {
-    /// Address to accept on, IPv6 as [::1]:65432; port 0 takes a free one; may be given several times
-    /// (in the variable: with commas)
     #[arg(
         long,
         env = "DISCOVERY_LISTEN",
         value_name = "ADDR",
-        default_value = "127.0.0.1:65432"
+        default_value = "127.0.0.1:65432",
+        help = LISTEN_HELP
     )]
     #[arg(value_delimiter = ',', value_parser = address)]
     listen: Vec<SocketAddr>,

@@ -1,11 +1,11 @@
-//! How long to wait before the next try.
+//! Pauses between attempts.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
-/// Waits that double from a tenth of a second to five seconds, each shortened by chance by up to a
-/// half, so that many clients of a service that comes back do not come all at once. They begin anew after a
-/// connection that has lasted longer than the longest of them.
+/// Exponential backoff: the pause doubles from 0.1 s to 5 s. Each is shortened by a random part of
+/// up to a half, so that the clients of a service that was away do not reconnect all at once. A
+/// connection that lasted longer than 5 s resets it.
 #[derive(Debug)]
 pub(super) struct Backoff {
     wait: Duration,
@@ -21,7 +21,7 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// The next wait, after a try whose connection has lasted so long.
+    /// The next pause, after an attempt whose connection lasted this long.
     pub(super) fn next(&mut self, lasted: Duration) -> Duration {
         let wait = if lasted > LAST { FIRST } else { self.wait };
         self.wait = (2 * wait).min(LAST);
@@ -29,10 +29,10 @@ impl Backoff {
     }
 }
 
-/// A random number, from the keys that the standard library draws for its hash tables.
+/// A random number. The standard library draws random keys for each hasher; no better randomness is
+/// needed here.
 fn chance() -> u32 {
     let hash = RandomState::new().build_hasher().finish();
-    // All bits of the hash are equally good.
     (hash >> 32) as u32
 }
 

@@ -1,4 +1,4 @@
-//! One connection that speaks text lines, with a deadline on everything.
+//! One connection that speaks text lines. Every call has a deadline.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
@@ -7,21 +7,21 @@ use std::time::{Duration, Instant};
 
 use memchr::memchr;
 
-use super::{Error, Options, word};
+use super::{Error, Options, argument};
 
-/// Bytes of the longest answer that is read where it is a word or a reason.
+/// Bytes of the longest answer that is not a document.
 const ANSWER_LEN_MAX: usize = 4096;
-/// Bytes of the longest document that is read: more than the service ever has waiting.
+/// Bytes of the longest document: more than the service ever has pending for one connection.
 const DOCUMENT_LEN_MAX: usize = 256 * 1024 * 1024;
-/// The shortest time limit that a socket takes.
+/// The shortest timeout that is given to a socket; a timeout of 0 is an error.
 const SHORTEST: Duration = Duration::from_millis(1);
 
-/// An open connection, authenticated where there is a token.
+/// An open connection, authenticated if there is a token.
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: TcpStream,
     server: String,
-    /// Bytes that have arrived and are not used; those before `searched` hold no line end.
+    /// Received bytes that no line has been made of yet. There is no line end before `searched`.
     unread: Vec<u8>,
     searched: usize,
     answer_len_max: usize,
@@ -32,7 +32,7 @@ impl Connection {
     pub(super) fn open(options: &Options, deadline: Instant) -> Result<Self, Error> {
         let mut failures = Vec::new();
         for (i, server) in options.servers.iter().enumerate() {
-            // What is left of the time is shared by the addresses that are left.
+            // The remaining addresses share the remaining time.
             let share = time_left(deadline) / (options.servers.len() - i) as u32;
             match Self::open_one(server, options, Instant::now() + share) {
                 Err(error) if options.servers.len() > 1 => failures.push(error),
@@ -42,7 +42,7 @@ impl Connection {
         let reasons: Vec<String> = failures.iter().map(Error::to_string).collect();
         let may_come_back = failures.iter().any(Error::is_transient);
         let reason = match failures.pop() {
-            // Where no other try can help, the last says why.
+            // If no retry can help, the last error says why.
             Some(last) if !may_come_back => return Err(last),
             Some(_) => reasons.join("; "),
             None => "no address is given".to_owned(),
@@ -71,31 +71,33 @@ impl Connection {
             searched: 0,
             answer_len_max: ANSWER_LEN_MAX,
         };
-        // Lines are written whole, so waiting for more to send gains nothing.
+        // Each command is one write, so delaying small packets gains nothing.
         connection
             .stream
             .set_nodelay(true)
             .map_err(|error| connection.broken(&error))?;
         let greeting = match options.present_token() {
             Some(token) => {
-                // It is never shown, not even where it is wrong.
-                let token = word(&token).map_err(|_| Error::Word("the token".to_owned()))?;
+                // A token must not appear in an error.
+                let token =
+                    argument(&token).map_err(|_| Error::Argument("the token".to_owned()))?;
                 Some((format!("auth {token}"), "OK"))
             }
-            // One that is stopped or full accepts connections, too; another may answer.
+            // A service that is stopped or full accepts connections, too. If it does not answer,
+            // the next address may.
             None if options.servers.len() > 1 => Some(("ping".to_owned(), "PONG")),
             None => None,
         };
         if let Some((command, expected)) = greeting {
             let answer = connection.ask(&command, deadline)?;
             if answer != expected {
-                return Err(Error::nonsense(&connection.server, &answer));
+                return Err(Error::unexpected(&connection.server, &answer));
             }
         }
         Ok(connection)
     }
 
-    /// From now on answers may be documents.
+    /// Allows answers as long as documents from now on.
     pub(super) fn with_documents(self) -> Self {
         Connection {
             answer_len_max: DOCUMENT_LEN_MAX,
@@ -103,7 +105,8 @@ impl Connection {
         }
     }
 
-    /// Sends a command and returns its answer, without the line end. `ERROR` is an error.
+    /// Sends a command and returns its answer without the line end. `ERROR <reason>` becomes an
+    /// error.
     pub(super) fn ask(&mut self, command: &str, deadline: Instant) -> Result<String, Error> {
         self.write(format!("{command}\n").as_bytes(), deadline)?;
         let line = self.line(deadline)?;
@@ -113,7 +116,7 @@ impl Connection {
         }
     }
 
-    /// Sends commands together and returns their answers, `ERROR` among them.
+    /// Sends commands in one write and returns their answers, `ERROR <reason>` included.
     pub(super) fn ask_all<T: AsRef<str>>(
         &mut self,
         commands: &[T],
@@ -127,8 +130,8 @@ impl Connection {
         commands.iter().map(|_| self.line(deadline)).collect()
     }
 
-    /// The next line. What has arrived by now is looked at even when the deadline is over: it may have
-    /// passed while the caller did something else.
+    /// The next line. Reads what has already arrived even after the deadline, which may have passed
+    /// while the caller was busy.
     pub(super) fn line(&mut self, deadline: Instant) -> Result<String, Error> {
         let mut has_read = false;
         loop {
@@ -141,7 +144,7 @@ impl Connection {
             }
             self.searched = self.unread.len();
             if self.unread.len() > self.answer_len_max {
-                return Err(Error::nonsense(&self.server, "an answer without an end"));
+                return Err(Error::unexpected(&self.server, "an answer without an end"));
             }
             let left = time_left(deadline);
             if left.is_zero() && has_read {
@@ -154,17 +157,17 @@ impl Connection {
         }
     }
 
-    /// A second handle of the connection, to shut it while it is waited for.
+    /// A second handle, to shut the connection down while another thread reads from it.
     pub(super) fn handle(&self) -> Result<TcpStream, Error> {
         self.stream.try_clone().map_err(|error| self.broken(&error))
     }
 
-    /// The address that was connected to.
+    /// The server, as it was given in the options.
     pub(super) fn server(&self) -> &str {
         &self.server
     }
 
-    /// Whether the service has neither closed the connection nor said something unasked.
+    /// Whether the connection is usable: not closed, and without data that nobody asked for.
     pub(super) fn is_open(&self) -> bool {
         let quiet = |stream: &TcpStream| -> io::Result<bool> {
             stream.set_nonblocking(true)?;
@@ -209,14 +212,14 @@ impl Connection {
     }
 }
 
-/// Connects to `host:port`, whatever it resolves to.
+/// Connects to the first address of `host:port` that accepts.
 fn connect(server: &str, deadline: Instant) -> io::Result<TcpStream> {
     let mut last = io::Error::new(ErrorKind::NotFound, "the name has no address");
     let addresses = resolve(server, deadline)?;
     for (i, address) in addresses.iter().enumerate() {
         let share = time_left(deadline) / (addresses.len() - i) as u32;
         match TcpStream::connect_timeout(address, share.max(SHORTEST)) {
-            // TCP can connect a port of this host with itself while nobody listens on it (RFC 9293, 3.5).
+            // A local port that nobody listens on can be connected with itself (RFC 9293, 3.5).
             Ok(stream) if stream.local_addr().ok() == Some(*address) => {
                 last = ErrorKind::ConnectionRefused.into()
             }
@@ -227,8 +230,8 @@ fn connect(server: &str, deadline: Instant) -> io::Result<TcpStream> {
     Err(last)
 }
 
-/// The addresses of `host:port`. The system's resolver takes its time, so it is asked on another
-/// thread, which is left alone when it takes too long.
+/// Resolves `host:port`. The system's resolver has no timeout, so it runs on a thread of its own,
+/// which is abandoned when the deadline passes.
 fn resolve(server: &str, deadline: Instant) -> io::Result<Vec<SocketAddr>> {
     if let Ok(address) = server.parse() {
         return Ok(vec![address]);
@@ -236,7 +239,7 @@ fn resolve(server: &str, deadline: Instant) -> io::Result<Vec<SocketAddr>> {
     let (sender, receiver) = mpsc::channel();
     let server = server.to_owned();
     std::thread::Builder::new().spawn(move || {
-        // Who asked may have left.
+        // The receiver may be gone.
         let _ = sender.send(server.to_socket_addrs().map(Iterator::collect));
     })?;
     let timed_out = |_| {

@@ -1,4 +1,4 @@
-//! What can go wrong between a client and the service.
+//! Why a request of a client can fail.
 
 use std::fmt;
 use std::io;
@@ -7,57 +7,57 @@ use std::path::PathBuf;
 use crate::escape::{Plain, printable};
 use crate::message::Refusal;
 
-/// Why a client has no answer.
+/// Why a request failed.
 #[derive(Debug)]
 pub enum Error {
-    /// No address could be connected to, or none of several has answered.
+    /// No connection could be made; or, of several servers, none answered.
     Unreachable {
-        /// The addresses.
+        /// The servers.
         servers: String,
         /// Why.
         error: io::Error,
     },
     /// The service did not answer in time.
     Timeout {
-        /// The address.
+        /// The server.
         server: String,
     },
-    /// The connection ended or broke before the answer.
+    /// The connection was closed or failed before the answer.
     Broken {
-        /// The address.
+        /// The server.
         server: String,
     },
-    /// The service refused, for this reason.
+    /// The service refused the request.
     Refused {
-        /// The address.
+        /// The server.
         server: String,
-        /// The beginning of the reason, in its words.
+        /// The beginning of the reason that it gave.
         reason: String,
     },
-    /// What answers is not this service.
-    Nonsense {
-        /// The address.
+    /// The answer does not follow the protocol: whatever listens there is not this service.
+    Unexpected {
+        /// The server.
         server: String,
-        /// The beginning of what it said.
+        /// The beginning of the answer.
         answer: String,
     },
-    /// What is named here cannot be sent: it is empty, or has a blank or a line end in it.
-    Word(String),
+    /// This argument cannot be sent: it is empty, or contains white space or a control character.
+    Argument(String),
     /// The token file cannot be used.
     TokenFile {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// Why not.
         reason: String,
     },
-    /// This host does not let another thread be started.
+    /// The system refused to start a thread.
     Thread(io::Error),
 }
 
 impl Error {
-    pub(super) fn nonsense(server: &str, answer: &str) -> Error {
+    pub(super) fn unexpected(server: &str, answer: &str) -> Error {
         const SHOWN: usize = 60;
-        Error::Nonsense {
+        Error::Unexpected {
             server: server.to_owned(),
             answer: beginning(answer, SHOWN),
         }
@@ -71,7 +71,7 @@ impl Error {
         }
     }
 
-    /// Whether another try can help: the service may come back, but it does not change its mind.
+    /// Whether a retry can help. The service may come back or have room again; other refusals stay.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
@@ -82,12 +82,12 @@ impl Error {
             Error::Refused { reason, .. } => [Refusal::RegistryFull, Refusal::TooManyConnections]
                 .iter()
                 .any(|refusal| refusal.reason() == *reason),
-            Error::Nonsense { .. } | Error::Word(_) | Error::TokenFile { .. } => false,
+            Error::Unexpected { .. } | Error::Argument(_) | Error::TokenFile { .. } => false,
         }
     }
 }
 
-/// The beginning of what a peer says, harmless wherever it is shown.
+/// The beginning of a text from a peer, safe to print on a terminal.
 fn beginning(text: &str, chars: usize) -> String {
     printable(&text.chars().take(chars).collect::<String>())
 }
@@ -109,7 +109,7 @@ impl fmt::Display for Error {
             Error::Refused { server, reason } => {
                 write!(f, "the registry at {server} refused: {reason}")
             }
-            Error::Nonsense { server, answer } => {
+            Error::Unexpected { server, answer } => {
                 write!(
                     f,
                     "what listens at {server} is not the registry: it said \"{answer}\""
@@ -119,10 +119,10 @@ impl fmt::Display for Error {
                 write!(f, "cannot use the token file {}: {reason}", path.display())
             }
             Error::Thread(error) => write!(f, "cannot start a thread: {}", Plain(error)),
-            Error::Word(what) => {
+            Error::Argument(what) => {
                 write!(
                     f,
-                    "{what} cannot be sent: it is empty, or has a blank or a line end in it"
+                    "{what} cannot be sent: it is empty, or contains white space or a control character"
                 )
             }
         }

@@ -1,4 +1,5 @@
-//! A client of the service: blocking, one connection, for programs in Rust.
+//! A client of the service, for programs in Rust. It blocks, and starts a thread only to hold a
+//! registration or to resolve a name.
 //!
 //! ```
 //! use discovery_service::client::{Client, Error, Options, Registration, Watcher};
@@ -13,7 +14,7 @@
 //! # let server = receiver.recv().expect("it listens").to_string();
 //! // `server` is "host:port", such as "127.0.0.1:65432".
 //! let options = Options::new(&server);
-//! // Registered for as long as this value lives, whatever happens to the connection.
+//! // Registered for as long as this value lives; it reconnects by itself.
 //! let registration = Registration::hold(&options, "hive", "-", 65433)?;
 //!
 //! let mut client = Client::new(&options);
@@ -29,7 +30,7 @@
 //! # }
 //! ```
 //!
-//! For Python there is `discovery.py` beside this file.
+//! The client for Python is `python/discovery.py` beside this file.
 
 mod backoff;
 mod connection;
@@ -65,13 +66,14 @@ pub struct Service {
 /// How a registration is made.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Register {
-    /// Seconds that it lives without a heartbeat, if not as long as the service says.
+    /// The TTL in seconds; `None` for that of the service.
     pub ttl: Option<u32>,
-    /// Whether it takes the place of all others of its type at its address.
+    /// Whether it replaces all other registrations of its type at its address.
     pub replace: bool,
 }
 
-/// One connection, made when it is first needed and again when it has broken.
+/// Asks the service over one connection. It connects when it first needs to, and again after the
+/// connection has failed.
 ///
 /// ```
 /// # use discovery_service::client::{Client, Error, Options, Register};
@@ -109,14 +111,14 @@ impl Client {
         }
     }
 
-    /// Makes a registration and returns its UUID. `ip` may be `-`, for the address that this
+    /// Registers a service and returns the UUID. `ip` may be `-` for the address that the
     /// connection comes from.
     ///
-    /// It is never sent twice: when the connection breaks before the answer, it may have been made,
-    /// and then goes when its TTL has passed.
+    /// The command is never sent twice. If the connection fails before the answer, the registration
+    /// may exist, until its TTL has passed.
     ///
     /// # Errors
-    /// [`Error`]: the service is away, refuses, or is none.
+    /// [`Error`]
     pub fn register(
         &mut self,
         service_type: &str,
@@ -128,8 +130,8 @@ impl Client {
         let replace = if how.replace { " replace" } else { "" };
         let command = format!(
             "register {} {} {port}{ttl}{replace}",
-            word(service_type)?,
-            word(ip)?
+            argument(service_type)?,
+            argument(ip)?
         );
         let deadline = self.options.deadline();
         let result = self.connect(deadline)?.ask(&command, deadline);
@@ -137,25 +139,25 @@ impl Client {
         if is_uuid(&answer) {
             Ok(answer)
         } else {
-            Err(self.nonsense(&answer))
+            Err(self.unexpected(&answer))
         }
     }
 
-    /// Keeps a registration alive; `false` when it is not known and has to be made again.
+    /// Keeps a registration alive; `false` if it is not known: register again.
     ///
     /// # Errors
     /// As [`register`](Self::register).
     pub fn heartbeat(&mut self, uuid: &str) -> Result<bool, Error> {
-        self.read(&format!("heartbeat {}", word(uuid)?), found)
+        self.read(&format!("heartbeat {}", argument(uuid)?), found)
     }
 
-    /// Removes a registration; `false` when it is not known, which it is not any more where the connection
-    /// broke after it was removed, and it was asked for again.
+    /// Removes a registration; `false` if it is not known. That is also the answer if the
+    /// connection failed after the removal and the command was sent again.
     ///
     /// # Errors
     /// As [`register`](Self::register).
     pub fn deregister(&mut self, uuid: &str) -> Result<bool, Error> {
-        self.read(&format!("deregister {}", word(uuid)?), found)
+        self.read(&format!("deregister {}", argument(uuid)?), found)
     }
 
     /// The addresses of all live services of a type, oldest registration first.
@@ -167,7 +169,7 @@ impl Client {
             let rows: Vec<Address> = parse(answer)?;
             Some(rows.iter().map(Address::socket_address).collect())
         };
-        self.read(&format!("query {}", word(service_type)?), addresses)
+        self.read(&format!("query {}", argument(service_type)?), addresses)
     }
 
     /// The types with the number of their registrations, sorted by name.
@@ -186,7 +188,8 @@ impl Client {
         self.read(&of_type_or_all("list", service_type)?, parse)
     }
 
-    /// Whether a registration is live, or why it went; `None` when nobody knows.
+    /// Whether a registration is live, or why it was removed; `None` if the service does not know
+    /// the UUID.
     ///
     /// # Errors
     /// As [`register`](Self::register).
@@ -195,10 +198,10 @@ impl Client {
             "NOT FOUND" => Some(None),
             document => parse(document).map(Some),
         };
-        self.read(&format!("why {}", word(uuid)?), why)
+        self.read(&format!("why {}", argument(uuid)?), why)
     }
 
-    /// What the service has done so far.
+    /// The counters of the service.
     ///
     /// # Errors
     /// As [`register`](Self::register).
@@ -206,17 +209,19 @@ impl Client {
         self.read("stats", parse)
     }
 
-    /// Sends commands together and returns their answers in the same order: one round trip for all.
-    /// Each command is a line without its end, and not `watch`, which has no end. Answers beginning with
-    /// `ERROR` are returned as they are. The time limit holds for every 64 of them. None is sent twice: after
-    /// an error, how many were done is not known.
+    /// Sends commands together and returns their answers in the same order, in one round trip for
+    /// up to 64 commands. Each command is a line without its line end, and not `watch`. Answers
+    /// that begin with `ERROR` are returned as they are. [`Options::timeout`] holds for each 64
+    /// commands. No command is sent twice; after an error it is unknown how many were run.
     ///
     /// # Errors
     /// As [`register`](Self::register).
     pub fn pipeline<T: AsRef<str>>(&mut self, commands: &[T]) -> Result<Vec<String>, Error> {
-        /// Commands sent before their answers are read: far less than what a connection's buffers hold.
+        /// Commands sent before their answers are read; far less than the buffers of a connection
+        /// hold.
         const BATCH: usize = 64;
-        // A blank line has no answer, two lines have two, and a control character may begin a frame.
+        // An empty line has no answer, two lines have two answers, and a control character may
+        // begin a frame.
         let is_one = |command: &str| {
             !command.trim().is_empty() && !command.contains(|c: char| c.is_control() && c != '\t')
         };
@@ -225,7 +230,7 @@ impl Client {
             .map(AsRef::as_ref)
             .find(|command| !is_one(command))
         {
-            return Err(Error::Word(format!("{wrong:?}")));
+            return Err(Error::Argument(format!("{wrong:?}")));
         }
         let mut answers = Vec::with_capacity(commands.len());
         for batch in commands.chunks(BATCH) {
@@ -236,7 +241,7 @@ impl Client {
         Ok(answers)
     }
 
-    /// Asks whether the service answers.
+    /// Checks that the service answers.
     ///
     /// # Errors
     /// As [`register`](Self::register).
@@ -244,18 +249,18 @@ impl Client {
         self.read("ping", |answer| (answer == "PONG").then_some(()))
     }
 
-    /// Sends a command and returns what its answer means; `None` for nonsense.
+    /// Sends a command and parses its answer; `parse` returns `None` for an answer of another
+    /// service.
     fn read<T>(
         &mut self,
         command: &str,
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Result<T, Error> {
         let answer = self.ask(command)?;
-        parse(&answer).ok_or_else(|| self.nonsense(&answer))
+        parse(&answer).ok_or_else(|| self.unexpected(&answer))
     }
 
-    /// Sends a command that may be sent again when a connection that has been there before turns
-    /// out to be broken.
+    /// Sends a command, once more if a connection that was already open turns out to be broken.
     fn ask(&mut self, command: &str) -> Result<String, Error> {
         let deadline = self.options.deadline();
         let reused = self.connection.is_some();
@@ -270,7 +275,7 @@ impl Client {
     }
 
     fn connect(&mut self, deadline: Instant) -> Result<&mut Connection, Error> {
-        // A service that was started again has closed the connection in the meantime.
+        // A restart of the service has closed the connection.
         if self
             .connection
             .as_ref()
@@ -284,7 +289,8 @@ impl Client {
         }
     }
 
-    /// Drops the connection after an error behind which its answers cannot be told apart.
+    /// Drops the connection after an error other than a refusal: later answers could not be matched
+    /// to commands.
     fn settle<T>(&mut self, result: Result<T, Error>) -> Result<T, Error> {
         if matches!(&result, Err(error) if !matches!(error, Error::Refused { .. })) {
             self.connection = None;
@@ -292,20 +298,20 @@ impl Client {
         result
     }
 
-    fn nonsense(&mut self, answer: &str) -> Error {
+    fn unexpected(&mut self, answer: &str) -> Error {
         let connection = self.connection.take();
         let servers = self.options.servers();
-        Error::nonsense(
+        Error::unexpected(
             connection.as_ref().map_or(&servers, Connection::server),
             answer,
         )
     }
 }
 
-/// A word of a command: what has a blank or a line end in it would be more than one.
-fn word(text: &str) -> Result<&str, Error> {
+/// An argument of a command. With white space in it, it would be several.
+fn argument(text: &str) -> Result<&str, Error> {
     if text.is_empty() || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err(Error::Word(format!("{text:?}")));
+        return Err(Error::Argument(format!("{text:?}")));
     }
     Ok(text)
 }
@@ -313,12 +319,12 @@ fn word(text: &str) -> Result<&str, Error> {
 /// A command about one type or all.
 fn of_type_or_all(verb: &str, service_type: Option<&str>) -> Result<String, Error> {
     match service_type {
-        Some(service_type) => Ok(format!("{verb} {}", word(service_type)?)),
+        Some(service_type) => Ok(format!("{verb} {}", argument(service_type)?)),
         None => Ok(verb.to_owned()),
     }
 }
 
-/// This time from now, a year at most, so that it can be told.
+/// The moment `time` from now, a year at most: an `Instant` has an end.
 fn after(time: Duration) -> Instant {
     const YEAR: Duration = Duration::from_secs(365 * 86_400);
     Instant::now() + time.min(YEAR)
@@ -332,7 +338,7 @@ fn found(answer: &str) -> Option<bool> {
     }
 }
 
-/// A document of the type that is expected.
+/// A JSON document of the expected shape.
 fn parse<T: DeserializeOwned>(answer: &str) -> Option<T> {
     serde_json::from_str(answer).ok()
 }

@@ -1,4 +1,4 @@
-//! Where the service is, and how clients talk to it.
+//! Where the service is, and how clients use it.
 
 use std::fmt;
 use std::fs::File;
@@ -12,15 +12,15 @@ use crate::limits::TOKEN_FILE_LEN_MAX;
 
 use super::{Error, after};
 
-/// How long an answer may take unless [`Options::timeout`] says otherwise.
+/// The default of [`Options::timeout`].
 pub const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where the service is, and how to talk to it.
+/// Where the service is, and how clients use it.
 #[derive(Clone)]
 pub struct Options {
     pub(super) servers: Vec<String>,
     token: Option<String>,
-    /// Where the token is read again.
+    /// The file that the token is read from again.
     token_file: Option<PathBuf>,
     pub(super) timeout: Duration,
 }
@@ -33,7 +33,8 @@ impl fmt::Debug for Options {
 }
 
 impl Options {
-    /// One address, or several with commas between, which are tried in turn until one answers: `host:port`.
+    /// `host:port` of the service; of several, separated by commas, clients use the first that
+    /// answers.
     #[must_use]
     pub fn new(servers: &str) -> Self {
         let servers = servers
@@ -48,15 +49,15 @@ impl Options {
         }
     }
 
-    /// Shows this token on every connection.
+    /// Presents this token on every connection.
     #[must_use]
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.token = Some(token.into());
         self
     }
 
-    /// Shows the first token in this file on every connection. It is read now, and again for each
-    /// connection, so that it may change while a program runs.
+    /// Presents the first token in this file on every connection. The file is read now, and again
+    /// for each connection, so the token may change while the program runs.
     ///
     /// # Errors
     /// [`Error::TokenFile`]
@@ -67,9 +68,10 @@ impl Options {
         Ok(self)
     }
 
-    /// The token to show on a connection that is made now.
+    /// The token to present on a new connection.
     pub(super) fn present_token(&self) -> Option<String> {
-        // A pipe can be read once only, and a file that is just being written holds nothing.
+        // A pipe can be read only once, and a file may be empty while it is being written; then the
+        // earlier token stays.
         let again = self
             .token_file
             .as_deref()
@@ -78,20 +80,20 @@ impl Options {
         again.or_else(|| self.token.clone())
     }
 
-    /// How long an answer may take, with connecting and whatever else is needed for it; a year at most.
+    /// How long a request may take, connecting included; a year at most. 5 s by default.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// The addresses, as they were given.
+    /// The servers, separated by commas.
     #[must_use]
     pub fn servers(&self) -> String {
         self.servers.join(",")
     }
 
-    /// When what is asked now must have been answered.
+    /// The deadline of a request that begins now.
     pub(super) fn deadline(&self) -> Instant {
         after(self.timeout)
     }

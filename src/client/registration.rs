@@ -1,4 +1,4 @@
-//! A registration that keeps itself alive.
+//! An ephemeral registration, held by a thread.
 
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 
 use super::backoff::Backoff;
 use super::connection::Connection;
-use super::{Error, Options, after, is_uuid, word};
+use super::{Error, Options, after, argument, is_uuid};
 
-/// How often the service is asked whether it is still there.
+/// Pause between two pings on a connection that holds a registration.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How long its end may take at most, whatever the time limit of the options: somebody waits for it.
+/// The longest time to end a registration, whatever [`Options::timeout`] is: the caller is waiting.
 const STOP_MAX: Duration = Duration::from_secs(2);
 
-/// A registration that lives as long as this value: a thread holds it with a connection of its own,
-/// and holds it again, waiting longer from try to try, when the service was started again or the
-/// network broke. Dropping it removes it at once.
+/// An ephemeral registration: it lives as long as this value. A thread holds it with a connection
+/// of its own, and registers again, with growing pauses, after the service was restarted or the
+/// network failed. Dropping the value removes the registration at once.
 ///
 /// ```
 /// # use discovery_service::client::{Error, Notice, Options, Registration};
@@ -49,17 +49,17 @@ pub struct Registration {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What has become of a registration.
+/// What happened to a registration.
 #[derive(Debug)]
 pub enum Notice {
-    /// It is held, under this UUID.
+    /// The service is registered.
     Registered {
         /// The UUID.
         uuid: String,
-        /// The service that it is held by.
+        /// The server that holds the registration.
         server: String,
     },
-    /// It is not held; another try follows.
+    /// The service is not registered, because of this error. Another attempt follows.
     Lost(Error),
 }
 
@@ -74,18 +74,18 @@ struct State {
     stopping: bool,
     ended: bool,
     uuid: Option<String>,
-    /// The connection that holds it.
+    /// The connection that holds the registration.
     stream: Option<TcpStream>,
 }
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        // A state is never left half written.
+        // No code panics while it has the lock, so the state is consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A connection has begun to hold the registration.
-    fn enter(&self, connection: &Connection, uuid: &str) -> Result<(), Error> {
+    /// Records that a connection holds the registration.
+    fn record(&self, connection: &Connection, uuid: &str) -> Result<(), Error> {
         let stream = connection.handle()?;
         let mut state = self.state();
         if state.stopping {
@@ -96,8 +96,8 @@ impl Shared {
         Ok(())
     }
 
-    /// Waits for so long, or until the registration is to stop; `true` when it is.
-    fn rest(&self, time: Duration) -> bool {
+    /// Waits, until the registration is to stop at most. Returns whether it is to stop.
+    fn pause(&self, time: Duration) -> bool {
         let result = self
             .changed
             .wait_timeout_while(self.state(), time, |state| !state.stopping);
@@ -106,24 +106,25 @@ impl Shared {
 }
 
 impl Registration {
-    /// Registers a service and returns once it is registered. `ip` may be `-`, for the address that
+    /// Registers a service, and returns when it is registered. `ip` may be `-` for the address that
     /// the connection comes from.
     ///
     /// # Errors
-    /// When the first try fails.
+    /// When the first attempt fails.
     pub fn hold(options: &Options, service_type: &str, ip: &str, port: u16) -> Result<Self, Error> {
         let command = hold_command(service_type, ip, port)?;
         let (connection, uuid) = hold(options, &command, None)?;
         let shared = Arc::new(Shared::default());
-        shared.enter(&connection, &uuid)?;
+        shared.record(&connection, &uuid)?;
         Self::start(options, shared, command, Some((connection, uuid)), |_| {})
     }
 
-    /// Registers a service in the background, however long it takes, and tells `observe`, on another
-    /// thread, what becomes of it. The observer must neither panic, which ends the registration, nor drop it.
+    /// Registers a service in the background, however long that takes. Calls `observe` from another
+    /// thread with what happens. The observer must not drop the registration, and must not panic,
+    /// which would end the registration.
     ///
     /// # Errors
-    /// [`Error::Word`] and [`Error::Thread`] only.
+    /// [`Error::Argument`] and [`Error::Thread`] only.
     pub fn keep(
         options: &Options,
         service_type: &str,
@@ -158,14 +159,14 @@ impl Registration {
         })
     }
 
-    /// The UUID under which the service is registered at this moment, if it is.
+    /// The UUID of the registration; `None` while the service is not registered.
     #[must_use]
     pub fn uuid(&self) -> Option<String> {
         self.shared.state().uuid.clone()
     }
 
-    /// Removes the registration and waits until the service has done so: for as long as the options
-    /// say, but 2 s at most.
+    /// Removes the registration and waits until the service has done so, no longer than
+    /// [`Options::timeout`] and 2 s.
     pub fn deregister(mut self) {
         self.stop();
     }
@@ -177,7 +178,7 @@ impl Registration {
         let mut state = self.shared.state();
         state.stopping = true;
         if let Some(stream) = &state.stream {
-            // The service removes what the connection held, then closes its side.
+            // The service removes the registration, then closes its side.
             let _ = stream.shutdown(Shutdown::Write);
         }
         self.shared.changed.notify_all();
@@ -201,7 +202,7 @@ impl Drop for Registration {
     }
 }
 
-/// What the thread of a registration works with.
+/// The state of a registration's thread.
 struct Keeper<F> {
     shared: Arc<Shared>,
     options: Options,
@@ -209,7 +210,7 @@ struct Keeper<F> {
     observe: F,
 }
 
-/// However it ends, by a panic of the observer too.
+/// Runs however the thread ends, also when the observer panics.
 impl<F> Drop for Keeper<F> {
     fn drop(&mut self) {
         let mut state = self.shared.state();
@@ -221,7 +222,7 @@ impl<F> Drop for Keeper<F> {
 impl<F: FnMut(Notice)> Keeper<F> {
     fn run(mut self, mut held: Option<(Connection, String)>) {
         let mut backoff = Backoff::default();
-        // What an earlier connection held may outlive it where the network broke.
+        // If the network failed, the registration of the last connection may still be there.
         let mut earlier: Option<String> = None;
         while !self.shared.state().stopping {
             let (error, lasted) = match held.take().map_or_else(
@@ -231,10 +232,10 @@ impl<F: FnMut(Notice)> Keeper<F> {
                 Ok((connection, uuid)) => {
                     earlier = Some(uuid.clone());
                     let begun = Instant::now();
-                    (self.follow(connection, uuid), begun.elapsed())
+                    (self.watch(connection, uuid), begun.elapsed())
                 }
                 Err(error) => {
-                    // Where that one is full, another may have room.
+                    // If this server is full, the next may have room.
                     self.options.servers.rotate_left(1);
                     (error, Duration::ZERO)
                 }
@@ -243,15 +244,15 @@ impl<F: FnMut(Notice)> Keeper<F> {
                 break;
             }
             (self.observe)(Notice::Lost(error));
-            if self.shared.rest(backoff.next(lasted)) {
+            if self.shared.pause(backoff.next(lasted)) {
                 break;
             }
         }
     }
 
-    /// Stays with the connection until it breaks or is shut.
-    fn follow(&mut self, mut connection: Connection, uuid: String) -> Error {
-        if let Err(error) = self.shared.enter(&connection, &uuid) {
+    /// Watches the connection until it fails or is shut down.
+    fn watch(&mut self, mut connection: Connection, uuid: String) -> Error {
+        if let Err(error) = self.shared.record(&connection, &uuid) {
             return error;
         }
         if !self.shared.state().stopping {
@@ -261,13 +262,13 @@ impl<F: FnMut(Notice)> Keeper<F> {
             });
         }
         let error = loop {
-            let heard = match connection.line(after(PING_INTERVAL)) {
+            let line = match connection.line(after(PING_INTERVAL)) {
                 Err(Error::Timeout { .. }) => connection.ask("ping", self.options.deadline()),
-                heard => heard,
+                line => line,
             };
-            match heard {
+            match line {
                 Ok(answer) if answer == "PONG" => {}
-                Ok(answer) => break Error::nonsense(connection.server(), &answer),
+                Ok(answer) => break Error::unexpected(connection.server(), &answer),
                 Err(error) => break error,
             }
         };
@@ -279,10 +280,14 @@ impl<F: FnMut(Notice)> Keeper<F> {
 }
 
 fn hold_command(service_type: &str, ip: &str, port: u16) -> Result<String, Error> {
-    Ok(format!("hold {} {} {port}", word(service_type)?, word(ip)?))
+    Ok(format!(
+        "hold {} {} {port}",
+        argument(service_type)?,
+        argument(ip)?
+    ))
 }
 
-/// Connects and holds, in place of what was held before.
+/// Connects and registers, in place of an earlier registration.
 fn hold(
     options: &Options,
     command: &str,
@@ -297,6 +302,6 @@ fn hold(
     if is_uuid(&uuid) {
         Ok((connection, uuid))
     } else {
-        Err(Error::nonsense(connection.server(), &uuid))
+        Err(Error::unexpected(connection.server(), &uuid))
     }
 }

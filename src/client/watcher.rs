@@ -1,4 +1,4 @@
-//! Following the services of a type, or of all types.
+//! Watching the services of a type, or of all types.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -9,28 +9,28 @@ use super::backoff::Backoff;
 use super::connection::Connection;
 use super::{Error, Options, Service, after, of_type_or_all, parse};
 
-/// Silence after which a connection is taken for dead: the service speaks every 15 s.
+/// Silence after which a connection is dead: the service sends a keepalive every 15 s.
 const SILENCE_MAX: Duration = Duration::from_secs(25);
 
-/// A change of what is live.
+/// A change of the live services.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Update {
     /// The registry's count of changes.
     pub index: u64,
-    /// What came since the last update.
+    /// Services that were registered since the last update.
     pub up: Vec<Service>,
-    /// What went since the last update.
+    /// Services that were removed since the last update.
     pub down: Vec<Service>,
-    /// All that is live now, in order; one that is registered twice stands there twice.
+    /// All live services, sorted. A service that is registered twice is there twice.
     pub services: Vec<Service>,
 }
 
-/// An iterator over updates, the first of which is the state at the start; endless unless told
-/// [otherwise](Self::until).
+/// An iterator over updates. The first is the snapshot at the start. It does not end unless
+/// [`until`](Self::until) sets a time.
 ///
-/// When the connection breaks it yields the error, keeps its picture, and goes on at the next call:
-/// it connects again, waiting longer from try to try, and yields what has changed in between. After an
-/// error that is not [transient](Error::is_transient) it ends.
+/// When the connection fails, it yields the error and keeps its state. The next call connects
+/// again, with growing pauses, and yields what has changed in between. It ends after an error that
+/// is not [transient](Error::is_transient).
 ///
 /// ```
 /// # use discovery_service::client::{Client, Error, Options, Register, Watcher};
@@ -54,7 +54,7 @@ pub struct Update {
 ///             assert_eq!(update.up[0].address.to_string(), "10.0.0.7:80");
 ///             break;
 ///         }
-///         // It is away: the next turn waits for it.
+///         // It is away: the next iteration waits for it.
 ///         Err(error) if error.is_transient() => eprintln!("{error}"),
 ///         Err(error) => return Err(error),
 ///     }
@@ -66,26 +66,27 @@ pub struct Update {
 pub struct Watcher {
     options: Options,
     service_type: Option<String>,
-    /// When it gives up, if ever.
+    /// When it gives up.
     deadline: Option<Instant>,
     connection: Option<Connection>,
     backoff: Backoff,
-    /// Before that nothing is tried again.
+    /// The earliest time of the next attempt to connect.
     retry_at: Instant,
-    /// What has ended the connection, still to be told.
+    /// The error that ended the connection, not reported yet.
     failure: Option<Error>,
     ended: bool,
     connected_at: Instant,
-    /// When the service last said something.
-    heard_at: Instant,
+    /// When the service last sent a line.
+    read_at: Instant,
     index: u64,
-    /// What is live, as far as it has been heard; unknown at first.
-    picture: Option<Picture>,
-    /// What was last told of it.
-    told: Option<Picture>,
+    /// The live services as far as they are known; `None` before the first snapshot.
+    live: Option<Live>,
+    /// What the caller knows of them.
+    reported: Option<Live>,
 }
 
-/// A line of the stream: a snapshot has `services`, a delta `up` and `down`, a keepalive none of them.
+/// A line of the stream: a snapshot has `services`, a delta has `up` and `down`, a keepalive has
+/// neither.
 #[derive(Deserialize)]
 struct Line {
     index: u64,
@@ -94,11 +95,11 @@ struct Line {
     down: Option<Vec<Service>>,
 }
 
-/// How often each service is registered.
-type Picture = BTreeMap<Service, usize>;
+/// How many registrations each service has.
+type Live = BTreeMap<Service, usize>;
 
 impl Watcher {
-    /// Follows one type or all.
+    /// Watches one type, or all.
     #[must_use]
     pub fn new(options: &Options, service_type: Option<&str>) -> Self {
         let now = Instant::now();
@@ -112,10 +113,10 @@ impl Watcher {
             failure: None,
             ended: false,
             connected_at: now,
-            heard_at: now,
+            read_at: now,
             index: 0,
-            picture: None,
-            told: None,
+            live: None,
+            reported: None,
         }
     }
 
@@ -126,37 +127,37 @@ impl Watcher {
         self
     }
 
-    /// Whether there is a connection to the service: whether the picture is the present one.
+    /// Whether there is a connection to the service, so that its updates are up to date.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.connection.is_some()
     }
 
-    /// The next update within `time`; `None` when nothing has changed. Where it must connect, that takes
-    /// as long as the options say, even when `time` is shorter.
+    /// The next update within `time`; `None` if nothing changes. Connecting may take longer than
+    /// `time`, as long as [`Options::timeout`].
     ///
     /// # Errors
     /// As the iterator's.
     pub fn next_within(&mut self, time: Duration) -> Option<Result<Update, Error>> {
-        self.hear_change(after(time))
-            .map(|()| self.tell())
+        self.read_change(after(time))
+            .map(|()| self.report())
             .transpose()
     }
 
-    /// As [`next_within`](Self::next_within), for who wants to know what is live now, and not how it came
-    /// about: all that has arrived by now is one update.
+    /// Like [`next_within`](Self::next_within), but merges all that has arrived into one update,
+    /// for callers that need only the present state.
     ///
     /// # Errors
     /// As the iterator's.
     pub fn latest_within(&mut self, time: Duration) -> Option<Result<Update, Error>> {
-        let heard = self.hear_change(after(time));
-        if heard.is_ok() {
+        let result = self.read_change(after(time));
+        if result.is_ok() {
             self.catch_up();
         }
-        heard.map(|()| self.tell()).transpose()
+        result.map(|()| self.report()).transpose()
     }
 
-    /// Whether it has come to its end.
+    /// Whether it yields no more updates.
     #[must_use]
     pub fn is_over(&self) -> bool {
         (self.ended && self.failure.is_none())
@@ -165,26 +166,26 @@ impl Watcher {
                 .is_some_and(|deadline| deadline <= Instant::now())
     }
 
-    /// This time, unless it is to give up before.
+    /// The earlier of this time and the end that [`until`](Self::until) set.
     fn no_later(&self, deadline: Instant) -> Instant {
         self.deadline.map_or(deadline, |end| end.min(deadline))
     }
 
-    /// Hears until there is something to tell, or the deadline is over.
-    fn hear_change(&mut self, deadline: Instant) -> Result<(), Error> {
+    /// Reads lines until there is a change to report, or the deadline passes.
+    fn read_change(&mut self, deadline: Instant) -> Result<(), Error> {
         let deadline = self.no_later(deadline);
-        // A service that says much which changes nothing is not heard for longer.
-        while self.picture == self.told && self.hear(deadline)? && Instant::now() < deadline {}
+        // The deadline also holds against a stream of lines that change nothing.
+        while self.live == self.reported && self.read(deadline)? && Instant::now() < deadline {}
         Ok(())
     }
 
-    /// Hears what has arrived already.
+    /// Reads what has already arrived.
     fn catch_up(&mut self) {
-        /// A service that speaks without a pause is not heard for ever.
+        /// Bounds the time for a service that sends without a pause.
         const CATCH_UP_MAX: Duration = Duration::from_millis(100);
         let end = after(CATCH_UP_MAX);
         while self.is_connected() && Instant::now() < end {
-            match self.hear(Instant::now()) {
+            match self.read(Instant::now()) {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(error) => self.failure = Some(error),
@@ -192,61 +193,61 @@ impl Watcher {
         }
     }
 
-    /// What has changed since it was told last.
-    fn tell(&mut self) -> Option<Update> {
-        let picture = self
-            .picture
+    /// The change since the last update.
+    fn report(&mut self) -> Option<Update> {
+        let live = self
+            .live
             .as_ref()
-            .filter(|picture| self.told.as_ref() != Some(picture))?;
-        let none = Picture::new();
-        let told = self.told.as_ref().unwrap_or(&none);
+            .filter(|live| self.reported.as_ref() != Some(live))?;
+        let none = Live::new();
+        let reported = self.reported.as_ref().unwrap_or(&none);
         let update = Update {
             index: self.index,
-            up: surplus(picture, told),
-            down: surplus(told, picture),
-            services: surplus(picture, &none),
+            up: surplus(live, reported),
+            down: surplus(reported, live),
+            services: surplus(live, &none),
         };
-        self.told = Some(picture.clone());
+        self.reported = Some(live.clone());
         Some(update)
     }
 
-    /// Hears one line; `false` when none has come.
-    fn hear(&mut self, deadline: Instant) -> Result<bool, Error> {
+    /// Reads one line, and connects first if need be. Returns `false` if no line has arrived.
+    fn read(&mut self, deadline: Instant) -> Result<bool, Error> {
         if let Some(error) = self.failure.take() {
             return Err(error);
         }
         if self.ended {
             return Ok(false);
         }
-        let heard = match self.connection.take() {
-            Some(connection) => self.hear_from(connection, deadline),
+        let result = match self.connection.take() {
+            Some(connection) => self.read_from(connection, deadline),
             None => self.connect(deadline),
         };
-        if let Err(error) = &heard {
-            self.retry_at = after(self.backoff.next(self.heard_at - self.connected_at));
-            self.connected_at = self.heard_at;
+        if let Err(error) = &result {
+            self.retry_at = after(self.backoff.next(self.read_at - self.connected_at));
+            self.connected_at = self.read_at;
             if !error.is_transient() {
                 self.ended = true;
-                // A line that is nonsense may have been taken in by half.
-                self.picture.clone_from(&self.told);
+                // A line that is wrong may have been applied in part.
+                self.live.clone_from(&self.reported);
             }
         }
-        heard
+        result
     }
 
-    fn hear_from(&mut self, mut connection: Connection, deadline: Instant) -> Result<bool, Error> {
-        let heard = match connection.line(deadline.min(self.heard_at + SILENCE_MAX)) {
-            Err(Error::Timeout { .. }) if self.heard_at.elapsed() < SILENCE_MAX => false,
+    fn read_from(&mut self, mut connection: Connection, deadline: Instant) -> Result<bool, Error> {
+        let has_line = match connection.line(deadline.min(self.read_at + SILENCE_MAX)) {
+            Err(Error::Timeout { .. }) if self.read_at.elapsed() < SILENCE_MAX => false,
             line => {
-                self.take_in(&line?, connection.server())?;
+                self.apply(&line?, connection.server())?;
                 true
             }
         };
         self.connection = Some(connection);
-        Ok(heard)
+        Ok(has_line)
     }
 
-    /// Connects, once it is time, and hears the first line.
+    /// Connects, when the pause is over, and reads the first line.
     fn connect(&mut self, deadline: Instant) -> Result<bool, Error> {
         std::thread::sleep(
             self.retry_at
@@ -260,38 +261,38 @@ impl Watcher {
         let deadline = self.no_later(self.options.deadline());
         let mut connection = Connection::open(&self.options, deadline)?.with_documents();
         let line = connection.ask(&command, deadline)?;
-        self.take_in(&line, connection.server())?;
+        self.apply(&line, connection.server())?;
         self.connection = Some(connection);
-        self.connected_at = self.heard_at;
+        self.connected_at = self.read_at;
         Ok(true)
     }
 
-    /// Changes the picture as a line of the stream says.
-    fn take_in(&mut self, line: &str, server: &str) -> Result<(), Error> {
-        self.heard_at = Instant::now();
-        let nonsense = || Error::nonsense(server, line);
-        let line: Line = parse(line).ok_or_else(nonsense)?;
+    /// Applies a line of the stream to the live services.
+    fn apply(&mut self, line: &str, server: &str) -> Result<(), Error> {
+        self.read_at = Instant::now();
+        let unexpected = || Error::unexpected(server, line);
+        let line: Line = parse(line).ok_or_else(unexpected)?;
         self.index = line.index;
-        match (line.services, line.up, line.down, &mut self.picture) {
-            (Some(services), None, None, picture) => {
-                let picture = picture.insert(Picture::new());
+        match (line.services, line.up, line.down, &mut self.live) {
+            (Some(services), None, None, live) => {
+                let live = live.insert(Live::new());
                 services
                     .into_iter()
-                    .for_each(|service| *picture.entry(service).or_default() += 1);
+                    .for_each(|service| *live.entry(service).or_default() += 1);
             }
-            (None, Some(up), Some(down), Some(picture)) => {
+            (None, Some(up), Some(down), Some(live)) => {
                 up.into_iter()
-                    .for_each(|service| *picture.entry(service).or_default() += 1);
+                    .for_each(|service| *live.entry(service).or_default() += 1);
                 for service in down {
-                    match picture.get_mut(&service) {
-                        Some(1) => drop(picture.remove(&service)),
+                    match live.get_mut(&service) {
+                        Some(1) => drop(live.remove(&service)),
                         Some(count) => *count -= 1,
-                        None => return Err(nonsense()),
+                        None => return Err(unexpected()),
                     }
                 }
             }
             (None, None, None, Some(_)) => {}
-            _ => return Err(nonsense()),
+            _ => return Err(unexpected()),
         }
         Ok(())
     }
@@ -311,8 +312,8 @@ impl Iterator for Watcher {
     }
 }
 
-/// What stands in `these` more often than in `those`.
-fn surplus(these: &Picture, those: &Picture) -> Vec<Service> {
+/// The services of which `these` has more than `those`.
+fn surplus(these: &Live, those: &Live) -> Vec<Service> {
     let more = |(service, count): (&Service, &usize)| {
         let others = those.get(service).copied().unwrap_or(0);
         std::iter::repeat_n(service.clone(), count.saturating_sub(others))
@@ -327,7 +328,7 @@ mod tests {
     use std::net::TcpListener;
 
     #[test]
-    fn whoever_was_away_for_long_hears_what_has_arrived_meanwhile() {
+    fn a_caller_that_was_busy_for_long_gets_what_has_arrived_meanwhile() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let options = Options::new(&listener.local_addr().expect("an address").to_string());
         let service = std::thread::spawn(move || {
@@ -347,7 +348,7 @@ mod tests {
         stream
             .write_all(format!("{line}\n").as_bytes())
             .expect("it reads");
-        watcher.heard_at = Instant::now()
+        watcher.read_at = Instant::now()
             .checked_sub(2 * SILENCE_MAX)
             .expect("the host is up for a minute");
         assert_eq!(
@@ -359,7 +360,7 @@ mod tests {
                 .len(),
             1
         );
-        watcher.heard_at = Instant::now()
+        watcher.read_at = Instant::now()
             .checked_sub(2 * SILENCE_MAX)
             .expect("the host is up for a minute");
         assert!(

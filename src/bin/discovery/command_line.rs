@@ -1,7 +1,8 @@
 //! The command line: the flags of the service, or a verb of its clients.
 //!
-//! The tree is declared in [`Flags`] and [`Verb`]; each value is parsed once, into the type that is used
-//! afterwards. Here is what the declaration cannot say: which variables of the environment count.
+//! The tree is declared in [`Flags`] and [`Verb`]; each value is parsed once, into the type that is
+//! used afterwards. Here is what the declaration cannot say: which variables of the environment
+//! count.
 
 use std::ffi::{OsStr, OsString};
 
@@ -54,8 +55,8 @@ pub(crate) enum Invocation {
 
 impl Invocation {
     /// Reads the arguments of a process, its name first, and the environment. An option beats its
-    /// variable, and an empty variable counts as unset. With a verb, the variables of the service are
-    /// ignored.
+    /// variable, and an empty variable counts as unset. With a verb, the variables of the service
+    /// are ignored.
     ///
     /// # Errors
     /// Wrong usage, or a request for `--help` or `--version`: `clap::Error::exit` prints it and ends
@@ -64,8 +65,8 @@ impl Invocation {
         let verb = verb_in(arguments);
         let has_verb = verb.is_some();
         let mut command = tree()
-            // The options of the service do not fit into a line with their help. Those of the verbs do,
-            // and would inherit this.
+            // The options of the service do not fit into a line with their help. Those of the verbs
+            // do, and would inherit this.
             .next_line_help(!has_verb || verb == Some("help".as_ref()))
             .mut_args(|arg| match is_empty(&arg) || has_verb {
                 true => arg.env(Resettable::Reset),

@@ -22,7 +22,7 @@ const FAILED: u8 = 1;
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
-    // Not a verb of the command line, for nobody but `run` starts it.
+    // Not a verb of the command line, because only `run` starts it.
     #[cfg(unix)]
     if let Some(arguments) = child::arguments_of(&args) {
         return child::become_command(arguments);
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
 fn serve(config: &Config) -> ExitCode {
     logging::init();
     let mut announce = |address| {
-        // Whoever closed standard output does not want to know.
+        // A closed standard output is no reason to stop.
         let mut stdout = std::io::stdout().lock();
         let _ = writeln!(stdout, "listening on {address}").and_then(|()| stdout.flush());
     };

@@ -19,7 +19,7 @@ pub(crate) fn to_terminal() -> bool {
     std::io::stdout().is_terminal()
 }
 
-/// What fits on a terminal; no limit where that cannot be known.
+/// What fits on a terminal; `usize::MAX` where that is unknown.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Size {
     pub(crate) lines: usize,
@@ -47,13 +47,13 @@ pub(crate) fn terminal_size() -> Size {
     Size::UNKNOWN
 }
 
-/// Whether nobody reads standard output any more, and never will.
+/// Whether the reader of standard output has closed it.
 #[cfg(unix)]
-pub(crate) fn has_gone() -> bool {
+pub(crate) fn reader_is_gone() -> bool {
     state(&std::io::stdout(), PollFlags::empty()).intersects(PollFlags::ERR | PollFlags::NVAL)
 }
 
-/// Which of the wanted events have happened on a stream by now, and whether it is broken (poll(2)).
+/// Asks poll(2) which of the wanted events are true of a stream now; errors are among the answers.
 #[cfg(unix)]
 pub(crate) fn state(stream: &impl AsFd, wanted: PollFlags) -> PollFlags {
     let mut streams = [PollFd::new(stream, wanted)];
@@ -65,11 +65,11 @@ pub(crate) fn state(stream: &impl AsFd, wanted: PollFlags) -> PollFlags {
 }
 
 #[cfg(not(unix))]
-pub(crate) fn has_gone() -> bool {
+pub(crate) fn reader_is_gone() -> bool {
     false
 }
 
-/// So much of a line as fits into so many columns; changes of style are kept.
+/// The part of a line that fits into so many columns, with all its changes of style.
 pub(crate) fn clip(line: &str, columns: usize) -> String {
     let (mut left, mut in_style) = (Some(columns), false);
     let fits = |c: &char| {
@@ -83,20 +83,20 @@ pub(crate) fn clip(line: &str, columns: usize) -> String {
     line.chars().filter(fits).collect()
 }
 
-/// Whether standard output is a terminal that can do more than print lines.
+/// Whether standard output is a terminal that can move its cursor.
 pub(crate) fn to_screen() -> bool {
     to_terminal() && std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb")
 }
 
-/// Whether colour may be used: on a screen, unless `NO_COLOR` is set to something (no-color.org).
+/// Whether to print in colour: on a screen, unless `NO_COLOR` is set and not empty (no-color.org).
 pub(crate) fn in_colour() -> bool {
     to_screen() && std::env::var_os("NO_COLOR").is_none_or(|unwanted| unwanted.is_empty())
 }
 
-/// Says something on standard error.
-pub(crate) fn complain(message: &str) {
-    // In one write, so that it stays one line beside what others write; whoever closed standard error does not
-    // want to know.
+/// Writes a message to standard error.
+pub(crate) fn message(message: &str) {
+    // In one write, so that lines of other processes do not end up inside it. A closed standard
+    // error is no reason to fail.
     let _ = std::io::stderr().write_all(format!("discovery: {message}\n").as_bytes());
 }
 
@@ -112,8 +112,8 @@ pub(crate) fn line(text: &str) -> Result<(), Failure> {
     bytes(format!("{text}\n").as_bytes())
 }
 
-/// Writes a JSON document as a line. JSON lets control characters above ASCII stand in a string, where
-/// a terminal would obey them.
+/// Writes a JSON document as a line. Control characters above ASCII, which JSON allows in a string
+/// and a terminal obeys, are escaped.
 pub(crate) fn json(document: &impl Serialize) -> Result<(), Failure> {
     let mut text = serde_json::to_string(document).map_err(io::Error::from)?;
     if text.contains(char::is_control) {
@@ -129,10 +129,14 @@ pub(crate) fn json(document: &impl Serialize) -> Result<(), Failure> {
     line(&text)
 }
 
-/// Writes rows: aligned under a headline on a terminal, and else with tabs between the columns and
-/// nothing above them.
+/// Writes rows: on a terminal in aligned columns under a headline, otherwise with tabs between the
+/// columns and no headline.
 pub(crate) fn table(headline: &[&str], rows: &[Vec<String>]) -> Result<(), Failure> {
-    bytes(format_table(headline, rows, to_terminal(), in_colour()).as_bytes())
+    let text = match to_terminal() {
+        true => aligned(headline, rows, in_colour()),
+        false => tabbed(rows),
+    };
+    bytes(text.as_bytes())
 }
 
 /// Writes the members of a document, and those of the objects in it, as rows by name.
@@ -160,20 +164,14 @@ fn text(value: &Value) -> String {
     }
 }
 
-pub(crate) fn format_table(
-    headline: &[&str],
-    rows: &[Vec<String>],
-    aligned: bool,
-    colour: bool,
-) -> String {
+/// Rows with tabs between their columns.
+fn tabbed(rows: &[Vec<String>]) -> String {
+    rows.iter().map(|row| row.join("\t") + "\n").collect()
+}
+
+/// Rows in columns as wide as their widest cell, under a headline, which is bold in colour.
+pub(crate) fn aligned(headline: &[&str], rows: &[Vec<String>], colour: bool) -> String {
     let mut text = String::new();
-    if !aligned {
-        for row in rows {
-            text += &row.join("\t");
-            text.push('\n');
-        }
-        return text;
-    }
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].width());
         cells.chain([headline[column].width()]).max().unwrap_or(0)
@@ -216,12 +214,9 @@ mod tests {
             vec!["hive".to_owned(), "1".to_owned()],
             vec!["b".to_owned(), "22".to_owned()],
         ];
+        assert_eq!(tabbed(&rows), "hive\t1\nb\t22\n");
         assert_eq!(
-            format_table(&["TYPE", "N"], &rows, false, false),
-            "hive\t1\nb\t22\n"
-        );
-        assert_eq!(
-            format_table(&["TYPE", "N"], &rows, true, false),
+            aligned(&["TYPE", "N"], &rows, false),
             "TYPE  N\nhive  1\nb     22\n"
         );
         let wide = [
@@ -229,11 +224,9 @@ mod tests {
             vec!["e\u{301}".to_owned(), "2".to_owned()],
         ];
         assert_eq!(
-            format_table(&["T", "N"], &wide, true, false),
+            aligned(&["T", "N"], &wide, false),
             "T   N\n蜂  1\ne\u{301}   2\n"
         );
-        assert!(
-            format_table(&["TYPE", "N"], &rows, true, true).starts_with("\x1b[1mTYPE  N\x1b[0m\n")
-        );
+        assert!(aligned(&["TYPE", "N"], &rows, true).starts_with("\x1b[1mTYPE  N\x1b[0m\n"));
     }
 }

@@ -1,5 +1,5 @@
-//! What the values of arguments must be: each parser turns text into the type that is used afterwards.
-//! An error says what is wanted.
+//! What the values of arguments must be: each parser turns text into the type that is used
+//! afterwards. An error says what is wanted.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -48,7 +48,7 @@ impl fmt::Display for Ip {
     }
 }
 
-/// An address, about which the service has the last word.
+/// An address; the service may still refuse it.
 pub(crate) fn ip(text: &str) -> Parsed<Ip> {
     match text {
         "-" => Ok(Ip::Observed),

@@ -208,8 +208,9 @@ fn wait_gives_up_in_time_however_late_it_has_begun_another_try() {
 #[test]
 fn what_the_library_is_given_is_one_command() {
     let mut client = Client::new(&Options::new("127.0.0.1:1"));
-    let refused =
-        |result: Result<(), Error>| assert!(matches!(result, Err(Error::Word(_))), "{result:?}");
+    let refused = |result: Result<(), Error>| {
+        assert!(matches!(result, Err(Error::Argument(_))), "{result:?}")
+    };
     for wrong in ["", "a b", "a\nping", "a\r", "\u{85}"] {
         refused(client.list(Some(wrong)).map(drop));
         refused(client.why(wrong).map(drop));

@@ -49,7 +49,7 @@ fn a_client_asks_and_is_answered_and_pipelines() {
         .expect("the connection goes on after a refusal");
     for wrong in ["", "a b", "a\nregister x 10.0.0.1 80"] {
         assert!(
-            matches!(client.query(wrong), Err(Error::Word(_))),
+            matches!(client.query(wrong), Err(Error::Argument(_))),
             "{wrong:?}"
         );
     }
@@ -239,7 +239,10 @@ fn a_watcher_that_hears_nonsense_ends_with_the_truth_it_knew() {
             .services
             .is_empty()
     );
-    assert!(matches!(watcher.next(), Some(Err(Error::Nonsense { .. }))));
+    assert!(matches!(
+        watcher.next(),
+        Some(Err(Error::Unexpected { .. }))
+    ));
     assert!(watcher.next().is_none(), "not what was taken in by half");
 }
 

@@ -83,7 +83,8 @@ fn no_is_exit_status_1() {
     let why = ask(&service, &["why", nobody]);
     assert_eq!((why.status, why.stdout.as_str()), (Some(1), ""));
     assert!(
-        why.stderr.starts_with("discovery: nobody with that UUID"),
+        why.stderr
+            .starts_with("discovery: no live registration has this UUID"),
         "{}",
         why.stderr
     );

@@ -46,7 +46,7 @@ pub(super) fn explain(error: &Error) -> String {
         }
         Error::Timeout { .. } => "is it overloaded or stopped? --timeout gives it longer",
         Error::Broken { .. } => "was it restarted? try again, and look at its log",
-        Error::Nonsense { .. } => "--server names another address",
+        Error::Unexpected { .. } => "--server names another address",
         Error::Refused { reason, .. } if reason.starts_with("authentication") => {
             "give --token-file with a token that it knows"
         }
@@ -56,7 +56,7 @@ pub(super) fn explain(error: &Error) -> String {
         Error::Refused { reason, .. } if is_reason(reason, Refusal::RegistryFull) => {
             "try again, or start it with a larger --max-services"
         }
-        Error::Refused { .. } | Error::Word(_) | Error::TokenFile { .. } | Error::Thread(_) => {
+        Error::Refused { .. } | Error::Argument(_) | Error::TokenFile { .. } | Error::Thread(_) => {
             return error.to_string();
         }
     };

@@ -47,7 +47,7 @@ impl Query {
 /// Prints addresses, one a line, or as the array that answers a query.
 pub(super) fn print_addresses(addresses: &[SocketAddr], json: bool) -> Result<(), Failure> {
     if json {
-        let object = |address: &SocketAddr| json!({ "ip": address.ip().to_string(), "port": address.port() });
+        let object = |address: &SocketAddr| json!({ "ip": address.ip(), "port": address.port() });
         return output::json(&addresses.iter().map(object).collect::<Value>());
     }
     let lines: String = addresses
@@ -138,7 +138,9 @@ pub(crate) struct Why {
 impl Why {
     pub(super) fn run(self) -> Result<(), Failure> {
         let Some(why) = self.common.client()?.why(&self.uuid)? else {
-            output::complain("nobody with that UUID is live, or among the last 1024 that went");
+            output::message(
+                "no live registration has this UUID, nor had one of the last 1024 removed",
+            );
             return Err(Failure::No);
         };
         if self.common.json {

@@ -1,7 +1,7 @@
 //! The verbs of the service's clients, a file for each group.
 //!
-//! A new verb is a variant of [`Verb`] and a struct with its arguments, its help and a `run`, in the
-//! file that suits it. Arguments that several verbs share are in `options`, types of values in
+//! A new verb is a variant of [`Verb`] and a struct with its arguments, its help and a `run`, in
+//! the file that suits it. Arguments that several verbs share are in `options`, types of values in
 //! `crate::values`. What it prints is pinned by `tests/it/command_line`.
 
 mod completions;
@@ -70,7 +70,7 @@ impl Verb {
             Ok(()) | Err(Failure::OutputGone) => ExitCode::SUCCESS,
             Err(Failure::No) => ExitCode::from(NO),
             Err(Failure::Message(message)) => {
-                output::complain(&message);
+                output::message(&message);
                 ExitCode::from(NO)
             }
         }

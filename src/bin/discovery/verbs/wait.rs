@@ -13,7 +13,8 @@ use super::options::ServerOptions;
 use super::outage::{BACK, INTERVAL, Outage};
 use crate::{output, values};
 
-/// Wait until services of a type are live, and print their addresses; exit status 1 when it gives up
+/// Wait until services of a type are live, and print their addresses; exit status 1 when it gives
+/// up
 #[derive(Args)]
 #[command(after_help = "Example:\n  discovery wait database --timeout 60 && ./migrate")]
 pub(crate) struct Wait {
@@ -25,8 +26,8 @@ pub(crate) struct Wait {
     #[arg(long, value_name = "N", default_value = "1", value_parser = values::count)]
     count: usize,
 
-    /// Give up after so long; meanwhile the service may be away. Without it, wait for ever once the service has
-    /// answered
+    /// Give up after so long; meanwhile the service may be away. Without it, wait for ever once the
+    /// service has answered
     #[arg(long, value_name = "SECONDS", value_parser = values::seconds)]
     timeout: Option<Duration>,
 
@@ -66,7 +67,7 @@ impl Wait {
                 }
                 Some(Err(error)) => {
                     if let Some(message) = outage.failed(&error) {
-                        output::complain(&message);
+                        output::message(&message);
                     }
                 }
                 None if watcher.is_over() => {
@@ -76,7 +77,7 @@ impl Wait {
                 None => {}
             }
             if watcher.is_connected() && outage.ends() {
-                output::complain(BACK);
+                output::message(BACK);
             }
         }
     }

@@ -1,9 +1,10 @@
 //! The process that becomes the command.
 //!
-//! The system ends a child with its parent only where the child itself asks for that, between `fork`
-//! and `exec` (PR_SET_PDEATHSIG in prctl(2)). Code of ours can run there by
-//! `CommandExt::pre_exec` alone, which is unsafe. So `run` starts this program again as `run-child`,
-//! which asks for the signal and then becomes the command with `exec`, where the request stays.
+//! The command must end when `run` is killed. Linux sends a child a signal when its parent dies if
+//! the child has asked for it (PR_SET_PDEATHSIG in prctl(2)), and `exec` keeps that request. To ask
+//! between `fork` and `exec` takes `CommandExt::pre_exec`, which is unsafe. So `run` starts this
+//! program again as `run-child`, which asks for the signal and then becomes the command with
+//! `exec`.
 
 use std::ffi::OsString;
 use std::io;
@@ -22,7 +23,7 @@ use crate::output;
 /// The first argument of the process that becomes the command.
 const NAME: &str = "run-child";
 
-/// Starts a process that becomes the command; returns its number.
+/// Starts a process that becomes the command; returns its process ID.
 pub(super) fn start(command: &[OsString]) -> io::Result<Pid> {
     let process = this_program()?
         .arg(NAME)
@@ -39,14 +40,14 @@ fn this_program() -> io::Result<Command> {
     let path =
         std::env::current_exe().or_else(|error| name.clone().map(PathBuf::from).ok_or(error))?;
     let mut program = Command::new(path);
-    // Called as it was called, so that it is found by that name.
+    // With the name that this process was called by, so that process lists show the same.
     if let Some(name) = name {
         program.arg0(name);
     }
     Ok(program)
 }
 
-/// The arguments behind `run-child`, where this process was started with it.
+/// The arguments after `run-child`; `None` when this process was not started as that.
 pub(crate) fn arguments_of(process: &[OsString]) -> Option<&[OsString]> {
     match process {
         [_, first, arguments @ ..] if first == NAME => Some(arguments),
@@ -54,22 +55,22 @@ pub(crate) fn arguments_of(process: &[OsString]) -> Option<&[OsString]> {
     }
 }
 
-/// Becomes the command, and makes the system end it when its parent is killed. The arguments are the
-/// parent's number and the command.
+/// Becomes the command, which the system ends when its parent dies. The arguments are the parent's
+/// process ID and the command.
 pub(crate) fn become_command(arguments: &[OsString]) -> ExitCode {
     let [parent, program, arguments @ ..] = arguments else {
-        output::complain("this is a part of `discovery run`, which starts it");
+        output::message("this is a part of `discovery run`, which starts it");
         return ExitCode::from(USAGE);
     };
-    // In this order there is no gap: where the parent has ended by now, the number is another's. A parent in
-    // another process namespace has no number here (getppid(2)).
+    // In this order there is no gap: if the parent died before the request, this process has
+    // another parent by now. A parent in another PID namespace has no ID here (getppid(2)).
     end_with_parent();
     let parent = parent.to_str().and_then(|parent| parent.parse().ok());
     if getppid().is_some_and(|pid| Some(pid.as_raw_nonzero().get()) != parent) {
         return ExitCode::from(128 + SIGTERM as u8);
     }
     let error = Command::new(program).args(arguments).exec();
-    output::complain(&format!(
+    output::message(&format!(
         "cannot start {}: {}",
         program.to_string_lossy(),
         Plain(&error)
@@ -84,7 +85,8 @@ pub(crate) fn become_command(arguments: &[OsString]) -> ExitCode {
 #[cfg(target_os = "linux")]
 fn end_with_parent() {
     use rustix::process::{Signal, set_parent_process_death_signal};
-    // Where the system refuses it, the command outlives a `run` that is killed, as on other systems.
+    // If the system refuses, the command outlives a `run` that is killed, as it does on other
+    // systems.
     let _ = set_parent_process_death_signal(Some(Signal::TERM));
 }
 

@@ -32,7 +32,7 @@ signal that ended it, 126 when it cannot be started, 127 when there is no such c
 Example:
   discovery run web 8000 --drain 5 -- python3 -m http.server 8000";
 
-/// Exit status: wrong usage, which a token file that cannot be read is here.
+/// Exit status: wrong usage, including a token file that cannot be used.
 const USAGE: u8 = 2;
 /// Exit status: the command could not be started.
 const CANNOT_START: u8 = 126;
@@ -104,17 +104,17 @@ impl Run {
 
 fn fail(status: u8, failure: Failure) -> ExitCode {
     if let Failure::Message(message) = failure {
-        output::complain(&message);
+        output::message(&message);
     }
     ExitCode::from(status)
 }
 
-/// Says something on standard error, which is the command's: where it would have to wait until that is
-/// read, it keeps silent.
+/// Writes a message to standard error, which `run` shares with the command. Drops the message if
+/// the write would block.
 fn say(message: &str) {
     if output::state(&io::stderr(), PollFlags::OUT).contains(PollFlags::OUT) {
-        // What is ready takes so much at least (PIPE_BUF in poll(2) and pipe(7)).
+        // A pipe that is ready takes at least PIPE_BUF bytes, 4096, without blocking (pipe(7)).
         const CHARS_MAX: usize = 1000;
-        output::complain(&message.chars().take(CHARS_MAX).collect::<String>());
+        output::message(&message.chars().take(CHARS_MAX).collect::<String>());
     }
 }

@@ -1,4 +1,4 @@
-//! Whether the port of a command accepts connections: tried again and again, never waited for.
+//! Checks whether the port of a command accepts connections, without ever blocking.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -8,30 +8,30 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use socket2::SockRef;
 
-/// How long a connection may take.
+/// How long one attempt to connect may take.
 const ATTEMPT_MAX: Duration = Duration::from_secs(1);
-/// How long after the last address the first is tried again.
+/// Pause between two rounds over the addresses.
 const INTERVAL: Duration = Duration::from_millis(50);
-/// The same once the port has not answered for so long as it may.
+/// The same pause after the port has become late.
 const INTERVAL_LATE: Duration = Duration::from_secs(1);
 
-/// Tries the addresses of a port in turn.
+/// Tries to connect to the addresses of a port in turn.
 pub(super) struct Probe {
     addresses: Vec<SocketAddr>,
     token: Token,
-    /// The index of the address that is tried now, or next.
+    /// Index of the address that is tried now, or next.
     current: usize,
-    /// The connection that is being made.
+    /// The attempt in progress.
     attempt: Option<TcpStream>,
-    /// When `attempt` is given up, or the next is made.
+    /// When `attempt` times out, or the next one begins.
     until: Instant,
-    /// When the port is late; `None` once that was said.
+    /// When the port becomes late; `None` after that was reported.
     late_at: Option<Instant>,
 }
 
 impl Probe {
-    /// Of `addresses`, of which there is at least one, from `begin` on; what happens to a connection is an
-    /// event with `token`. The port is late when none has answered for `patience`.
+    /// Tries `addresses`, at least one, from `begin` on. Events of its connections carry `token`.
+    /// The port is late when no address has accepted within `patience`.
     pub(super) fn new(
         addresses: Vec<SocketAddr>,
         token: Token,
@@ -48,23 +48,23 @@ impl Probe {
         }
     }
 
-    /// Where it is tried.
+    /// The addresses that are tried.
     pub(super) fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    /// When to look again though nothing has happened.
+    /// When to call [`answers`](Self::answers) again even without an event.
     pub(super) fn deadline(&self) -> Instant {
         self.late_at
             .map_or(self.until, |late_at| late_at.min(self.until))
     }
 
-    /// Whether the port has become late; said once.
+    /// Whether the port has become late; true once.
     pub(super) fn is_late(&mut self, now: Instant) -> bool {
         self.late_at.take_if(|late_at| *late_at <= now).is_some()
     }
 
-    /// Goes on trying; returns whether the port answers.
+    /// Continues; returns whether the port accepts connections.
     pub(super) fn answers(&mut self, registry: &Registry, now: Instant) -> bool {
         loop {
             match &self.attempt {
@@ -93,8 +93,8 @@ impl Probe {
 
     fn give_up(&mut self, now: Instant) {
         if let Some(attempt) = self.attempt.take() {
-            // Reset: a connection with itself would keep the port for a while after an orderly close, and the
-            // command could not have it (RFC 9293, 3.6.1).
+            // Reset it: after an orderly close, a connection with itself would occupy the port for
+            // a while, and the command could not bind it (RFC 9293, 3.6.1).
             let _ = SockRef::from(&attempt).set_linger(Some(Duration::ZERO));
         }
         self.current = (self.current + 1) % self.addresses.len();
@@ -111,13 +111,14 @@ impl Probe {
     }
 }
 
-/// Whether a connection has been made, as the documentation of mio's `TcpStream::connect` says.
+/// Whether a connection is established, checked as the documentation of mio's `TcpStream::connect`
+/// says.
 fn is_connected(stream: &TcpStream) -> io::Result<bool> {
     if let Some(error) = stream.take_error()? {
         return Err(error);
     }
     match stream.peer_addr() {
-        // TCP can connect a port of this host with itself while nobody listens on it (RFC 9293, 3.5).
+        // A local port that nobody listens on can be connected with itself (RFC 9293, 3.5).
         Ok(peer) if stream.local_addr()? == peer => Err(ErrorKind::ConnectionRefused.into()),
         Ok(_) => Ok(true),
         Err(error) if error.kind() == ErrorKind::NotConnected => Ok(false),

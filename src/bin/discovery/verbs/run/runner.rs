@@ -1,5 +1,5 @@
-//! The loop of `run`, over signals and the command's port; the registry is waited for by the thread of
-//! [`Registration`]. The command is never made to wait for any of them.
+//! The event loop of `run`: signals and the command's port. The registry has a thread of its own,
+//! that of [`Registration`], so a slow registry never holds up the command.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
@@ -18,17 +18,18 @@ use super::{Run, child, say};
 use crate::values::Ip;
 use crate::verbs::failure::explain;
 
-/// How many events are taken at a time.
+/// Events taken from the kernel at once.
 const EVENTS_MAX: usize = 4;
-/// How often the command is looked at where its end is not announced.
+/// How often to check whether the command has ended, if SIGCHLD is blocked.
 const CHILD_INTERVAL: Duration = Duration::from_secs(1);
-/// How long after a failure of this host registering is tried again.
+/// Pause before the next attempt when this host could not start the registration's thread.
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 const SIGNALS: Token = Token(0);
 const PORT: Token = Token(1);
 
 impl Run {
-    /// Tries the command's port from `begin` on: at its own address, and on this host.
+    /// A probe of the command's port from `begin` on: at the address that was given, and on
+    /// loopback.
     fn probe(&self, begin: Instant) -> Probe {
         let loopback = [
             IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -53,24 +54,24 @@ pub(super) struct Runner {
     pid: Pid,
     poll: Poll,
     signals: Signals,
-    /// Until the port answers, or need not any more.
+    /// `None` after the port has answered, or when the command is to end.
     probe: Option<Probe>,
     registration: Option<Registration>,
     stopping: Option<Stopping>,
 }
 
-/// The command is to end.
+/// The command is to end, and drains.
 struct Stopping {
-    /// What it has still to get.
+    /// The signal that it has not been sent yet.
     signal: Option<i32>,
-    /// When it gets it.
+    /// When the signal is sent.
     at: Instant,
 }
 
 impl Runner {
     /// Starts the command.
     pub(super) fn start(run: Run, options: Options) -> Result<Runner, String> {
-        // Before the command is started, so that no signal is missed.
+        // Before the command starts, so that no signal is missed.
         let receive = || {
             let poll = Poll::new()?;
             let signals = Signals::new(poll.registry(), SIGNALS)?;
@@ -93,11 +94,11 @@ impl Runner {
         })
     }
 
-    /// Goes on until the command has ended; returns its status.
+    /// Runs until the command has ended; returns its exit status.
     pub(super) fn run(mut self) -> ExitCode {
         let mut events = Events::with_capacity(EVENTS_MAX);
         loop {
-            // Few things can have happened, so each is looked at, whatever the events say.
+            // There are few sources of events, so each is checked, whatever the events are.
             for received in self.signals.pending() {
                 self.receive(received);
             }
@@ -107,13 +108,13 @@ impl Runner {
             }
             let now = Instant::now();
             self.try_port(now);
-            self.pass_on_if_drained(now);
-            // A signal interrupts it, and is found above.
+            self.forward_if_drained(now);
+            // Interrupted by a signal, it returns early, and the signal is handled above.
             let _ = self.poll.poll(&mut events, self.time_left(now));
         }
     }
 
-    /// How long nothing is to be done unless something happens.
+    /// Time until something is due even without an event.
     fn time_left(&self, now: Instant) -> Option<Duration> {
         let probe = self.probe.as_ref().map(Probe::deadline);
         let drained = self
@@ -121,7 +122,7 @@ impl Runner {
             .as_ref()
             .filter(|stopping| stopping.signal.is_some())
             .map(|stopping| stopping.at);
-        let child = (!self.signals.tell_of_children).then(|| now + CHILD_INTERVAL);
+        let child = (!self.signals.sees_children).then(|| now + CHILD_INTERVAL);
         let next = probe.into_iter().chain(drained).chain(child).min()?;
         Some(next.saturating_duration_since(now))
     }
@@ -153,7 +154,7 @@ impl Runner {
             }
             Notice::Lost(error) => {
                 let reason = explain(&error);
-                // While it is away the reason changes and means the same.
+                // While the registry is away, the reason may change without being news.
                 if lost.is_none() || (!error.is_transient() && lost.as_ref() != Some(&reason)) {
                     say(&format!(
                         "{name} is not registered, and runs on: {reason}; trying again"
@@ -183,10 +184,10 @@ impl Runner {
 
     fn receive(&mut self, received: Received) {
         match received.signal {
-            // Whoever has ended is taken leave of anyway.
+            // Each turn of the loop reaps whatever has ended.
             SIGCHLD => {}
             SIGTERM | SIGINT | SIGQUIT => self.stop(received),
-            signal if !received.by_terminal => self.pass_on(signal),
+            signal if !received.by_terminal => self.forward(signal),
             _ => {}
         }
     }
@@ -208,33 +209,33 @@ impl Runner {
                     at: Instant::now() + self.run.drain,
                 })
             }
-            // Whoever asks twice does not want to wait.
+            // A second request ends the draining.
             Some(stopping) => {
                 let earlier = stopping.signal.take();
                 earlier
                     .into_iter()
                     .chain(signal)
-                    .for_each(|signal| self.pass_on(signal));
+                    .for_each(|signal| self.forward(signal));
             }
         }
     }
 
-    fn pass_on_if_drained(&mut self, now: Instant) {
+    fn forward_if_drained(&mut self, now: Instant) {
         let drained = self.stopping.as_mut().filter(|stopping| stopping.at <= now);
         if let Some(signal) = drained.and_then(|stopping| stopping.signal.take()) {
-            self.pass_on(signal);
+            self.forward(signal);
         }
     }
 
-    fn pass_on(&self, signal: i32) {
+    fn forward(&self, signal: i32) {
         if let Some(signal) = Signal::from_named_raw(signal) {
-            // A command that has just ended needs no signal.
+            // It fails only when the command has just ended.
             let _ = kill_process(self.pid, signal);
         }
     }
 
-    /// Takes leave of every process that has ended: as the first process of a container, `run` gets
-    /// those of others too. Returns the status to exit with once the command has ended.
+    /// Reaps every child that has ended: as the first process of a container, `run` also inherits
+    /// orphans. Returns the exit status once the command has ended.
     fn reap(&self) -> Option<ExitCode> {
         let mut ended = None;
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {

@@ -1,4 +1,4 @@
-//! The signals that `run` receives, and whether a terminal has sent them.
+//! The signals that `run` receives, and whether a terminal sent them.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -10,32 +10,32 @@ use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::low_level::siginfo::{Cause, Origin};
 
-/// Passed on to the command, one way or another.
-const PASSED_ON: [i32; 7] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH];
+/// The signals that `run` forwards to the command.
+const FORWARDED: [i32; 7] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH];
 
-/// A source of events: the signals that are received.
+/// Signals as a source of events.
 pub(super) struct Signals {
     origins: SignalDelivery<UnixStream, WithOrigin>,
-    /// Whether the end of the command is announced; who has started this process may have blocked that.
-    pub(super) tell_of_children: bool,
+    /// Whether SIGCHLD arrives; the process that started `run` may have blocked it.
+    pub(super) sees_children: bool,
 }
 
-/// A signal that was received.
+/// A received signal.
 #[derive(Clone, Copy)]
 pub(super) struct Received {
     pub(super) signal: i32,
-    /// A terminal tells every process in its foreground, so it has told the command, too; but for SIGHUP, which
-    /// may be for the first process of its session only (setpgid(2)).
+    /// Whether the command has had the signal already: a terminal sends to all processes in its
+    /// foreground. Not so SIGHUP, which may go to the leader of the session only (setpgid(2)).
     pub(super) by_terminal: bool,
 }
 
 impl Signals {
-    /// From now on signals are received, as events with `token`. One that is ignored, as `nohup` has it,
-    /// stays ignored, and so the command inherits that.
+    /// Receives signals from now on, as events with `token`. A signal that is ignored, as under
+    /// `nohup`, stays ignored, and the command inherits that.
     pub(super) fn new(registry: &Registry, token: Token) -> io::Result<Self> {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let ignored = mask(&status, "SigIgn");
-        let received = PASSED_ON
+        let received = FORWARDED
             .into_iter()
             .filter(|&signal| ignored & bit(signal) == 0);
         let (mut read, write) = UnixStream::pair()?;
@@ -49,11 +49,11 @@ impl Signals {
         )?;
         Ok(Signals {
             origins,
-            tell_of_children: mask(&status, "SigBlk") & bit(SIGCHLD) == 0,
+            sees_children: mask(&status, "SigBlk") & bit(SIGCHLD) == 0,
         })
     }
 
-    /// What was received since it was asked last.
+    /// The signals since the last call.
     pub(super) fn pending(&mut self) -> Vec<Received> {
         let received = |Origin { signal, cause, .. }| {
             let by_terminal = cause == Cause::Kernel && signal != SIGHUP;
@@ -66,8 +66,8 @@ impl Signals {
     }
 }
 
-/// A set of signals in the state of this process, such as `SigIgn` (proc_pid_status(5)): none where that cannot
-/// be known.
+/// A set of signals from `/proc/self/status`, such as `SigIgn` (proc_pid_status(5)); empty where
+/// there is none.
 fn mask(status: &str, name: &str) -> u64 {
     let mask = status
         .lines()
@@ -76,7 +76,7 @@ fn mask(status: &str, name: &str) -> u64 {
         .unwrap_or(0)
 }
 
-/// The place of a signal in a set.
+/// The bit of a signal in a set.
 fn bit(signal: i32) -> u64 {
     1 << (signal - 1)
 }

@@ -1,4 +1,4 @@
-//! `watch`: shows what comes and goes.
+//! `watch`: shows registrations and removals as they happen.
 
 mod screen;
 
@@ -38,7 +38,7 @@ pub(crate) struct Watch {
     common: Common,
 }
 
-/// Where changes go.
+/// Where updates go.
 enum Output<'a> {
     Screen(Screen),
     Command(&'a str),
@@ -47,7 +47,7 @@ enum Output<'a> {
 }
 
 impl Watch {
-    /// Follows a type or all, until the process is ended.
+    /// Follows a type or all until the process is ended or nobody reads its output.
     pub(super) fn run(self) -> Result<(), Failure> {
         let options = self.common.options()?;
         let service_type = self.service_type.as_ref().map(ServiceType::as_str);
@@ -80,14 +80,15 @@ impl Watch {
                     }
                     is_first = false;
                 }
-                // A service that is away at the start is an error; later it is waited for.
+                // If the service is away at the start, that is an error. Later, `watch` waits for
+                // it.
                 Some(Err(error)) if is_first || !error.is_transient() => return Err(error.into()),
                 Some(Err(error)) => {
                     if let Some(message) = outage.failed(&error) {
                         tell(&mut output, Some(message))?;
                     }
                 }
-                None if !matches!(output, Output::Command(_)) && output::has_gone() => {
+                None if !matches!(output, Output::Command(_)) && output::reader_is_gone() => {
                     return Err(Failure::OutputGone);
                 }
                 None => {}
@@ -106,7 +107,7 @@ impl Watch {
 fn tell(output: &mut Output<'_>, outage: Option<String>) -> Result<(), Failure> {
     match output {
         Output::Screen(screen) => screen.show_outage(outage)?,
-        _ => output::complain(outage.as_deref().unwrap_or(BACK)),
+        _ => output::message(outage.as_deref().unwrap_or(BACK)),
     }
     Ok(())
 }
@@ -159,8 +160,8 @@ impl<'a> Line<'a> {
     }
 }
 
-/// Runs a command with the present list on its standard input: a line `ip:port` for each service, with
-/// its type before it where all are watched.
+/// Runs a command with the present list on its standard input: a line `ip:port` for each service,
+/// with its type before it where all are watched.
 fn execute(command: &str, update: &Update, service_type: Option<&str>, json: bool) {
     let line = |service: &Service| match service_type {
         Some(_) => format!("{}\n", service.address),
@@ -176,14 +177,14 @@ fn execute(command: &str, update: &Update, service_type: Option<&str>, json: boo
         .spawn();
     let status = child.and_then(|mut child| {
         if let Some(mut stdin) = child.stdin.take() {
-            // A command need not read the list.
+            // The command need not read the list.
             let _ = stdin.write_all(list.as_bytes());
         }
         child.wait()
     });
     match status {
         Ok(status) if status.success() => {}
-        Ok(status) => output::complain(&format!("{command}: {status}")),
-        Err(error) => output::complain(&format!("cannot run sh: {}", Plain(&error))),
+        Ok(status) => output::message(&format!("{command}: {status}")),
+        Err(error) => output::message(&format!("cannot run sh: {}", Plain(&error))),
     }
 }

@@ -10,26 +10,26 @@ use discovery_service::escape::printable;
 use super::Failure;
 use crate::output::{self, Size};
 
-/// Lines about the latest changes below the table.
+/// Number of the latest changes that are shown below the table.
 const CHANGES_MAX: usize = 5;
 
-/// A table that is drawn anew at each change, no larger than the terminal.
+/// A table that is redrawn at each change, no larger than the terminal.
 #[derive(Default)]
 pub(super) struct Screen {
     title: String,
     live: Vec<Service>,
-    /// When each service was first seen by this process.
+    /// When this process first saw each live service.
     since: BTreeMap<Service, DateTime<Utc>>,
     /// The latest change first.
     changes: Vec<String>,
-    /// Why this may not be the present state.
+    /// Why the table may be out of date.
     outage: Option<String>,
-    /// What it was drawn for, once it was.
+    /// The size of the terminal when the table was last drawn.
     drawn: Option<Size>,
 }
 
 impl Screen {
-    /// Of what is live of `what` at these addresses.
+    /// A table of the live services of `what`, which the registry at `servers` holds.
     pub(super) fn new(what: &str, servers: &str) -> Self {
         Screen {
             title: format!("{} at {servers}", printable(what)),
@@ -37,7 +37,7 @@ impl Screen {
         }
     }
 
-    /// Draws a change; what is live at the start is none.
+    /// Applies an update and redraws. The first update is no change.
     pub(super) fn show(&mut self, update: &Update, now: DateTime<Utc>) -> Result<(), Failure> {
         self.apply(update, now);
         self.draw()
@@ -49,7 +49,7 @@ impl Screen {
         self.draw()
     }
 
-    /// Draws it again when the terminal has got another size.
+    /// Redraws if the size of the terminal has changed.
     pub(super) fn fit(&mut self) -> Result<(), Failure> {
         if self.drawn == Some(output::terminal_size()) {
             Ok(())
@@ -72,7 +72,7 @@ impl Screen {
             .filter(|_| !is_first)
             .map(|service| ("up", service));
         for (
-            word,
+            change,
             Service {
                 service_type,
                 address,
@@ -82,7 +82,7 @@ impl Screen {
             self.changes.insert(
                 0,
                 format!(
-                    "{} {word:<4} {} {address}",
+                    "{} {change:<4} {} {address}",
                     clock(&now),
                     printable(service_type)
                 ),
@@ -93,28 +93,28 @@ impl Screen {
 
     fn draw(&mut self) -> Result<(), Failure> {
         let size = output::terminal_size();
-        // What is on the terminal is pushed up, where it can be scrolled back to.
+        // Scroll the terminal's content up instead of overwriting it.
         let lines = if self.drawn.is_none() && size != Size::UNKNOWN {
             size.lines
         } else {
             0
         };
         self.drawn = Some(size);
-        // Written over what was there, so that nothing flickers as it would after a clearing.
+        // Overwrite the old table instead of clearing it, which would flicker.
         let text = self
             .text(size, output::in_colour())
             .replace('\n', "\x1b[K\n");
         output::bytes(format!("{}\x1b[H{text}\x1b[J", "\n".repeat(lines)).as_bytes())
     }
 
-    /// What stands on the screen: the cursor keeps the last line of `size`, and the table goes before
-    /// the changes.
+    /// The content of the screen. The last line of `size` is left to the cursor; if lines are
+    /// short, the table has priority over the changes.
     fn text(&self, size: Size, colour: bool) -> String {
         const TITLE_TO_HEADLINE: usize = 3;
         let lines = size.lines.saturating_sub(1);
         let left = lines.saturating_sub(TITLE_TO_HEADLINE);
         let of_table = self.live.len().min(left);
-        // An empty line goes before the changes.
+        // An empty line precedes the changes.
         let changes = &self.changes[..self.changes.len().min((left - of_table).saturating_sub(1))];
         let shown = if of_table < self.live.len() {
             of_table.saturating_sub(1)
@@ -132,7 +132,7 @@ impl Screen {
         let rows: Vec<Vec<String>> = self.live[..shown].iter().map(row).collect();
         let outage = self.outage.as_deref().unwrap_or_default();
         let mut text = format!("{}: {} live\n{outage}\n", self.title, self.live.len());
-        text += &output::format_table(&["TYPE", "ADDRESS", "SEEN SINCE"], &rows, true, colour);
+        text += &output::aligned(&["TYPE", "ADDRESS", "SEEN SINCE"], &rows, colour);
         if shown < self.live.len() {
             text += &format!("and {} more\n", self.live.len() - shown);
         }
@@ -154,7 +154,7 @@ fn clock(time: &DateTime<Utc>) -> String {
 mod tests {
     use super::*;
 
-    /// A screen after `count` services were live at first and one more came.
+    /// A screen that had `count` live services at first, and then one more.
     fn screen(count: u16) -> Screen {
         let service = |port| Service {
             service_type: "web".to_owned(),
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_live_stands_above_what_has_changed() {
+    fn live_services_stand_above_the_changes() {
         let text = "web at here:1: 2 live\n\n\
             TYPE  ADDRESS     SEEN SINCE\n\
             web   10.0.0.1:1  1970-01-01T00:00:00Z\n\
@@ -202,7 +202,7 @@ mod tests {
         assert_eq!(
             screen(1).text(of(8, 80), false),
             text,
-            "it fits: 7 lines and the cursor's"
+            "7 lines, and one for the cursor"
         );
         let mut away = screen(1);
         away.outage = Some("it is away".to_owned());
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_no_larger_than_the_terminal_and_says_what_it_leaves_out() {
+    fn the_table_fits_the_terminal_and_says_what_it_leaves_out() {
         let lines = |count, height| screen(count).text(of(height, 80), false).lines().count();
         for height in 1..30 {
             for count in [1, 2, 10, 1_000] {

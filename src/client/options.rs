@@ -1,14 +1,10 @@
 //! Where the service is, and how clients use it.
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::auth;
-use crate::escape::Plain;
-use crate::limits::TOKEN_FILE_LEN_MAX;
 
 use super::{Error, after};
 
@@ -101,15 +97,8 @@ impl Options {
 
 /// The first token in a file.
 fn read_token(path: &Path) -> Result<String, Error> {
-    let wrong = |reason: &dyn fmt::Display| Error::TokenFile {
+    auth::read_first_token(path).map_err(|error| Error::TokenFile {
         path: path.to_owned(),
-        reason: reason.to_string(),
-    };
-    let mut text = String::new();
-    let read =
-        File::open(path).and_then(|file| file.take(TOKEN_FILE_LEN_MAX).read_to_string(&mut text));
-    read.map_err(|error| wrong(&Plain(&error)))?;
-    auth::first(&text)
-        .map(str::to_owned)
-        .map_err(|error| wrong(&error))
+        reason: error.to_string(),
+    })
 }

@@ -6,19 +6,19 @@ mod ids;
 mod listen;
 mod network;
 mod signals;
-mod token_file;
 
 use std::fmt;
 use std::hash::RandomState;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
-use log::{error, info};
+use log::{error, info, warn};
 use mio::{Events, Poll};
 
+use crate::auth::{self, TokenFileError, Tokens};
 use crate::engine::{Engine, Reading, Settings, Sockets};
 use crate::escape::Plain;
 use crate::limits::TURN_EVENTS_MAX;
@@ -30,7 +30,6 @@ use crate::wire::Protocol;
 
 use network::MioNetwork;
 use signals::{Signal, Signals};
-pub use token_file::TokenFileError;
 
 /// Why the service could not run.
 #[derive(Debug)]
@@ -76,9 +75,9 @@ pub fn run(
 ) -> Result<(), StartError> {
     config.validate().map_err(StartError::Config)?;
     let tokens = match &config.token_file {
-        Some(path) => Some(
-            token_file::read(path).map_err(|error| StartError::TokenFile(path.clone(), error))?,
-        ),
+        Some(path) => {
+            Some(read_tokens(path).map_err(|error| StartError::TokenFile(path.clone(), error))?)
+        }
         None => None,
     };
     let poll = Poll::new().map_err(|error| StartError::System("create an event loop", error))?;
@@ -160,6 +159,16 @@ fn log_start(config: &Config, settings: &Settings, addresses: &[SocketAddr]) {
     );
 }
 
+/// Reads the token file, and warns when everybody on the host can read it too.
+fn read_tokens(path: &Path) -> Result<Tokens, TokenFileError> {
+    let tokens = auth::read_tokens(path)?;
+    if auth::is_readable_by_everybody(path) {
+        let path = path.display();
+        warn!("the token file {path} is readable by everybody: chmod 600 it");
+    }
+    Ok(tokens)
+}
+
 /// What the wall clock shows.
 fn wall_time() -> WallTime {
     WallTime::from_unix_millis(Utc::now().timestamp_millis())
@@ -232,7 +241,7 @@ impl Server {
                     let Some(path) = &self.token_file else {
                         continue;
                     };
-                    match token_file::read(path) {
+                    match read_tokens(path) {
                         Ok(tokens) => {
                             self.engine.handler_mut().set_tokens(tokens);
                             info!("read the token file again");

@@ -2,11 +2,15 @@
 //!
 //! A token is a capability: it appears in no log, no error and no `Debug` output.
 
+mod file;
+
 use std::fmt;
 
 use subtle::{Choice, ConstantTimeEq};
 
 use crate::limits::TOKEN_LEN_MAX;
+
+pub use file::{TokenFileError, is_readable_by_everybody, read_first_token, read_tokens};
 
 /// The tokens of a token file; at least one.
 pub struct Tokens(Vec<Padded>);
@@ -83,7 +87,7 @@ impl Tokens {
 ///
 /// # Errors
 /// When there is none, or the first line that is not empty holds none.
-pub fn first(text: &str) -> Result<&str, TokensError> {
+fn first(text: &str) -> Result<&str, TokensError> {
     lines(text)
         .next()
         .unwrap_or(Err(TokensError::Empty))

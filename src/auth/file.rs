@@ -1,13 +1,11 @@
-//! Reading the token file, at start and when SIGHUP asks for it.
+//! Reading a token file: the service does at start and on SIGHUP, a client for each connection.
 
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use log::warn;
-
-use crate::auth::{Tokens, TokensError};
+use super::{Tokens, TokensError};
 use crate::escape::Plain;
 use crate::limits::TOKEN_FILE_LEN_MAX;
 
@@ -20,7 +18,7 @@ pub enum TokenFileError {
     NotAFile,
     /// It is longer than a mebibyte.
     TooLong,
-    /// What is in it.
+    /// Its contents are wrong.
     Tokens(TokensError),
 }
 
@@ -35,27 +33,47 @@ impl fmt::Display for TokenFileError {
     }
 }
 
-/// Reads the tokens in the file at `path`; warns when everybody on the host can read them too.
+/// The tokens in the regular file at `path`, each of which a peer may show. Opening a pipe would wait
+/// for its other end, so nothing but a regular file is opened.
 ///
 /// # Errors
-/// When there is no token to be had from it.
-pub(super) fn read(path: &Path) -> Result<Tokens, TokenFileError> {
-    // Asked before it is opened: opening a pipe would wait for its other end.
+/// When it holds no token, or cannot be read.
+pub fn read_tokens(path: &Path) -> Result<Tokens, TokenFileError> {
     let metadata = std::fs::metadata(path).map_err(TokenFileError::Read)?;
     if !metadata.is_file() {
         return Err(TokenFileError::NotAFile);
     }
+    Tokens::parse(&read_text(path)?).map_err(TokenFileError::Tokens)
+}
+
+/// The first token in the file at `path`, which may be a pipe: the one that a client shows.
+///
+/// # Errors
+/// When it holds no token, or cannot be read.
+pub fn read_first_token(path: &Path) -> Result<String, TokenFileError> {
+    let text = read_text(path)?;
+    let token = super::first(&text).map_err(TokenFileError::Tokens)?;
+    Ok(token.to_owned())
+}
+
+/// Whether everybody on the host can read the file at `path`.
+#[must_use]
+pub fn is_readable_by_everybody(path: &Path) -> bool {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
         const OTHERS_READ: u32 = 0o004;
-        if metadata.permissions().mode() & OTHERS_READ != 0 {
-            warn!(
-                "the token file {} is readable by everybody: chmod 600 it",
-                path.display()
-            );
-        }
+        let mode = std::fs::metadata(path).map(|metadata| metadata.permissions().mode());
+        mode.is_ok_and(|mode| mode & OTHERS_READ != 0)
     }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        false
+    }
+}
+
+fn read_text(path: &Path) -> Result<String, TokenFileError> {
     let mut text = String::new();
     let limit = TOKEN_FILE_LEN_MAX + 1;
     File::open(path)
@@ -64,5 +82,5 @@ pub(super) fn read(path: &Path) -> Result<Tokens, TokenFileError> {
     if text.len() as u64 == limit {
         return Err(TokenFileError::TooLong);
     }
-    Tokens::parse(&text).map_err(TokenFileError::Tokens)
+    Ok(text)
 }

@@ -1,9 +1,9 @@
-//! What comes from elsewhere, as people read it: errors of the system, and text that others chose.
+//! Foreign text made safe and readable: system errors, and text that peers chose.
 
 use std::fmt::{self, Write};
 use std::io;
 
-/// An error in the system's words, without the number that the standard library adds.
+/// A system error's message without the error number that the standard library appends.
 pub struct Plain<'a>(pub &'a io::Error);
 
 impl fmt::Display for Plain<'_> {
@@ -16,14 +16,14 @@ impl fmt::Display for Plain<'_> {
     }
 }
 
-/// Writes text so that it is harmless on a terminal and stays in its line: what ends a line, moves the
-/// cursor, turns the text around or does not show stands there as `\n` or `\u{…}`. Quotes and
-/// backslashes are left as they are.
+/// Writes text so that it is harmless on a terminal and stays on one line. It escapes line ends,
+/// control characters, direction marks and invisible characters as `\n` or `\u{…}`, and leaves
+/// quotes and backslashes unchanged.
 pub struct Printable<'a>(pub &'a mut String);
 
 impl fmt::Write for Printable<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        /// What is escaped for Debug though it is harmless.
+        /// Harmless characters that `Debug` would escape.
         const LEFT: [char; 3] = ['\'', '"', '\\'];
         for piece in text.split_inclusive(LEFT) {
             let (body, left) = piece.split_at(piece.trim_end_matches(LEFT).len());
@@ -34,11 +34,11 @@ impl fmt::Write for Printable<'_> {
     }
 }
 
-/// Text that others chose, as [`Printable`] writes it.
+/// Foreign text, escaped as by [`Printable`].
 #[must_use]
 pub fn printable(text: &str) -> String {
     let mut printable = String::with_capacity(text.len());
-    // A String takes every write.
+    // Writing to a String cannot fail.
     let _ = Printable(&mut printable).write_str(text);
     printable
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 pub const LINE_LEN_MAX: usize = 1024;
 /// Bytes of the big-endian header length that starts a frame.
 pub const FRAME_PREFIX_LEN: usize = 2;
-/// Bytes of a frame's JSON header: the largest length whose first byte, 0x07, still says "frame".
+/// Bytes of a frame's JSON header: the largest length whose first byte, 0x07, still marks a frame.
 pub const FRAME_HEADER_LEN_MAX: usize = 2047;
 /// Bytes of a frame's content.
 pub const FRAME_CONTENT_LEN_MAX: usize = 4096;
@@ -28,7 +28,7 @@ pub const TYPE_LEN_MAX: usize = 63;
 pub const TTL_SECONDS: RangeInclusive<u32> = 1..=86_400;
 /// Default of `--ttl`.
 pub const TTL_SECONDS_DEFAULT: u32 = 30;
-/// Milliseconds between two sweeps of stale entries.
+/// Milliseconds between two sweeps of expired registrations.
 pub const TICK_MS: RangeInclusive<u32> = 10..=60_000;
 /// Default of `--tick`.
 pub const TICK_MS_DEFAULT: u32 = 1000;
@@ -48,7 +48,7 @@ pub const IDLE_SECONDS_MAX: u32 = 31_536_000;
 /// Connections that the kernel keeps for a listener until they are accepted.
 pub const BACKLOG: i32 = 1024;
 
-/// Silence after which TCP asks whether a peer is still there.
+/// Time without traffic after which TCP probes a peer.
 pub const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
 /// Time between two such probes.
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
@@ -57,12 +57,12 @@ pub const KEEPALIVE_PROBES: u32 = 3;
 
 /// Bytes read from a socket at once; also the most that one connection can have read but not run.
 pub const READ_LEN_MAX: usize = 12 * 1024;
-/// Bytes of answers waiting in one connection at which its further commands wait unread.
+/// Bytes of pending output of one connection at which the service stops reading its commands.
 pub const OUTPUT_WAITING_LEN_MAX: usize = 64 * 1024;
-/// Bytes of answers waiting in all connections together; a shared answer counts once.
+/// Bytes of pending output of all connections together; a shared answer counts once.
 pub const WAITING_LEN_MAX: usize = 64 * 1024 * 1024;
-/// Bytes of waiting answers at which no further command is run: what the bound leaves for the
-/// longest answer that is copied, with the header of its frame.
+/// Bytes of pending output at which no further command is run. It leaves room below
+/// [`OUTPUT_WAITING_LEN_MAX`] for the longest answer that is copied, with the header of its frame.
 pub const OUTPUT_RUN_LEN_MAX: usize = OUTPUT_WAITING_LEN_MAX - ANSWER_COPY_LEN_MAX - 512;
 /// Bytes of an answer up to which it is copied into a connection's output; longer ones are shared.
 pub const ANSWER_COPY_LEN_MAX: usize = 2048;
@@ -85,37 +85,37 @@ pub const TURN_VISITS_MAX: usize = 512;
 pub const TURN_TIMERS_MAX: usize = 1024;
 /// Datagrams received from one socket in one turn of the loop.
 pub const TURN_DATAGRAMS_MAX: usize = 256;
-/// What the service may ask of its links in one turn of the loop.
+/// Commands to links that the service may give in one turn of the loop.
 pub const TURN_LINK_COMMANDS_MAX: usize = 256;
-/// Connections that the service may have opened itself.
+/// Links, which are connections that the service opens itself.
 pub const LINKS_MAX: usize = 8;
 /// Events taken from the kernel in one turn of the loop.
 pub const TURN_EVENTS_MAX: usize = 1024;
 
-/// Bytes of query answers kept until their type changes. The latest is kept whatever its length.
+/// Bytes of cached query answers. The latest answer is cached whatever its length.
 pub const ANSWERS_KEPT_LEN_MAX: usize = 8 * 1024 * 1024;
 
 /// Registrations that one connection may hold.
 pub const HOLDS_MAX: usize = 1024;
-/// Held registrations of connections that have ended which are removed in one turn of the loop, and
-/// registrations that `replace` looks at in one.
+/// Held registrations that one turn of the loop removes after their connections have ended, and
+/// registrations that `replace` examines in one turn.
 pub const TURN_REMOVALS_MAX: usize = 4096;
 /// Departures that `why` remembers.
 pub const DEPARTURES_MAX: usize = 1024;
 /// Registrations or types in one answer of `list` or `types`.
 pub const LISTED_MAX: usize = 65_536;
-/// Bytes that are counted for each registration that a query with `max-age=` or a list looks at,
-/// towards [`TURN_BUILD_LEN_MAX`].
+/// Bytes that each registration that a `list` or a query with `max-age=` examines counts towards
+/// [`TURN_BUILD_LEN_MAX`].
 pub const RECORD_LEN: usize = 64;
-/// Bytes of changes that are sent to a watcher together.
+/// Bytes of deltas that are moved into a watcher's output together.
 pub const FEED_BATCH_LEN_MAX: usize = 16 * 1024;
-/// Milliseconds of silence after which a watcher is told that nothing has changed.
+/// Milliseconds without an update after which a watcher is sent a keepalive.
 pub const WATCH_SILENCE_MS: u64 = 15_000;
-/// Milliseconds between two lines of the log that say that nothing can be accepted.
+/// Milliseconds between two log lines about failures to accept.
 pub const ACCEPT_LOG_QUIET_MS: u64 = 10_000;
-/// Milliseconds between two lines of the log of the same kind that peers can cause.
+/// Milliseconds between two log lines of the same kind that peers can cause.
 pub const LOG_QUIET_MS: u64 = 1_000;
-/// Bytes of a line of the log with its end: a pipe takes so many whole or not at all (pipe(7)).
+/// Bytes of a log line with its end: a write of up to this length to a pipe is atomic (pipe(7)).
 pub const LOG_LINE_LEN_MAX: usize = 4096;
 
 /// Milliseconds for which registry time may stand still after a stall, while input that arrived
@@ -123,18 +123,18 @@ pub const LOG_LINE_LEN_MAX: usize = 4096;
 pub const STALL_BACKLOG_MS_MAX: u64 = 1_000;
 /// Milliseconds from the first byte of a command to its last.
 pub const COMMAND_MS_MAX: u64 = 10_000;
-/// Milliseconds that waiting answers may stay without a byte of progress.
+/// Milliseconds that a peer may take no byte of its pending output.
 pub const OUTPUT_STALL_MS_MAX: u64 = 10_000;
-/// Milliseconds that a closing connection is drained, so that its peer reads the last answer
-/// and not a reset.
+/// Milliseconds for which the input of a closing connection is drained, so that its peer reads the
+/// last answer and not a reset.
 pub const LINGER_MS_MAX: u64 = 2_000;
-/// Connections beyond `--max-connections` that may linger with their refusal; more are closed at once.
+/// Refused connections that may linger to deliver the refusal; further ones are closed at once.
 pub const LINGERING_REFUSED_MAX: usize = 64;
 /// Failures to accept in one turn after which a listener backs off.
 pub const ACCEPT_FAILURES_MAX: usize = 8;
-/// Milliseconds until a listener that ran out of descriptors or memory is tried again.
+/// Milliseconds after which accepting is retried when the process lacked descriptors or memory.
 pub const ACCEPT_RETRY_MS: u64 = 50;
-/// Milliseconds in which a service that was told to stop finishes the replies in flight.
+/// Milliseconds that a stopping service takes at most to finish the replies in flight.
 pub const SHUTDOWN_MS_MAX: u64 = 2_000;
 
 const _: () = {
@@ -157,11 +157,11 @@ const _: () = {
     assert!(TURN_READ_LEN_MAX >= READ_LEN_MAX);
     assert!(
         HOLDS_MAX <= TURN_REMOVALS_MAX,
-        "a holder that dies takes all with it in the same turn"
+        "one turn can remove all registrations of a holder"
     );
     assert!(
         ACCEPT_RETRY_MS <= 100,
-        "accepting again within 100 ms of a free descriptor"
+        "accepting resumes within 100 ms of a free descriptor"
     );
     assert!(
         *SERVICES.end() < u32::MAX,

@@ -1,4 +1,4 @@
-//! The tokens that clients must present, and how one is compared.
+//! The tokens that clients must present, and their comparison in constant time.
 //!
 //! A token is a capability: it appears in no log, no error and no `Debug` output.
 
@@ -15,14 +15,14 @@ pub use file::{TokenFileError, is_readable_by_everybody, read_first_token, read_
 /// The tokens of a token file; at least one.
 pub struct Tokens(Vec<Padded>);
 
-/// A token in a buffer of fixed length, so that comparing takes the same time whatever the lengths
-/// of the two are.
+/// A token in a buffer of fixed length, so that the time of a comparison does not depend on the
+/// lengths.
 struct Padded {
     bytes: [u8; TOKEN_LEN_MAX],
     len: u64,
 }
 
-/// What is wrong with a token file. It names lines, never what is in them.
+/// Why a token file is invalid. It names lines, never their content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokensError {
     /// No line holds a token.
@@ -53,7 +53,7 @@ impl Tokens {
     /// Reads the text of a token file: one token a line; empty lines are ignored.
     ///
     /// # Errors
-    /// When there is no token, or a line holds none that a client could send.
+    /// When there is no token, or a line is not a token that a client could send.
     pub fn parse(text: &str) -> Result<Self, TokensError> {
         let mut tokens = Vec::new();
         for token in lines(text) {
@@ -67,7 +67,7 @@ impl Tokens {
         }
     }
 
-    /// Whether `token` is one of them, in a time that depends on their number only.
+    /// Whether `token` is one of them, in a time that depends only on the number of tokens.
     #[must_use]
     pub fn accept(&self, token: &str) -> bool {
         let presented = Padded::new(token);
@@ -83,10 +83,10 @@ impl Tokens {
     }
 }
 
-/// The first token in the text of a token file: what a client shows.
+/// The first token in the text of a token file, which a client presents.
 ///
 /// # Errors
-/// When there is none, or the first line that is not empty holds none.
+/// When there is no token, or the first line that is not empty is not one.
 fn first(text: &str) -> Result<&str, TokensError> {
     lines(text)
         .next()

@@ -1,11 +1,11 @@
-//! Where a service can be reached, and how clients say it.
+//! The address of a service, and its text form in requests.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU16;
 
 use super::{Refusal, ServiceType, plain_number};
 
-/// Where a service can be reached: a unicast address and a port.
+/// The address at which a service can be reached: a unicast IP address and a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ServiceAddress {
     /// A unicast IPv4 or IPv6 address.
@@ -27,7 +27,7 @@ impl ServiceAddress {
     }
 }
 
-/// The number that a port's digits stand for; 0, which is no port, for anything else.
+/// The number that a port's digits denote, or 0, which is not a port, for anything else.
 fn parse_port(text: &str) -> u64 {
     plain_number(text).unwrap_or(0)
 }
@@ -69,8 +69,7 @@ fn parse_ip(text: &str) -> Result<IpAddr, Refusal> {
 pub struct Offer<'a> {
     /// What kind of service it is.
     pub service_type: ServiceType<'a>,
-    /// The address at which it can be reached; `None` stands for the one that the connection comes
-    /// from.
+    /// The IP address at which it can be reached; `None` means the peer's own.
     pub ip: Option<IpAddr>,
     /// The port at which it can be reached.
     pub port: NonZeroU16,
@@ -103,7 +102,7 @@ impl<'a> Offer<'a> {
         })
     }
 
-    /// Where the service can be reached, for a connection that comes from `observed`.
+    /// The service's address when the peer's IP address is `observed`.
     #[must_use]
     pub fn address(&self, observed: IpAddr) -> ServiceAddress {
         ServiceAddress {
@@ -113,7 +112,7 @@ impl<'a> Offer<'a> {
     }
 }
 
-/// What stands for the address that the connection comes from.
+/// The word for the peer's own IP address.
 const OBSERVED_IP: &str = "-";
 
 #[cfg(test)]

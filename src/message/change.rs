@@ -1,4 +1,4 @@
-//! What changes in the registry, as whole records: whoever needs to know reads the same list.
+//! Changes of the registry, as whole records in one list that all readers share.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use uuid::Uuid;
 use super::{Reason, ServiceAddress};
 use crate::time::Moment;
 
-/// A registration that came or went, with everything that is known of it.
+/// A registration that was made or removed, with its whole record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// Its UUID: the right to change it, which is told to nobody but who registered it.
+    /// Its UUID: the right to change it, told only to the peer that registered it.
     pub uuid: Uuid,
     /// Its type.
     pub service_type: Arc<str>,
@@ -20,23 +20,23 @@ pub struct Change {
     pub ttl_ms: u32,
     /// Whether a connection holds it.
     pub held: bool,
-    /// Its last heartbeat. For one that came, and for one that was held until it went, the moment of
-    /// the change.
+    /// Its last heartbeat. For a new registration, and for one that was held until its removal, the
+    /// moment of the change.
     pub heartbeat: Moment,
-    /// What happened to it.
+    /// Whether it was made or removed.
     pub kind: ChangeKind,
 }
 
-/// What happened to a registration.
+/// Whether a registration was made or removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeKind {
-    /// It came.
+    /// It was made.
     Up,
-    /// It went.
+    /// It was removed.
     Down {
-        /// Why it went.
+        /// The reason for the removal.
         reason: Reason,
-        /// When it went; for one that expired, when its TTL ran out.
+        /// The moment of removal; for one that expired, the end of its TTL.
         at: Moment,
     },
 }

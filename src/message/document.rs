@@ -1,8 +1,8 @@
 //! The documents that `types`, `list`, `why` and `stats` answer, as values.
 //!
 //! The service makes them, [`crate::wire`] writes them, and the Rust client returns them. The order
-//! of the fields is the order on the wire. A field that an older service does not send is 0 for the
-//! client; one that this version does not know is ignored.
+//! of the fields is the order on the wire. The client reads a field that an older service does not
+//! send as 0, and ignores a field that it does not know.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -27,9 +27,9 @@ pub enum Document {
     Types(Vec<TypeCount>),
     /// Registrations by type, oldest first.
     List(Vec<Record>),
-    /// What became of a registration.
+    /// The state of a registration.
     Why(Why),
-    /// What the service has done so far.
+    /// The statistics of the service.
     Stats(Stats),
 }
 
@@ -43,7 +43,7 @@ pub struct TypeCount {
     pub count: u64,
 }
 
-/// One live registration: all that may be told of it, which is everything but its UUID.
+/// One live registration, without its UUID, which stays secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// Its type.
@@ -53,11 +53,11 @@ pub struct Record {
     pub ip: IpAddr,
     /// The port at which the service can be reached.
     pub port: NonZeroU16,
-    /// Its last heartbeat. A connection that holds a registration is a heartbeat at every moment.
+    /// Its last heartbeat; for a held one, the present moment.
     pub heartbeat: WallTime,
     /// Milliseconds since its last heartbeat.
     pub age_ms: u64,
-    /// Milliseconds that it lives without a heartbeat; a held one, without its connection.
+    /// Milliseconds that it lives without a heartbeat or, if held, without its connection.
     pub ttl_ms: u64,
     /// Whether a connection holds it.
     pub held: bool,
@@ -74,34 +74,34 @@ impl Record {
     }
 }
 
-/// What became of a registration.
+/// The state of a registration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub enum Why {
     /// It is live.
     Live(Record),
-    /// It went, and it was one of the last to go.
+    /// It was removed recently.
     Gone(Gone),
 }
 
-/// A registration that went.
+/// A registration that was removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gone {
-    /// Why it went.
+    /// The reason for the removal.
     pub reason: Reason,
-    /// When it went; for one that expired, when its TTL ran out.
+    /// The time of removal; for one that expired, the end of its TTL.
     pub at: WallTime,
-    /// Its last heartbeat; for one that was held, when it went.
+    /// Its last heartbeat; for one that was held, the time of removal.
     pub last_heartbeat: WallTime,
 }
 
-/// Why a registration went.
+/// Why a registration was removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Reason {
-    /// Its last heartbeat was as old as its TTL.
+    /// Its last heartbeat reached the age of its TTL.
     Expired,
-    /// Somebody who knew its UUID asked for it.
+    /// A peer that knew its UUID asked for the removal.
     Deregistered,
     /// Another registration took its place.
     Replaced,
@@ -137,7 +137,7 @@ pub struct Stats {
     pub types: u64,
     /// Connections held.
     pub connections: u64,
-    /// Connections that watch.
+    /// Watchers.
     pub watchers: u64,
     /// Commands that were run, by verb.
     pub commands: Tally<Verb, { Verb::ALL.len() }>,
@@ -145,13 +145,13 @@ pub struct Stats {
     pub errors: u64,
     /// Registrations that expired.
     pub expirations: u64,
-    /// Connections that were refused, because there were too many.
+    /// Connections that were refused at the limit of `--max-connections`.
     pub refused_connections: u64,
     /// Bytes read from all connections.
     pub bytes_in: u64,
     /// Bytes written to all connections.
     pub bytes_out: u64,
-    /// Time in which the service itself stood still, and by which no registration aged.
+    /// Time for which the process was paused; it aged no registration.
     #[serde(rename = "stalled_seconds", with = "seconds")]
     pub stalled: Duration,
     /// The longest turn of the loop.
@@ -160,7 +160,7 @@ pub struct Stats {
     /// Connections that were closed, by reason.
     #[serde(default)]
     pub connections_closed: Tally<CloseReason, { CloseReason::ALL.len() }>,
-    /// Lines of the log that were dropped, because standard error could not take them at once.
+    /// Log lines that were dropped because standard error could not take them at once.
     #[serde(default)]
     pub log_lines_dropped: u64,
 }
@@ -172,7 +172,7 @@ pub enum CloseReason {
     Peer,
     /// The peer sent `quit`, or a frame was answered.
     Done,
-    /// The connection failed: it was reset, or the peer's host fell silent.
+    /// The connection failed: it was reset, or the peer's host stopped answering.
     Failed,
     /// No command was completed within `--idle-timeout`.
     Idle,
@@ -180,9 +180,9 @@ pub enum CloseReason {
     Incomplete,
     /// The peer did not read its answers.
     Unread,
-    /// More answers were waiting in all connections together than may wait.
+    /// The pending output of all connections together was over its limit.
     Memory,
-    /// The peer sent what ends a connection: another protocol, a line that is too long, a bad frame.
+    /// The peer broke the protocol: it spoke another one, or sent a too long line or a bad frame.
     Protocol,
     /// The peer showed a wrong token.
     Token,
@@ -198,9 +198,9 @@ impl fmt::Display for CloseReason {
     }
 }
 
-/// A closed set of names that something is counted by.
+/// A closed set of names, each with its own counter.
 pub trait Named<const N: usize>: Copy + 'static {
-    /// All of the set, in the order of their declaration.
+    /// All names of the set, in the order of their declaration.
     const ALL: [Self; N];
 
     /// The name on the wire.
@@ -263,7 +263,7 @@ impl Named<{ Verb::ALL.len() }> for Verb {
     }
 }
 
-/// A count for each of a closed set of names.
+/// A counter for each name of a closed set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tally<K, const N: usize> {
     counts: [u64; N],

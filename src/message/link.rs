@@ -1,46 +1,46 @@
-//! Connections that the service opens itself: what it asks of them, and what happens to them.
+//! Links, the connections that the service opens itself: commands to them, and their events.
 //!
-//! The service numbers its links; a number names one connection at a time. Every link that is opened
-//! is told [`LinkEvent::Opened`] and then, unless the service closes it, [`LinkEvent::Closed`]; or
-//! only the latter.
+//! The service numbers its links; a number names one connection at a time. Every link reports
+//! [`LinkEvent::Opened`] when it is connected, and [`LinkEvent::Closed`] when it ends or cannot be
+//! connected, unless the service closes it first.
 
 use std::io;
 use std::net::SocketAddr;
 
-/// What the service asks of a link.
+/// A command of the service to a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LinkCommand {
-    /// Connect. A connection that has this number is given up first, and is told nothing more.
+    /// Connect. An older connection with this number is closed first and reports no further event.
     Open {
         /// The link's number, below [`crate::limits::LINKS_MAX`].
         link: usize,
         /// Where to connect to.
         address: SocketAddr,
-        /// Milliseconds that this may take.
+        /// Milliseconds that connecting may take.
         within_ms: u64,
     },
-    /// Send these bytes behind those that wait; nothing where the link is not open.
+    /// Send these bytes after the pending ones. Without effect where the link is not open.
     Send {
         /// The link's number.
         link: usize,
-        /// What to send.
+        /// The bytes to send.
         bytes: Vec<u8>,
     },
-    /// Give the connection up. It is told nothing more.
+    /// Close the connection. It reports no further event.
     Close {
         /// The link's number.
         link: usize,
     },
 }
 
-/// What has happened to a link.
+/// An event of a link.
 #[derive(Debug)]
 pub enum LinkEvent<'a> {
     /// It is connected.
     Opened,
     /// These bytes have arrived.
     Received(&'a [u8]),
-    /// Everything that was to be sent has left.
+    /// All pending output was written.
     Sent,
     /// It is over.
     Closed(LinkEnd),
@@ -49,10 +49,10 @@ pub enum LinkEvent<'a> {
 /// Why a link is over.
 #[derive(Debug)]
 pub enum LinkEnd {
-    /// The other side has ended it.
+    /// The peer ended it.
     Ended,
     /// It could not be connected in time.
     TimedOut,
-    /// It could not be connected, or it has broken.
+    /// Connecting failed, or the connection broke.
     Failed(io::Error),
 }

@@ -1,7 +1,7 @@
-//! The vocabulary: what a client can ask, what the service can answer, and why it can refuse.
+//! The vocabulary: the requests of clients, the replies of the service, and the reasons for refusals.
 //!
 //! Values are checked when they are made, so a [`Request`] that exists is valid. This module
-//! knows no socket, no format on the wire and no registry.
+//! has no knowledge of sockets, wire formats or the registry.
 
 mod address;
 mod change;
@@ -34,7 +34,7 @@ pub use reply::{Reply, Services};
 pub use update::{Delta, Service, Snapshot, Update};
 pub use verb::Verb;
 
-/// A request with the token that came beside it, where the format has a place for one.
+/// A request, with the token that came in the same message where the format has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command<'a> {
     /// The token; it authenticates the connection before the request is run.
@@ -44,7 +44,7 @@ pub struct Command<'a> {
 }
 
 impl Command<'_> {
-    /// Runs the command: a token beside the request is shown first, and one that fails is the answer.
+    /// Runs the command. Checks its token first; if that fails, the refusal is the answer.
     #[inline]
     pub fn run(&self, responder: &mut impl Responder, peer: &mut Peer) -> Outcome {
         if let Some(token) = &self.token {
@@ -59,46 +59,46 @@ impl Command<'_> {
 }
 
 impl Request<'_> {
-    /// Whether what it asks for goes on for as long as a session.
+    /// Whether the request needs a session, because its effect lasts as long as one.
     #[must_use]
     pub fn needs_session(&self) -> bool {
         matches!(self, Request::Hold { .. } | Request::Watch { .. })
     }
 }
 
-/// What a client can ask, well formed. Borrows from the bytes it was read from where it can.
+/// A well-formed request. It borrows from the input where it can.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request<'a> {
-    /// Show that the connection may make requests.
+    /// Present a token.
     Auth {
-        /// One of the service's tokens, it is hoped.
+        /// The token, not yet checked.
         token: Cow<'a, str>,
     },
     /// Make a new registration.
     Register {
-        /// What is to be registered.
+        /// The service to register.
         offer: Offer<'a>,
         /// How long it lives without a heartbeat, if that is not the service's own TTL.
         ttl: Option<Ttl>,
-        /// Whether it takes the place of all others of its type at its address.
+        /// Whether it replaces all others of its type at its address.
         replace: bool,
     },
     /// Make a new registration that lives as long as the connection.
     Hold {
-        /// What is to be registered.
+        /// The service to register.
         offer: Offer<'a>,
     },
-    /// Keep a registration alive. `None` is a word that no UUID looks like, which no
-    /// registration can have.
+    /// Keep a registration alive. `None` stands for a word that is not a UUID, so no registration can
+    /// have it.
     Heartbeat {
         /// The registration.
         uuid: Option<Uuid>,
     },
-    /// Keep a registration alive, and make it again under its UUID where it is not known.
+    /// Keep a registration alive, or re-register it under its UUID when no live one has it.
     Revive {
         /// The registration.
         uuid: Uuid,
-        /// What it is.
+        /// The service to re-register.
         offer: Offer<'a>,
         /// As for [`Request::Register`].
         ttl: Option<Ttl>,
@@ -110,29 +110,29 @@ pub enum Request<'a> {
     },
     /// The addresses of all live registrations of a type.
     Query {
-        /// What kind of service is looked for.
+        /// The type of the services.
         service_type: ServiceType<'a>,
-        /// Only those whose last heartbeat is younger than that.
+        /// Only services whose last heartbeat is younger than this.
         max_age: Option<Ttl>,
     },
     /// The names of all types, with the number of their registrations.
     Types,
-    /// All that may be told of the registrations, of one type or of all.
+    /// The records of all registrations, of one type or of all.
     List {
         /// The type, or all.
         service_type: Option<ServiceType<'a>>,
     },
-    /// What became of a registration.
+    /// The state of a registration, or the reason for its removal.
     Why {
         /// As for [`Request::Heartbeat`].
         uuid: Option<Uuid>,
     },
-    /// Be told of every change from now on, of one type or of all.
+    /// Receive a snapshot and then every change, of one type or of all.
     Watch {
         /// The type, or all.
         service_type: Option<ServiceType<'a>>,
     },
-    /// What the service has done so far.
+    /// The statistics of the service.
     Stats,
     /// Show that the service answers.
     Ping,
@@ -142,7 +142,7 @@ pub enum Request<'a> {
     Quit,
 }
 
-/// A time that a client may give: whole seconds, 1 to 86400.
+/// A duration that a client may give: whole seconds, 1 to 86400.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ttl(u32);
 
@@ -157,7 +157,7 @@ impl Ttl {
         Some(Ttl(seconds))
     }
 
-    /// The time.
+    /// The duration.
     #[must_use]
     pub fn duration(self) -> Duration {
         Duration::from_secs(self.0.into())
@@ -201,7 +201,7 @@ fn plain_number(text: &str) -> Option<u64> {
 }
 
 /// Reads a UUID as clients must write it: 36 characters with hyphens, in either case
-/// (RFC 9562 section 4). Anything else is nobody's UUID.
+/// (RFC 9562 section 4). `None` for anything else.
 #[must_use]
 pub fn parse_uuid(text: &str) -> Option<Uuid> {
     const HYPHENATED_LEN: usize = 36;

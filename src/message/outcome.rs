@@ -1,4 +1,4 @@
-//! Who asks, what becomes of a request, and what a session is told later.
+//! The peer of a request, the outcome of the request, and deliveries to a session.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -8,16 +8,15 @@ use crate::time::Moment;
 /// The other end of a session, as far as the service knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// The session's key: no other session has it as long as this one is open. The largest number
-    /// where there is no session.
+    /// The session's key, unique among open sessions; `usize::MAX` where there is no session.
     pub session: usize,
-    /// The address and port that it comes from.
+    /// The address and port of the peer's socket.
     pub address: SocketAddr,
-    /// Whether it has shown a token of the service.
+    /// Whether it has presented a valid token.
     pub authenticated: bool,
     /// Whether it has ever held a registration.
     pub holds: bool,
-    /// Whether it watches.
+    /// Whether it is a watcher.
     pub watches: bool,
 }
 
@@ -40,48 +39,49 @@ impl Peer {
         Peer::new(usize::MAX, address)
     }
 
-    /// The address that it comes from.
+    /// The IP address of the peer's socket.
     #[must_use]
     pub fn ip(&self) -> IpAddr {
         self.address.ip()
     }
 
-    /// Whether something ends with the session, so that its being there is worth something by itself.
+    /// Whether the session holds or watches, so that it matters even while it is idle.
     #[must_use]
     pub fn stays(&self) -> bool {
         self.holds || self.watches
     }
 }
 
-/// What becomes of a request.
+/// The outcome of a request.
 #[derive(Clone, Debug)]
 pub enum Outcome {
     /// It is answered.
     Done(Reply),
-    /// Not yet: the same request is to be tried again in the next turn.
+    /// The engine must try the same request again in the next turn.
     Retry,
-    /// It is taken, and what it waits for is not there yet. Its session runs no further request until
-    /// a [`Delivery`] comes, and costs no turn meanwhile. Without a session there is no answer.
+    /// The request is accepted and waits for something to happen. Its session runs no further request
+    /// until a [`Delivery`] arrives, and costs no turn meanwhile. A request without a session gets no
+    /// answer.
     Parked {
-        /// When the wait ends, if it does: the service is asked then what it answers.
+        /// When the wait ends, if it is limited: the engine then asks the service for the reply.
         until: Option<Moment>,
     },
 }
 
-/// What the service has for a session that it did not answer at once, or that watches.
+/// A delivery to a session: the reply to its parked request, or an update for a watcher.
 #[derive(Clone, Debug)]
 pub enum Delivery {
-    /// The answer to the request that was parked.
+    /// The reply to the parked request.
     Reply(Reply),
-    /// What a watcher is told next.
+    /// The next update for a watcher.
     Update(Update),
 }
 
-/// Whoever answers the requests of sessions.
+/// Answers the requests of sessions.
 pub trait Responder {
     /// Runs one request.
     fn apply(&mut self, request: &Request<'_>, peer: &mut Peer) -> Outcome;
 
-    /// The answer to a command that is no request.
+    /// The reply to a command that is not a well-formed request.
     fn refuse(&mut self, refusal: Refusal, peer: &Peer) -> Reply;
 }

@@ -1,4 +1,4 @@
-//! Why a command can be refused.
+//! The reasons for which the service refuses a command.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,7 +10,7 @@ use super::{CloseReason, Verb};
 pub enum Refusal {
     /// A line of more than 1024 bytes.
     LineTooLong,
-    /// Bytes that are no UTF-8.
+    /// Bytes that are not UTF-8.
     LineUtf8,
     /// NUL or another control character in a line.
     LineControl,
@@ -18,25 +18,25 @@ pub enum Refusal {
     UnknownCommand,
     /// Arguments missing or too many.
     Usage(Verb),
-    /// A frame asks for what no frame can ask for.
+    /// A frame with an action that does not exist or that frames do not support.
     UnknownAction,
-    /// An option that the command does not have, as it was given.
+    /// An option that the command does not have, as the client wrote it.
     UnknownOption(Box<str>),
     /// The option with this name is given twice.
     OptionTwice(&'static str),
-    /// The value of the option with this name is no number of seconds from 1 to 86400.
+    /// The value of the option with this name is not a number of seconds from 1 to 86400.
     OptionSeconds(&'static str),
-    /// A word that no UUID looks like where a registration could have to be made under it.
+    /// A word that is not a UUID in a heartbeat that may re-register.
     Uuid,
-    /// A type without a character.
+    /// An empty type.
     TypeEmpty,
     /// A type of more than 63 bytes.
     TypeTooLong,
     /// White space or a control character in a type.
     TypeCharacter,
-    /// Text that is no IPv4 or IPv6 address.
+    /// Text that is not an IPv4 or IPv6 address.
     IpText,
-    /// An address with a zone suffix, which means something on one host only.
+    /// An address with a zone suffix, which is valid on one host only.
     IpZone,
     /// `0.0.0.0` or `::`.
     IpUnspecified,
@@ -44,17 +44,17 @@ pub enum Refusal {
     IpMulticast,
     /// `255.255.255.255`.
     IpBroadcast,
-    /// A port that is no number from 1 to 65535.
+    /// A port that is not a number from 1 to 65535.
     Port,
     /// `--max-services` registrations are live.
     RegistryFull,
     /// The connection holds as many registrations as it may.
     TooManyHolds,
-    /// The answer would name more than it may.
+    /// The answer would have more entries than the limit allows.
     TooMany(&'static str),
-    /// The verb goes on for as long as a session, which this kind of request does not have.
+    /// The verb needs a session, which this kind of request does not have.
     NeedsSession(Verb),
-    /// A connection that watches was sent another command.
+    /// A watcher sent a command other than `ping` and `quit`.
     Watching,
     /// `--max-connections` connections are open.
     TooManyConnections,
@@ -64,17 +64,17 @@ pub enum Refusal {
     Tls,
     /// The peer sends a PROXY protocol header.
     Proxy,
-    /// The token is none of the service's.
+    /// The token is not one of the service's.
     AuthenticationFailed,
-    /// The service wants a token first.
+    /// The service requires a token first.
     AuthenticationRequired,
-    /// A frame or its JSON is not as it must be; the text says how.
+    /// A frame or its JSON is malformed; the text says how.
     Frame(&'static str),
 }
 
 impl Refusal {
-    /// Why the session cannot go on after this refusal, if it cannot: what follows cannot be told
-    /// apart from garbage, or is not meant for this service.
+    /// Why the session must close after this refusal, if it must: the service cannot find the next
+    /// command in the input, or the input is not meant for it.
     #[must_use]
     pub fn close_reason(&self) -> Option<CloseReason> {
         match self {
@@ -162,7 +162,7 @@ impl Refusal {
     }
 }
 
-/// Names the actions.
+/// The text that lists the actions.
 fn unknown_action() -> String {
     let actions = Verb::ALL.into_iter().filter(|verb| verb.is_action());
     let names: Vec<&str> = actions.map(Verb::name).collect();

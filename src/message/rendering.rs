@@ -1,18 +1,18 @@
-//! A value that several peers are answered with, and what it looks like on the wire.
+//! A value that several peers receive, with its renderings in the wire formats.
 
 use std::cell::OnceCell;
 use std::ops::Deref;
 use std::rc::Rc;
 
-/// Bytes that several sessions may be sent; none of them owns a copy.
+/// Bytes that several sessions send without a copy of their own.
 pub type Bytes = Rc<Vec<u8>>;
 
-/// How a value is written. The formats decide what that looks like; this room only keeps it.
+/// The form of a rendering. The formats define it; this room only stores the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// As it stands in a line of text.
+    /// For a line of text.
     Line,
-    /// As it stands in the content of a frame.
+    /// For the content of a frame.
     Frame,
 }
 
@@ -20,7 +20,7 @@ impl Form {
     const COUNT: usize = 2;
 }
 
-/// A value with its renderings: each is made when a peer first needs it, and shared from then on.
+/// A value with its renderings. Each is made when a peer first needs it, and is shared from then on.
 #[derive(Debug)]
 pub struct Rendered<T> {
     value: T,
@@ -28,7 +28,7 @@ pub struct Rendered<T> {
 }
 
 impl<T> Rendered<T> {
-    /// A value that nobody has rendered yet.
+    /// A value without renderings.
     pub fn new(value: T) -> Self {
         Rendered {
             value,
@@ -36,12 +36,12 @@ impl<T> Rendered<T> {
         }
     }
 
-    /// The value in this form, which `render` makes if it is the first to be asked for it.
+    /// The rendering in this form; `render` makes it on the first call.
     pub fn render(&self, form: Form, render: impl FnOnce(&T) -> Vec<u8>) -> &Bytes {
         self.renderings[form as usize].get_or_init(|| Rc::new(render(&self.value)))
     }
 
-    /// Bytes of all renderings that were made.
+    /// Bytes of all renderings so far.
     #[must_use]
     pub fn rendered_len(&self) -> usize {
         let made = self.renderings.iter().filter_map(OnceCell::get);

@@ -1,4 +1,4 @@
-//! What the service can answer, as values: the formats write them.
+//! The replies of the service as values, which the formats encode.
 
 use std::rc::Rc;
 
@@ -6,28 +6,28 @@ use uuid::Uuid;
 
 use super::{Document, Refusal, Rendered, ServiceAddress};
 
-/// The addresses of the live services of one type, oldest registration first. They are collected
-/// once for a state of the type, and shared by all who ask for it.
+/// The addresses of the live services of one type, oldest registration first. The service collects
+/// them once for each state of the type and shares them between replies.
 pub type Services = Rendered<Box<[ServiceAddress]>>;
 
-/// The answer to one command.
+/// The reply to one command.
 #[derive(Clone, Debug)]
 pub enum Reply {
     /// A new registration was made, with this UUID.
     Registered(Uuid),
-    /// Done.
+    /// Success without a value.
     Ok,
     /// No live registration has that UUID.
     NotFound,
-    /// The services asked for.
+    /// The answer to a query.
     Services(Rc<Services>),
-    /// A document. It lies apart, so that the common replies are small.
+    /// A document. It is boxed, so that the common replies are small.
     Document(Box<Document>),
-    /// The service answers.
+    /// The answer to `ping`.
     Pong,
-    /// One line that names the commands.
+    /// One line that lists the commands.
     Help,
-    /// Nothing: the connection ends.
+    /// No bytes: the connection closes.
     Bye,
     /// The command was refused; nothing has changed.
     Refused(Refusal),

@@ -1,47 +1,47 @@
-//! What a session that watches is told, as values: the formats write them.
+//! The updates for watchers as values, which the formats encode.
 
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::{Rendered, ServiceAddress};
 
-/// A service as watchers know it.
+/// A service as snapshots and deltas show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
     /// Its type.
     pub service_type: Arc<str>,
-    /// Where it can be reached.
+    /// Its address.
     pub address: ServiceAddress,
 }
 
-/// All that is live, of one type or of all.
+/// All live services, of one type or of all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
-    /// How many changes the registry had seen when this was so.
+    /// The registry's count of changes at the time of the snapshot.
     pub index: u64,
-    /// What is live; by type, oldest first.
+    /// The live services; by type, oldest first.
     pub services: Vec<Service>,
 }
 
-/// What has changed in one turn, of one type or of all. What came and went in the same turn stands
+/// The changes of one turn, of one type or of all. A service that came and went in the same turn is
 /// in neither list, so a client may apply the two in any order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delta {
-    /// How many changes the registry had seen after these.
+    /// The registry's count of changes after these.
     pub index: u64,
-    /// What came.
+    /// The services that came.
     pub up: Vec<Service>,
-    /// What went.
+    /// The services that went.
     pub down: Vec<Service>,
 }
 
-/// What a session that watches is told next. Many sessions are told the same.
+/// An update for a watcher. Many watchers share it.
 #[derive(Clone, Debug)]
 pub enum Update {
-    /// Forget everything: this is what is live.
+    /// Everything that is live; it replaces all that the watcher knew.
     Snapshot(Rc<Rendered<Snapshot>>),
-    /// Apply this to what you know.
+    /// The changes since the last update.
     Delta(Rc<Rendered<Delta>>),
-    /// Nothing has changed for long. The number is the registry's count of changes.
+    /// Nothing has changed for some time. Holds the registry's count of changes.
     Keepalive(u64),
 }

@@ -2,7 +2,7 @@
 
 use super::Request;
 
-/// What a command asks for. In text any case of the name will do; in a frame it is the action.
+/// The name of a command. Text accepts it in any case; in a frame it is the action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "each is explained at its request")]
 pub enum Verb {
@@ -62,7 +62,7 @@ impl Verb {
         }
     }
 
-    /// How it is written in text, with its arguments.
+    /// Its usage in text, with its arguments.
     #[must_use]
     pub const fn usage(self) -> &'static str {
         match self {
@@ -83,7 +83,7 @@ impl Verb {
         }
     }
 
-    /// Whether a frame can ask for it: one frame is answered by one.
+    /// Whether frames support it: one frame is answered by one frame.
     #[must_use]
     pub const fn is_action(self) -> bool {
         match self {
@@ -112,7 +112,7 @@ const _: () = {
 };
 
 impl Request<'_> {
-    /// The verb that asks for it.
+    /// The verb of the request.
     #[must_use]
     pub fn verb(&self) -> Verb {
         match self {

@@ -1,6 +1,6 @@
-//! Registry time: what every age and deadline in the service is computed from.
+//! Registry time, from which the service computes every age and deadline.
 //!
-//! It is plain data that is handed in. Only the server room reads a clock.
+//! Callers pass it in as plain data. Only the server room reads a clock.
 
 pub mod rate_limit;
 pub mod wheel;
@@ -14,8 +14,8 @@ use serde::ser::{Serialize, Serializer};
 
 /// A point in registry time, in whole milliseconds since the service started.
 ///
-/// It follows the monotonic clock, but does not advance while the service itself
-/// is stopped, so the difference of two moments is the time in which a peer could be heard.
+/// It follows the monotonic clock, but does not advance while the process is paused, so the
+/// difference of two moments is the time in which the service could hear a peer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Moment(u64);
 
@@ -35,7 +35,7 @@ impl Moment {
         self.0
     }
 
-    /// The moment `ms` milliseconds later; the end of time if there is none.
+    /// The moment `ms` milliseconds later, or the latest moment if that overflows.
     #[must_use]
     pub const fn plus_millis(self, ms: u64) -> Moment {
         Moment(self.0.saturating_add(ms))
@@ -54,8 +54,8 @@ impl Moment {
     }
 }
 
-/// A reading of the wall clock, in milliseconds since the Unix epoch. It is shown to people; no
-/// answer depends on it.
+/// A reading of the wall clock, in milliseconds since the Unix epoch. It is for display only: no
+/// decision depends on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct WallTime(i64);
 
@@ -66,7 +66,7 @@ impl WallTime {
         WallTime(ms)
     }
 
-    /// What the wall clock showed at `then`, if it shows this at `now`.
+    /// The wall time at `then`, given that `self` is the wall time at `now`.
     #[must_use]
     pub fn at(self, then: Moment, now: Moment) -> WallTime {
         WallTime(self.0.saturating_sub_unsigned(now.millis_since(then)))

@@ -1,10 +1,10 @@
-//! Lines of the log that peers can cause: few of each kind, and none forgotten.
+//! Rate limits for log lines that peers can cause. Suppressed lines are counted.
 
 use std::fmt;
 
 use super::Moment;
 
-/// Lets one line through in a while, and counts those between.
+/// Passes one line per interval and counts the lines that it suppresses.
 #[derive(Debug)]
 pub struct RateLimit {
     quiet_ms: u64,
@@ -13,7 +13,7 @@ pub struct RateLimit {
 }
 
 impl RateLimit {
-    /// One line in `quiet_ms` milliseconds at most.
+    /// A limit of one line in `quiet_ms` milliseconds.
     #[must_use]
     pub const fn new(quiet_ms: u64) -> Self {
         RateLimit {
@@ -23,7 +23,7 @@ impl RateLimit {
         }
     }
 
-    /// Whether the line of this moment is to be said: how many were suppressed since the last one.
+    /// `None` when the line is suppressed, otherwise the number suppressed since the last line.
     pub fn pass(&mut self, now: Moment) -> Option<Suppressed> {
         let too_soon = |at| now.millis_since(at) < self.quiet_ms;
         if self.said_at.is_some_and(too_soon) {
@@ -35,7 +35,7 @@ impl RateLimit {
     }
 }
 
-/// How many lines of the same kind were suppressed; it stands behind the line that is said.
+/// How many lines of the same kind were suppressed, as a suffix of the next line that passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Suppressed(u64);
 

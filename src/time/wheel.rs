@@ -1,22 +1,22 @@
 //! A hierarchical timing wheel: deadlines of millisecond precision, O(1) each, however many.
 //!
-//! After Varghese and Lauck, "Hashed and Hierarchical Timing Wheels" (1987). What a deadline belongs
-//! to is a key of the owner's; the wheel's links lie in the owner's memory. A deadline that only
-//! moves on need not be told: when its old slot comes, the owner sees that it is not due and puts it
-//! back in (lazy re-arming), so keeping something alive costs the wheel nothing.
+//! After Varghese and Lauck, "Hashed and Hierarchical Timing Wheels" (1987). Each deadline belongs to
+//! a key of the owner, and the wheel's links are stored in the owner's memory. The owner does not
+//! report a deadline that only moves later: when the old slot is polled, the owner sees that the key
+//! is not due and inserts it again (lazy re-arming), so a heartbeat costs the wheel nothing.
 
 use crate::time::Moment;
 
 /// Each level has 64 slots, each as wide as the whole level below; the lowest are 1 ms wide.
 const SLOT_BITS: u32 = 6;
 const SLOTS: usize = 1 << SLOT_BITS;
-/// 64^6 ms are more than two years, far more than any deadline here.
+/// 64^6 ms are more than two years, longer than any deadline here.
 const LEVELS: usize = 6;
 const NONE: u32 = u32::MAX;
 const UNLINKED: u16 = u16::MAX;
 
-/// A key's place in the wheel, kept by the owner beside what the key stands for. Packed, for a
-/// million of them lie in memory.
+/// A key's place in the wheel, which the owner stores with the entry of the key. Packed, because
+/// there may be a million of them.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, packed(2))]
 pub struct WheelLink {
@@ -50,10 +50,10 @@ pub trait WheelLinks {
     fn wheel_link(&mut self, key: u32) -> &mut WheelLink;
 }
 
-/// The wheel. All calls on one wheel must bring the same owner.
+/// The wheel. All calls on one wheel must pass the same owner.
 #[derive(Debug)]
 pub struct Wheel {
-    /// Everything due by then has been polled.
+    /// The time up to which every due key has been polled.
     elapsed: u64,
     /// A bit for each slot that holds a key.
     occupied: [u64; LEVELS],
@@ -77,8 +77,8 @@ impl Wheel {
         }
     }
 
-    /// Puts in `key`, which must not be in: it is polled at `deadline`, or before, or at once when
-    /// that has passed.
+    /// Inserts `key`, which must not be in the wheel. It is polled at `deadline` or before, or at once
+    /// when the deadline has passed.
     pub fn insert(&mut self, links: &mut impl WheelLinks, key: u32, deadline: Moment) {
         let (level, slot) = self.place(deadline.as_millis());
         let head = std::mem::replace(&mut self.heads[level][slot], key);
@@ -95,7 +95,7 @@ impl Wheel {
         self.occupied[level] |= 1 << slot;
     }
 
-    /// Takes out `key`, if it is in.
+    /// Removes `key`, if it is in the wheel.
     pub fn remove(&mut self, links: &mut impl WheelLinks, key: u32) {
         let WheelLink {
             previous,
@@ -119,17 +119,17 @@ impl Wheel {
         }
     }
 
-    /// When [`poll`](Self::poll) has something to do next, if ever.
+    /// When [`poll`](Self::poll) next has work, if the wheel is not empty.
     #[must_use]
     pub fn next_due(&self) -> Option<Moment> {
         self.next_slot()
             .map(|(start, _, _)| Moment::from_millis(start))
     }
 
-    /// Takes out one key whose slot has come by `now`. The owner looks at the key's true deadline:
-    /// when that has not come, it puts the key back in.
+    /// Removes one key whose slot starts by `now`. The owner checks the key's true deadline and
+    /// inserts the key again when that is later.
     ///
-    /// `None` says that nothing with a deadline up to `now` is left.
+    /// `None` means that no key with a deadline up to `now` is left.
     pub fn poll(&mut self, links: &mut impl WheelLinks, now: Moment) -> Option<u32> {
         let now = now.as_millis();
         match self.next_slot() {
@@ -146,7 +146,7 @@ impl Wheel {
         }
     }
 
-    /// The slot that comes next, and when it starts: the deadlines in it are not before that.
+    /// The next occupied slot and its start; no deadline in it is earlier.
     fn next_slot(&self) -> Option<(u64, usize, usize)> {
         let slot_of = |(level, &occupied): (usize, &u64)| {
             if occupied == 0 {
@@ -162,8 +162,8 @@ impl Wheel {
         self.occupied.iter().enumerate().filter_map(slot_of).min()
     }
 
-    /// The level and slot of a deadline: the lowest level on which it lies in another slot than the
-    /// present, so that every slot between lies on lower levels or before it.
+    /// The level and slot of a deadline. The level is the lowest on which the deadline is in another
+    /// slot than the present, so every slot between is on a lower level or earlier on this one.
     fn place(&self, deadline: u64) -> (usize, usize) {
         const HORIZON: u64 = (SLOTS as u64 - 1) << ((LEVELS as u32 - 1) * SLOT_BITS);
         let deadline = deadline.clamp(self.elapsed, self.elapsed.saturating_add(HORIZON));
@@ -189,7 +189,7 @@ mod tests {
         Moment::from_millis(ms)
     }
 
-    /// Polls as an owner does: what is not due goes back in.
+    /// Polls as an owner does: inserts again every key that is not due.
     fn due(wheel: &mut Wheel, links: &mut Vec<WheelLink>, deadlines: &[u64], now: u64) -> Vec<u32> {
         let mut due = Vec::new();
         while let Some(key) = wheel.poll(links, at(now)) {
@@ -267,7 +267,7 @@ mod tests {
 
     #[derive(Clone, Debug)]
     enum Op {
-        /// Puts a key in, due so many milliseconds from now; moves the deadline on if it is in.
+        /// Inserts a key that is due in so many milliseconds, or moves its deadline later.
         Set(u8, u64),
         Remove(u8),
         Pass(u64),
@@ -296,7 +296,7 @@ mod tests {
                     Op::Set(key, ms) => {
                         let (key, deadline) = (u32::from(key), now + ms);
                         match model.iter_mut().find(|(_, other)| *other == key) {
-                            // Lazily: the wheel is not told.
+                            // Lazy re-arming: the wheel keeps the old slot.
                             Some(entry) => entry.0 = entry.0.max(deadline),
                             None => {
                                 model.push((deadline, key));

@@ -1,7 +1,7 @@
-//! The address index: registrations by type, address and port. Only `replace` asks for it.
+//! The address index: registrations by type, address and port. Only `replace` uses it.
 //!
-//! Most services never do, so this index is made when somebody first asks, in slices, and kept from
-//! then on until the registry is empty.
+//! Most services never use `replace`, so the first use builds the index, in slices. The registry
+//! maintains it from then on until the registry is empty.
 
 use std::hash::BuildHasher;
 
@@ -9,14 +9,14 @@ use super::entry::Entries;
 use super::table::{Keyed, Table};
 use crate::message::ServiceAddress;
 
-/// What registrations are found by: the slot of a type, and an address.
+/// The key of the index: the slot of a type, and an address.
 type Location = (u32, ServiceAddress);
 
-/// An address of a type, and who is registered at it.
+/// An address of a type, with the registrations at it.
 #[derive(Debug)]
 struct Address {
     location: Location,
-    /// Slots of entries, each of which knows its position here.
+    /// Slots of entries; each entry stores its position in this list.
     entries: Vec<u32>,
 }
 
@@ -28,7 +28,7 @@ impl Keyed for Address {
 
 /// All addresses of all types.
 ///
-/// Invariant: exactly the used slots below `made` are in it.
+/// Invariant: the index contains exactly the used slots below `made`.
 #[derive(Debug, Default)]
 pub(super) struct AddressIndex {
     table: Table<Address>,
@@ -37,7 +37,7 @@ pub(super) struct AddressIndex {
 }
 
 impl AddressIndex {
-    /// Goes on making the index, with `budget` slots at most. `true` when it is whole.
+    /// Continues to build the index, with at most `budget` slots. `true` when it is complete.
     pub(super) fn make(
         &mut self,
         entries: &mut Entries,
@@ -56,7 +56,7 @@ impl AddressIndex {
         self.made == entries.slots()
     }
 
-    /// Notes the new entry `slot`.
+    /// Adds the new entry `slot`.
     pub(super) fn insert(&mut self, entries: &mut Entries, hasher: &impl BuildHasher, slot: u32) {
         if self.wanted && slot == self.made {
             self.made += 1;
@@ -66,7 +66,7 @@ impl AddressIndex {
         }
     }
 
-    /// Forgets the entry `slot`, which is about to be removed. With the last entry goes the index.
+    /// Removes the entry `slot` before its removal. Drops the whole index with the last entry.
     pub(super) fn remove(&mut self, entries: &mut Entries, hasher: &impl BuildHasher, slot: u32) {
         if entries.len() == 1 {
             *self = AddressIndex::default();
@@ -87,7 +87,7 @@ impl AddressIndex {
         }
     }
 
-    /// One of the entries at this address; certain only when the index is whole.
+    /// One of the entries at this address; reliable only when the index is complete.
     pub(super) fn entry_at(
         &self,
         service_type: u32,
@@ -98,7 +98,7 @@ impl AddressIndex {
         self.table.get(key).entries.last().copied()
     }
 
-    /// Panics when the index is not as it must be.
+    /// Panics when an invariant is broken.
     pub(super) fn check(&self, entries: &Entries, hasher: &impl BuildHasher) {
         let used = (0..self.made)
             .filter(|&slot| entries.get(slot).is_used())
@@ -140,7 +140,7 @@ impl AddressIndex {
     }
 }
 
-/// Where the entry `slot` belongs.
+/// The key of the entry `slot`.
 fn location(entries: &Entries, slot: u32) -> Location {
     (entries.get(slot).service_type, entries.address(slot))
 }

@@ -1,12 +1,12 @@
-//! What must hold between two mutations, checked in debug builds.
+//! The invariants of the registry between two mutations, checked in debug builds.
 
 use std::hash::BuildHasher;
 
 use super::{NONE, Registry};
 
 impl<S: BuildHasher> Registry<S> {
-    /// Panics with what is wrong when the indexes do not agree. O(n). Debug builds call it after
-    /// mutations, so often that each mutation pays for a constant number of entries.
+    /// Panics with a description when the indexes disagree. O(n). Debug builds call it after
+    /// mutations, so rarely that the cost of each mutation stays constant.
     pub fn check_invariants(&self) {
         assert!(self.entries.len() <= self.services_max);
         assert_eq!(self.by_uuid.len(), self.entries.len());
@@ -37,18 +37,21 @@ impl<S: BuildHasher> Registry<S> {
                 previous = slot;
                 slot = entry.next;
                 len += 1;
-                assert!(len <= of.len, "a type's list runs in a circle");
+                assert!(len <= of.len, "a type's list has a cycle");
             }
-            assert_eq!(of.last, previous, "a type's list ends elsewhere");
+            assert_eq!(
+                of.last, previous,
+                "a type's last entry is not the end of its list"
+            );
             assert_eq!(of.len, len);
-            assert!(len > 0, "a type without registrations stays");
+            assert!(len > 0, "a type without registrations was not removed");
             found += len;
         }
         assert_eq!(found, self.entries.len(), "an entry is in no type's list");
     }
 
-    /// Checks the invariants in debug builds: always while there are few entries, and else once in
-    /// as many mutations as keep the cost of each constant.
+    /// Checks the invariants in debug builds: after every mutation while there are few entries, and
+    /// otherwise so rarely that the cost of each mutation stays constant.
     pub(super) fn mutated(&mut self) {
         #[cfg(debug_assertions)]
         {

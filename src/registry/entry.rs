@@ -1,4 +1,4 @@
-//! One registration, and the memory that all of them lie in.
+//! One registration, and the storage of all registrations.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU16;
@@ -13,15 +13,15 @@ use crate::message::ServiceAddress;
 use crate::time::Moment;
 use crate::time::wheel::{WheelLink, WheelLinks};
 
-/// A registration: what the customer's five fields are, and its places in the indexes. One cache
-/// line, so that a heartbeat touches one.
+/// A registration: its UUID, type, IP address, port and last heartbeat, and its places in the
+/// indexes. It fills one cache line, so a heartbeat touches only one.
 #[derive(Debug)]
 #[repr(align(64))]
 pub(super) struct Entry {
     pub(super) uuid: Uuid,
-    /// The last heartbeat; at first, the registration.
+    /// The last heartbeat; at first, the moment of registration.
     pub(super) heartbeat: Moment,
-    /// The TTL in milliseconds, and above it the flags.
+    /// The TTL in milliseconds in the lower bits, the flags in the upper ones.
     ttl_and_flags: u32,
     /// The slot of its type.
     pub(super) service_type: u32,
@@ -30,15 +30,15 @@ pub(super) struct Entry {
     pub(super) next: u32,
     /// The next entry with the same bucket in the index by UUID; in a free slot, the next free one.
     pub(super) chain: u32,
-    /// Its position among the entries at its address, where the address index knows it.
+    /// Its position among the entries at its address, if it is in the address index.
     pub(super) address_position: u32,
-    /// Its place in the wheel; one that is held has none.
+    /// Its place in the timing wheel; a held one has none.
     pub(super) timer: WheelLink,
     ip: PackedIp,
     port: NonZeroU16,
 }
 
-/// An IPv4 address, or the key of an IPv6 address on the side: most services have the former.
+/// An IPv4 address, or the key of an IPv6 address in a side table, because most addresses are IPv4.
 type PackedIp = u32;
 
 const _: () = assert!(size_of::<Entry>() == 64, "an entry is one cache line");
@@ -47,22 +47,22 @@ const _: () = assert!(size_of::<Entry>() == 64, "an entry is one cache line");
 const TTL_BITS: u32 = 27;
 const _: () = assert!(*TTL_SECONDS.end() as u64 * 1000 < 1 << TTL_BITS);
 
-/// What is true of an entry.
+/// The flags of an entry.
 #[derive(Clone, Copy)]
 #[repr(u32)]
 enum Flag {
     /// The slot is in use.
     Used = 1 << TTL_BITS,
-    /// The address is on the side.
+    /// The address is IPv6, and is in the side table.
     V6 = 1 << (TTL_BITS + 1),
-    /// It lives as long as its holder says, whatever its TTL.
+    /// It is held: it lives as long as its holder, whatever its TTL.
     Held = 1 << (TTL_BITS + 2),
-    /// It was told of as coming late.
+    /// A late heartbeat of it has been reported.
     Late = 1 << (TTL_BITS + 3),
 }
 
 impl Entry {
-    /// Live while the last heartbeat is less than the TTL old, and always while it is held.
+    /// Whether the last heartbeat is younger than the TTL, or the entry is held.
     pub(super) fn is_live(&self, now: Moment) -> bool {
         now < self.deadline() || self.is_held()
     }
@@ -76,7 +76,7 @@ impl Entry {
         self.ttl_and_flags & ((1 << TTL_BITS) - 1)
     }
 
-    /// Lives until it is removed, whatever its TTL; it is not in the wheel.
+    /// Makes it live until it is removed, whatever its TTL; it must not be in the wheel.
     pub(super) fn hold(&mut self) {
         self.ttl_and_flags |= Flag::Held as u32;
     }
@@ -89,11 +89,11 @@ impl Entry {
         self.has(Flag::Used)
     }
 
-    /// Notes a heartbeat at `now`; `true` when it is the first that came in the last tenth of the TTL.
+    /// Records a heartbeat at `now`; `true` when it is the first in the last tenth of the TTL.
     pub(super) fn beat(&mut self, now: Moment) -> bool {
         let age = now.millis_since(self.heartbeat);
         self.heartbeat = now;
-        // Nearly all come in the first half.
+        // The fast path: nearly all heartbeats come in the first half of the TTL.
         if age * 2 < u64::from(self.ttl_ms()) || age * 10 < u64::from(self.ttl_ms()) * 9 {
             return false;
         }
@@ -107,7 +107,7 @@ impl Entry {
     }
 }
 
-/// What a new entry is made of; its places in the indexes come later.
+/// The fields of a new entry, without its places in the indexes.
 pub(super) struct NewEntry {
     pub(super) uuid: Uuid,
     pub(super) address: ServiceAddress,
@@ -182,7 +182,7 @@ impl Entries {
         slot
     }
 
-    /// Frees a slot. When the last entry goes, all memory is given back.
+    /// Frees a slot. Frees all memory with the last entry.
     pub(super) fn remove(&mut self, slot: u32) {
         self.len -= 1;
         if self.len == 0 {
@@ -205,7 +205,7 @@ impl Entries {
         &mut self.slots[slot]
     }
 
-    /// Where the service can be reached.
+    /// The address of the service.
     pub(super) fn address(&self, slot: u32) -> ServiceAddress {
         let entry = &self.slots[slot];
         let ip = if entry.has(Flag::V6) {

@@ -1,17 +1,17 @@
 //! A hash index that grows and shrinks by one bucket at a time.
 //!
 //! Linear hashing, after Litwin, "Linear Hashing: A New Tool for File and Table Addressing" (1980):
-//! no request ever pays for a rehash of the whole table. The index holds slot numbers only; the
-//! chains of a bucket run through the entries themselves.
+//! no request ever pays for a rehash of the whole table. The index stores slot numbers only; the
+//! links of a bucket's chain are in the entries.
 
 use super::NONE;
 use super::pages::Pages;
 
-/// The entries that an index leads to.
+/// The entries behind an index.
 pub(super) trait Chains {
-    /// The slot behind `slot` in its chain, or [`NONE`].
+    /// The slot after `slot` in its chain, or [`NONE`].
     fn next(&self, slot: u32) -> u32;
-    /// Sets the slot behind `slot`.
+    /// Sets the slot after `slot`.
     fn set_next(&mut self, slot: u32, next: u32);
     /// The hash of the key of `slot`.
     fn hash(&self, slot: u32) -> u64;
@@ -40,7 +40,7 @@ impl Index {
         }
     }
 
-    /// Adds `slot`, which is not in, and splits one bucket if there are more entries than buckets.
+    /// Adds `slot`, which must be new, and splits one bucket if there are more entries than buckets.
     pub(super) fn insert(&mut self, chains: &mut impl Chains, slot: u32, hash: u64) {
         self.len += 1;
         if self.len > self.heads.len() {
@@ -51,7 +51,7 @@ impl Index {
         self.heads[bucket] = slot;
     }
 
-    /// Takes out `slot`, which is in, and merges buckets if there are twice as many as entries.
+    /// Removes `slot`, which must be present, and merges buckets if there are twice as many as entries.
     pub(super) fn remove(&mut self, chains: &mut impl Chains, slot: u32, hash: u64) {
         let bucket = self.bucket(hash);
         let next = chains.next(slot);
@@ -65,7 +65,7 @@ impl Index {
             chains.set_next(at, next);
         }
         self.len -= 1;
-        // Two at a time, so that the buckets are gone when the entries are.
+        // Two at a time, so that the last bucket is merged with the last entry.
         for _ in 0..2 {
             if self.heads.len() > self.len.saturating_mul(2) {
                 self.merge(chains);
@@ -73,8 +73,7 @@ impl Index {
         }
     }
 
-    /// The bucket of a hash: as many of its bits as name a bucket, one fewer for the buckets that
-    /// are not split yet.
+    /// The bucket of a hash: its lowest bits, one bit fewer for a bucket that is not split yet.
     fn bucket(&self, hash: u64) -> u32 {
         let buckets = self.heads.len();
         let mask = u32::MAX >> (buckets - 1).leading_zeros().min(31);
@@ -86,7 +85,7 @@ impl Index {
         }
     }
 
-    /// Adds a bucket and moves to it what belongs there from the one it splits off.
+    /// Adds a bucket, and moves the entries that belong to it from the bucket that is split.
     fn split(&mut self, chains: &mut impl Chains) {
         let new = self.heads.push(NONE);
         if new == 0 {
@@ -104,7 +103,7 @@ impl Index {
         }
     }
 
-    /// Takes the last bucket away and gives its chain back to the one it was split off.
+    /// Removes the last bucket and moves its chain back to the bucket that it was split from.
     fn merge(&mut self, chains: &mut impl Chains) {
         let last = self.heads.len() - 1;
         let Some(mut at) = self.heads.pop() else {
@@ -123,7 +122,7 @@ impl Index {
         }
     }
 
-    /// The bucket that `bucket`, which is not 0, was split off: the same without its highest bit.
+    /// The bucket that `bucket`, which is not 0, was split from: `bucket` without its highest bit.
     fn sibling(bucket: u32) -> u32 {
         bucket & !(1 << bucket.ilog2())
     }

@@ -1,15 +1,15 @@
 //! The registrations: plain data with one owner.
 //!
-//! Owns what is registered and when it was last heard of. The time is an argument, UUIDs and the
-//! hasher come from outside. No socket, no clock, no randomness, no format, no logging.
+//! Owns the registrations and their last heartbeats. Callers pass in the time, the UUIDs and the
+//! hasher. No socket, no clock, no randomness, no format, no logging.
 //!
 //! | | costs |
 //! |---|---|
-//! | register, heartbeat, deregister, expiry of one | O(1), and no growth that is paid at once |
+//! | register, heartbeat, deregister, expiry of one | O(1), also when a table grows |
 //! | the addresses of a type | their number |
 //!
-//! A heartbeat writes the time into its entry, nothing else: the entry's place in the timing wheel
-//! is mended when its old slot comes.
+//! A heartbeat only writes the time into its entry: the sweep corrects the entry's place in the
+//! timing wheel when the old slot is polled.
 
 mod address_index;
 mod check;
@@ -40,58 +40,58 @@ pub use view::{Record, TypeView};
 /// No slot.
 const NONE: u32 = u32::MAX;
 
-/// Changes for which memory is kept from one turn to the next.
+/// Capacity, in changes, that the list keeps from one turn to the next.
 const CHANGES_KEPT: usize = 4096;
 
-/// What is to be registered.
+/// A registration to be made.
 #[derive(Clone, Copy, Debug)]
 pub struct Registration<'a> {
     /// Its UUID, which is the right to change it.
     pub uuid: Uuid,
     /// The name of its type.
     pub service_type: &'a str,
-    /// Where it can be reached.
+    /// The address at which it can be reached.
     pub address: ServiceAddress,
     /// How long it lives without a heartbeat; whole milliseconds, a day at most.
     pub ttl: Duration,
 }
 
-/// Why nothing was registered. The registry is as it was before, but for a stale entry of the same
-/// UUID.
+/// Why a registration failed. The registry is unchanged, except that an expired entry of the same
+/// UUID may have been removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RegisterError {
-    /// The registry holds as many as it may, those included that have expired but are not swept.
+    /// The registry is full, counting those that have expired but are not swept.
     Full,
     /// A live registration has this UUID.
     UuidTaken,
 }
 
-/// What a heartbeat met.
+/// The result of a heartbeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heartbeat {
-    /// A live registration, which lives for another TTL.
+    /// The registration lives for another TTL.
     InTime,
-    /// Likewise, but the heartbeat came in the last tenth of the TTL: one late packet would have
-    /// dropped the registration. Said once for each registration.
+    /// Likewise, but the heartbeat came in the last tenth of the TTL, so a delayed packet could let
+    /// the registration expire. Reported once for each registration.
     Late,
     /// No live registration has this UUID.
     Unknown,
 }
 
 impl Heartbeat {
-    /// Whether a live registration was met.
+    /// Whether a live registration has the UUID.
     #[must_use]
     pub fn is_known(self) -> bool {
         self != Heartbeat::Unknown
     }
 }
 
-/// What a sweep did.
+/// The result of a sweep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sweep {
-    /// Registrations that were removed.
+    /// The number of registrations that were removed.
     pub expired: usize,
-    /// Whether everything that had expired is removed.
+    /// Whether all expired registrations are removed.
     pub caught_up: bool,
 }
 
@@ -104,9 +104,9 @@ pub struct Registry<S = RandomState> {
     types: Types,
     by_address: AddressIndex,
     deadlines: Wheel,
-    /// How many registrations have come and gone.
+    /// The count of changes: registrations and removals.
     index: u64,
-    /// What has changed since the list was last cleared.
+    /// The changes since the list was last cleared.
     changes: Vec<Change>,
     hasher: S,
     /// Mutations since the invariants were last checked.
@@ -115,8 +115,8 @@ pub struct Registry<S = RandomState> {
 }
 
 impl<S: BuildHasher> Registry<S> {
-    /// An empty registry for `services_max` registrations. `hasher` must be keyed where names and
-    /// UUIDs come from strangers, who could choose them to collide.
+    /// An empty registry for `services_max` registrations. `hasher` must be keyed where untrusted
+    /// peers choose names and UUIDs, because they could choose them to collide.
     pub fn new(services_max: u32, hasher: S) -> Self {
         Registry {
             services_max,
@@ -133,50 +133,49 @@ impl<S: BuildHasher> Registry<S> {
         }
     }
 
-    /// Registrations held, those included that have expired but are not swept.
+    /// The number of registrations, including those that have expired but are not swept.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len() as usize
     }
 
-    /// Whether nothing is held.
+    /// Whether there are no registrations.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.len() == 0
     }
 
-    /// Registrations it may hold.
+    /// The maximum number of registrations.
     #[must_use]
     pub fn services_max(&self) -> u32 {
         self.services_max
     }
 
-    /// When a sweep next has something to look at, if ever.
+    /// When a sweep next has work, if there is anything to sweep.
     #[must_use]
     pub fn next_sweep(&self) -> Option<Moment> {
         self.deadlines.next_due()
     }
 
-    /// How many registrations have come and gone.
+    /// The count of changes: registrations and removals.
     #[must_use]
     pub fn index(&self) -> u64 {
         self.index
     }
 
-    /// What has changed since [`clear_changes`](Self::clear_changes), in its order.
+    /// The changes since [`clear_changes`](Self::clear_changes), in their order.
     #[must_use]
     pub fn changes(&self) -> &[Change] {
         &self.changes
     }
 
-    /// Begins a new list of changes. Whoever drives the registry does so before the list gets long,
-    /// once a turn.
+    /// Begins a new list of changes. The service calls this once a turn, so that the list stays short.
     pub fn clear_changes(&mut self) {
         self.changes.clear();
         self.changes.shrink_to(CHANGES_KEPT);
     }
 
-    /// Adds a registration, heard of at `now`.
+    /// Adds a registration whose last heartbeat is `now`.
     ///
     /// # Errors
     /// [`RegisterError::Full`] or [`RegisterError::UuidTaken`].
@@ -184,7 +183,7 @@ impl<S: BuildHasher> Registry<S> {
         let slot = self.add(now, new)?;
         let deadline = self.entries.get(slot).deadline();
         self.deadlines.insert(&mut self.entries, slot, deadline);
-        self.note_change(slot, now, ChangeKind::Up);
+        self.record_change(slot, now, ChangeKind::Up);
         self.mutated();
         Ok(())
     }
@@ -196,12 +195,12 @@ impl<S: BuildHasher> Registry<S> {
     pub fn hold(&mut self, now: Moment, new: Registration<'_>) -> Result<(), RegisterError> {
         let slot = self.add(now, new)?;
         self.entries.get_mut(slot).hold();
-        self.note_change(slot, now, ChangeKind::Up);
+        self.record_change(slot, now, ChangeKind::Up);
         self.mutated();
         Ok(())
     }
 
-    /// Keeps a registration alive.
+    /// Sets the age of a registration back to zero.
     pub fn heartbeat(&mut self, now: Moment, uuid: &Uuid) -> Heartbeat {
         let Some(slot) = self.find(uuid) else {
             return Heartbeat::Unknown;
@@ -219,21 +218,20 @@ impl<S: BuildHasher> Registry<S> {
         }
     }
 
-    /// Removes a registration for this reason; `false` when no live one has this UUID.
+    /// Removes a registration with this reason; `false` when no live one has this UUID.
     pub fn deregister(&mut self, now: Moment, uuid: &Uuid, reason: Reason) -> bool {
         match self.find(uuid) {
             Some(slot) if self.entries.get(slot).is_live(now) => {
                 self.remove(slot, now, reason);
                 true
             }
-            // What has expired is the sweep's.
+            // Only the sweep removes expired registrations.
             _ => false,
         }
     }
 
-    /// Removes every registration of this type at this address, for another that is to replace
-    /// them. Does a part of the work that `budget` bounds, and takes it off; `false` when that was
-    /// not all: call again.
+    /// Removes every registration of this type at this address, so that a new one can replace them.
+    /// Works within `budget` and reduces it; `false` when the work is not finished: call again.
     pub fn replace(
         &mut self,
         now: Moment,
@@ -261,7 +259,7 @@ impl<S: BuildHasher> Registry<S> {
         true
     }
 
-    /// Removes what has expired by `now`, looking at `budget` entries at most.
+    /// Removes registrations that have expired by `now`, examining at most `budget` entries.
     pub fn sweep(&mut self, now: Moment, budget: usize) -> Sweep {
         let mut expired = 0;
         for _ in 0..budget {
@@ -296,8 +294,8 @@ impl<S: BuildHasher> Registry<S> {
             .then(|| self.record(slot, now))
     }
 
-    /// The type with this name, as it is stored: after a [`sweep`](Self::sweep) that caught up with
-    /// the present moment, exactly its live registrations.
+    /// The type with this name and all its stored registrations. After a [`sweep`](Self::sweep) that
+    /// caught up with the present moment, these are exactly the live ones.
     #[must_use]
     pub fn service_type(&self, name: &str) -> Option<TypeView<'_, S>> {
         let slot = self.types.find(name, &self.hasher)?;
@@ -320,7 +318,7 @@ impl<S: BuildHasher> Registry<S> {
         None
     }
 
-    /// Adds an entry to everything but the wheel.
+    /// Adds an entry to the storage and all indexes except the wheel.
     fn add(&mut self, now: Moment, new: Registration<'_>) -> Result<u32, RegisterError> {
         let Registration {
             uuid,
@@ -363,8 +361,8 @@ impl<S: BuildHasher> Registry<S> {
         Ok(slot)
     }
 
-    /// Notes what happens to the entry `slot`.
-    fn note_change(&mut self, slot: u32, heartbeat: Moment, kind: ChangeKind) {
+    /// Records a change of the entry `slot`.
+    fn record_change(&mut self, slot: u32, heartbeat: Moment, kind: ChangeKind) {
         let entry = self.entries.get(slot);
         self.changes.push(Change {
             uuid: entry.uuid,
@@ -377,7 +375,7 @@ impl<S: BuildHasher> Registry<S> {
         });
     }
 
-    /// Removes an entry; one whose time had run out before has expired, whatever else happens to it.
+    /// Removes an entry. If its TTL has run out, the reason is expiry, whatever the caller's reason.
     fn remove(&mut self, slot: u32, now: Moment, reason: Reason) {
         let entry = self.entries.get(slot);
         let (at, heartbeat, reason) = if entry.is_held() {
@@ -387,7 +385,7 @@ impl<S: BuildHasher> Registry<S> {
         } else {
             (entry.deadline(), entry.heartbeat, Reason::Expired)
         };
-        self.note_change(slot, heartbeat, ChangeKind::Down { reason, at });
+        self.record_change(slot, heartbeat, ChangeKind::Down { reason, at });
         self.deadlines.remove(&mut self.entries, slot);
         self.index += 1;
         self.types
@@ -405,7 +403,7 @@ impl<S: BuildHasher> Registry<S> {
     }
 }
 
-/// The hash of a UUID, which a client may have chosen.
+/// The hash of a UUID. It must be keyed, because a client may choose the UUID.
 fn hash(hasher: &impl BuildHasher, uuid: &Uuid) -> u64 {
     hasher.hash_one(uuid.as_u128())
 }

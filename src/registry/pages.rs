@@ -1,9 +1,9 @@
-//! A growing sequence whose elements never move: growing costs one page, never a copy of all.
+//! A growing sequence whose elements never move: it grows by one page without copying elements.
 
 use std::ops::{Index, IndexMut};
 
-/// Elements in pages of `1 << BITS`, numbered by `u32`. A page's memory is not touched before its
-/// elements are used.
+/// Elements in pages of `1 << BITS`, numbered by `u32`. A page's memory is not touched before it is
+/// used.
 #[derive(Debug)]
 pub(super) struct Pages<T, const BITS: u32> {
     pages: Vec<Vec<T>>,
@@ -37,7 +37,7 @@ impl<T, const BITS: u32> Pages<T, BITS> {
         number
     }
 
-    /// Takes the last element away; a page that empties is given back.
+    /// Removes the last element, and frees a page that becomes empty.
     pub(super) fn pop(&mut self) -> Option<T> {
         let page = self.pages.last_mut()?;
         let value = page.pop();

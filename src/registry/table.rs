@@ -1,4 +1,4 @@
-//! Values with a key that stays, found by what they hold: a slab and an index over it.
+//! A slab of values with stable keys, and a hash index over it.
 
 use std::hash::BuildHasher;
 
@@ -7,13 +7,13 @@ use slab::Slab;
 use super::NONE;
 use super::index::{Chains, Index};
 
-/// A value that is found by a part of it.
+/// A value that is found by a part of itself.
 pub(super) trait Keyed {
     /// The hash of that part.
     fn hash(&self, hasher: &impl BuildHasher) -> u64;
 }
 
-/// Values by slot number and by hash. It grows as its index does, without a rehash of all.
+/// Values by slot number and by hash. It grows without a rehash of the whole table.
 #[derive(Debug)]
 pub(super) struct Table<T> {
     nodes: Slab<Node<T>>,
@@ -37,7 +37,7 @@ impl<T> Default for Table<T> {
 }
 
 impl<T: Keyed> Table<T> {
-    /// The slot of the value with this hash that `is` it.
+    /// The slot of the value with this hash for which `is` returns `true`.
     pub(super) fn find(&self, hash: u64, is: impl Fn(&T) -> bool) -> Option<u32> {
         let mut slot = self.index.first(hash);
         while slot != NONE {
@@ -50,7 +50,7 @@ impl<T: Keyed> Table<T> {
         None
     }
 
-    /// Stores a value that is not in yet; returns its slot.
+    /// Stores a value that must be new; returns its slot.
     pub(super) fn insert(&mut self, value: T, hasher: &impl BuildHasher) -> u32 {
         let slot = self.nodes.insert(Node { value, chain: NONE }) as u32;
         let mut chains = NodeChains {
@@ -92,7 +92,7 @@ impl<T: Keyed> Table<T> {
             .map(|(slot, node)| (slot as u32, &node.value))
     }
 
-    /// Panics when the index does not agree with the values; `same` tells two apart.
+    /// Panics when the index disagrees with the values; `same` compares two values.
     pub(super) fn check(&self, hasher: &impl BuildHasher, same: impl Fn(&T, &T) -> bool) {
         assert_eq!(self.index.len() as usize, self.nodes.len());
         for (slot, value) in self.iter() {

@@ -36,7 +36,7 @@ impl Types {
         self.0.find(hasher.hash_one(name), |of| &*of.name == name)
     }
 
-    /// The slot of the type with this name, which is made if need be.
+    /// The slot of the type with this name, which is created if it does not exist.
     pub(super) fn find_or_insert(&mut self, name: &str, hasher: &impl BuildHasher) -> u32 {
         self.find(name, hasher).unwrap_or_else(|| {
             let new = Type {
@@ -58,7 +58,7 @@ impl Types {
         self.0.len()
     }
 
-    /// Puts the entry `slot` at the end of its type's list.
+    /// Appends the entry `slot` to its type's list.
     pub(super) fn append(&mut self, entries: &mut Entries, slot: u32, version: u64) {
         let of = self.0.get_mut(entries.get(slot).service_type);
         entries.get_mut(slot).previous = of.last;
@@ -71,7 +71,7 @@ impl Types {
         of.version = version;
     }
 
-    /// Takes the entry `slot` out of its type's list; the type goes with its last entry.
+    /// Removes the entry `slot` from its type's list, and the type with its last entry.
     pub(super) fn unlink(
         &mut self,
         entries: &mut Entries,

@@ -1,4 +1,4 @@
-//! What can be seen of the registrations.
+//! Read access to the registrations.
 
 use std::sync::Arc;
 
@@ -7,16 +7,16 @@ use super::{NONE, Registry};
 use crate::message::ServiceAddress;
 use crate::time::Moment;
 
-/// One live registration; everything of it but its UUID.
+/// One live registration, without its UUID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
     /// Its type.
     pub service_type: &'a Arc<str>,
-    /// Where the service can be reached.
+    /// The address of the service.
     pub address: ServiceAddress,
-    /// Its last heartbeat. A connection that holds a registration is a heartbeat at every moment.
+    /// Its last heartbeat; for a held one, the present moment.
     pub heartbeat: Moment,
-    /// How long it lives without a heartbeat, in milliseconds; a held one, without its connection.
+    /// Milliseconds that it lives without a heartbeat or, if held, without its connection.
     pub ttl_ms: u32,
     /// Whether a connection holds it.
     pub held: bool,
@@ -34,8 +34,8 @@ impl<'a, S> TypeView<'a, S> {
         TypeView { registry, slot }
     }
 
-    /// The type's slot number. Another type may have it after this one has lost its last
-    /// registration.
+    /// The type's slot number. Another type may reuse it after the last registration of this one was
+    /// removed.
     #[must_use]
     pub fn slot(&self) -> u32 {
         self.slot
@@ -47,21 +47,21 @@ impl<'a, S> TypeView<'a, S> {
         &self.registry.types.get(self.slot).name
     }
 
-    /// The registry's count of changes at this type's last change: no two states of any types ever
-    /// have the same.
+    /// The registry's count of changes at this type's last change. No two states of any types share
+    /// a version.
     #[must_use]
     pub fn version(&self) -> u64 {
         self.registry.types.get(self.slot).version
     }
 
-    /// Its registrations; never 0, for a type goes with its last one.
+    /// The number of its registrations; never 0, because a type is removed with its last one.
     #[must_use]
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
         self.registry.types.get(self.slot).len as usize
     }
 
-    /// Where its services can be reached, oldest registration first.
+    /// The addresses of its services, oldest registration first.
     pub fn addresses(&self) -> impl ExactSizeIterator<Item = ServiceAddress> + use<'a, S> {
         let entries = &self.registry.entries;
         self.slots().map(|slot| entries.address(slot))

@@ -1,4 +1,4 @@
-//! Query answers, kept for each type until it changes.
+//! A cache of query answers, one for each type until the type changes.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -8,14 +8,14 @@ use crate::message::{ServiceAddress, Services};
 
 /// The latest answer for each type, by the type's slot in the registry.
 ///
-/// An answer is right as long as its version is the type's: versions are never used twice, so a
-/// slot that came to another type cannot be mistaken.
+/// An answer is valid as long as its version is the type's. Versions are never reused, so an answer
+/// cannot be taken for that of another type in the same slot.
 #[derive(Default)]
 pub(super) struct Answers {
     by_type: Vec<Option<Answer>>,
-    /// Slots of the kept answers, oldest first.
+    /// Slots of the cached answers, oldest first.
     kept: VecDeque<u32>,
-    /// Bytes of the kept answers, as far as they were counted.
+    /// Bytes of the cached answers, as last counted.
     kept_len: usize,
     none: Option<Rc<Services>>,
 }
@@ -23,7 +23,7 @@ pub(super) struct Answers {
 struct Answer {
     version: u64,
     services: Rc<Services>,
-    /// Bytes of it that are counted.
+    /// Bytes that `kept_len` counts for this answer.
     counted_len: usize,
 }
 
@@ -33,7 +33,7 @@ fn memory_len(services: &Services) -> usize {
 }
 
 impl Answers {
-    /// The answer for the type in `slot`, if one is kept and still right at `version`.
+    /// The answer for the type in `slot`, if one is cached for `version`.
     pub(super) fn get(&mut self, slot: u32, version: u64) -> Option<Rc<Services>> {
         let answer = self.by_type.get_mut(slot as usize)?.as_mut()?;
         if answer.version != version {
@@ -56,14 +56,14 @@ impl Answers {
         Rc::clone(self.none.get_or_insert_with(none))
     }
 
-    /// Forgets every answer and gives the memory back.
+    /// Drops all answers and frees their memory.
     pub(super) fn clear(&mut self) {
         if !self.by_type.is_empty() {
             *self = Answers::default();
         }
     }
 
-    /// Keeps the answer for the type in `slot` at `version`; the oldest go when there are too many.
+    /// Caches the answer for the type in `slot` at `version`, and drops the oldest beyond the limit.
     pub(super) fn keep(&mut self, slot: u32, version: u64, services: &Rc<Services>) {
         let index = slot as usize;
         if index >= self.by_type.len() {
@@ -83,7 +83,7 @@ impl Answers {
         self.fit(slot);
     }
 
-    /// Drops the oldest answers until the rest fits, but never that of the type in `latest`.
+    /// Drops the oldest answers until the rest fits, except the answer of the type in `latest`.
     fn fit(&mut self, latest: u32) {
         while self.kept_len > ANSWERS_KEPT_LEN_MAX && self.kept.len() > 1 {
             let Some(oldest) = self.kept.pop_front() else {

@@ -1,22 +1,22 @@
-//! The last registrations that went: what `why` reads.
+//! The records of the latest removals, which `why` reads.
 
 use uuid::Uuid;
 
 use crate::limits::DEPARTURES_MAX;
 use crate::message::Gone;
 
-/// A fixed ring of departures. Their times are those of the wall clock when they went, which a later
-/// change of the clock does not touch.
+/// A ring of departures. Their wall times are computed at the removal, so a later change of the
+/// clock does not affect them.
 #[derive(Debug, Default)]
 pub(super) struct Departures {
     ring: Vec<(Uuid, Gone)>,
-    /// Where the next one goes.
+    /// The position that the next departure overwrites.
     next: usize,
 }
 
 impl Departures {
-    /// Remembers a departure.
-    pub(super) fn note(&mut self, uuid: Uuid, gone: Gone) {
+    /// Stores a departure.
+    pub(super) fn record(&mut self, uuid: Uuid, gone: Gone) {
         if self.ring.len() < DEPARTURES_MAX {
             self.ring.push((uuid, gone));
         } else {
@@ -52,7 +52,7 @@ mod tests {
                 at: time,
                 last_heartbeat: time,
             };
-            departures.note(Uuid::from_u128(number), gone);
+            departures.record(Uuid::from_u128(number), gone);
         };
         for number in 0..3_000 {
             go(&mut departures, number, number as i64);

@@ -1,4 +1,4 @@
-//! What the engine needs of a service, and what it tells it.
+//! The interface between the engine and the service.
 
 use std::time::Duration;
 
@@ -14,18 +14,18 @@ pub struct Turn {
     pub now: Moment,
     /// The wall clock, to be shown to people.
     pub wall: WallTime,
-    /// What the loop has counted up to this turn.
+    /// The loop's counters before this turn.
     pub meter: Meter,
 }
 
-/// What the loop counts.
+/// The loop's counters.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Meter {
-    /// Since the start.
+    /// Time since the start.
     pub uptime: Duration,
-    /// Connections held.
+    /// Open connections.
     pub connections: usize,
-    /// Connections that were refused, because there were too many.
+    /// Connections that were refused at the limit of `--max-connections`.
     pub refused_connections: u64,
     /// Connections that were closed, by reason.
     pub connections_closed: Tally<CloseReason, { CloseReason::ALL.len() }>,
@@ -33,57 +33,55 @@ pub struct Meter {
     pub bytes_in: u64,
     /// Bytes written to all connections.
     pub bytes_out: u64,
-    /// Time in which the service itself stood still.
+    /// Time for which the process was paused.
     pub stalled: Duration,
     /// The longest turn.
     pub worst_turn: Duration,
-    /// Lines of the log that were dropped.
+    /// Log lines that were dropped.
     pub log_lines_dropped: u64,
 }
 
-/// Hands a delivery to the session with this key. Returns whether the session wants a snapshot now
-/// that it did not want before: it lags.
+/// Hands a delivery to the session with this key. Returns whether the session lagged on this
+/// delivery and therefore needs a snapshot.
 pub type Deliver<'a> = dyn FnMut(usize, &Delivery) -> bool + 'a;
 
-/// What the engine needs of a service. Requests come through [`Responder`].
+/// The service as the engine sees it. Requests arrive through [`Responder`].
 ///
-/// What the service has for a session later, whatever it is, goes to `deliver` at the end of a turn,
-/// and nowhere else.
+/// The service hands over all deliveries to sessions at the end of a turn, through `deliver`.
 pub trait Handler: Responder {
-    /// Starts a turn, and does the bounded work that needs no request.
+    /// Starts a turn, and does the bounded work that no request triggers.
     fn begin_turn(&mut self, turn: Turn);
 
-    /// The answer to the parked request of this peer, whose time is up.
+    /// The reply to this peer's parked request, whose time limit has passed.
     fn expire(&mut self, peer: &mut Peer) -> Reply;
 
-    /// The session wants a snapshot: one is delivered as soon as the budgets allow.
+    /// The session needs a snapshot. The service delivers it as soon as the budgets allow.
     fn wants_snapshot(&mut self, session: usize);
 
-    /// The session was told nothing for long: a keepalive is delivered at the end of this turn.
+    /// The session needs a keepalive. The service delivers it at the end of this turn.
     fn wants_keepalive(&mut self, session: usize);
 
-    /// The peer's session runs no further request: what it held is gone, it watches no more, and
-    /// nothing that it waited for is delivered.
+    /// The peer's session runs no further request. The service removes what it holds, ends its
+    /// watching, and delivers nothing more to it.
     fn leave(&mut self, peer: &mut Peer);
 
-    /// Ends a turn: delivers what it has for the sessions.
+    /// Ends a turn and makes all deliveries.
     fn end_turn(&mut self, deliver: &mut Deliver<'_>);
 
-    /// What has changed in this turn.
+    /// The changes of this turn.
     fn changes(&self) -> &[Change];
 
-    /// What the service asks of the connections that it opens itself, one after the other. It opens
-    /// none unless it says so here.
+    /// Takes the service's next command to one of its links. A service without links has none.
     fn next_link_command(&mut self) -> Option<LinkCommand> {
         None
     }
 
-    /// Something has happened to the link with this number, which the service has opened.
+    /// Reports an event of the link with this number.
     fn link_event(&mut self, _link: usize, _event: LinkEvent<'_>) {}
 
-    /// Whether the next turn has work that needs no request.
+    /// Whether the next turn has work that no request triggers.
     fn has_backlog(&self) -> bool;
 
-    /// Whether anything ages, so that the loop must wake once a tick.
+    /// Whether the loop must wake once a tick, because a registration can expire.
     fn needs_ticks(&self) -> bool;
 }

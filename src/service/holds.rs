@@ -1,4 +1,4 @@
-//! Which connection holds which registrations.
+//! The ephemeral registrations and their holders.
 
 use std::collections::HashMap;
 
@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use crate::limits::HOLDS_MAX;
 
-/// The held registrations, by connection and by UUID, and those whose connection has ended but which
-/// a turn's budget has not reached.
+/// The held registrations, by connection and by UUID, and those that are to be removed because their
+/// connection has ended.
 #[derive(Debug, Default)]
 pub(super) struct Holds {
     by_connection: HashMap<usize, Vec<Uuid>>,
@@ -28,7 +28,7 @@ impl Holds {
         self.holders.insert(uuid, connection);
     }
 
-    /// A registration is gone; if it was held, its connection holds one less.
+    /// Drops a registration that was removed, if it was held.
     pub(super) fn forget(&mut self, uuid: &Uuid) {
         let Some(connection) = self.holders.remove(uuid) else {
             return;
@@ -42,13 +42,13 @@ impl Holds {
         }
     }
 
-    /// The connection has ended: all that it holds is to go.
+    /// The connection has ended: queues all that it holds for removal.
     pub(super) fn end(&mut self, connection: usize) {
         self.leaving
             .extend(self.by_connection.remove(&connection).unwrap_or_default());
     }
 
-    /// Takes one of those that are to go.
+    /// Takes one registration that is to be removed.
     pub(super) fn next_leaving(&mut self) -> Option<Uuid> {
         let uuid = self.leaving.pop()?;
         self.holders.remove(&uuid);
@@ -58,7 +58,7 @@ impl Holds {
         Some(uuid)
     }
 
-    /// Whether any are still to go.
+    /// Whether any registration is still to be removed.
     pub(super) fn are_leaving(&self) -> bool {
         !self.leaving.is_empty()
     }

@@ -1,7 +1,7 @@
-//! The verbs: what each request does to the registry and what it is answered.
+//! The verbs: the effect of each request on the registry, and its reply.
 //!
-//! Owns the registry, the source of UUIDs, the answers kept for the next asker, and who holds and
-//! who watches. Knows no bytes of a format, no socket and no clock.
+//! Owns the registry, the source of UUIDs, the cached answers, the holders and the watchers. Has no
+//! knowledge of wire formats, sockets or clocks.
 
 mod answers;
 mod departures;
@@ -35,10 +35,10 @@ use notices::Notices;
 use report::Counts;
 use watchers::Watchers;
 
-/// Where new UUIDs come from. They are capabilities, so they must be unpredictable.
+/// The source of new UUIDs. They are capabilities, so they must be unpredictable.
 pub type UuidSource = Box<dyn FnMut() -> Uuid>;
 
-/// The registry behind its verbs.
+/// The registry with its verbs.
 pub struct Service<S = RandomState> {
     registry: Registry<S>,
     answers: Answers,
@@ -51,9 +51,9 @@ pub struct Service<S = RandomState> {
     ttl: Duration,
     tokens: Option<Tokens>,
     turn: Turn,
-    /// How many of this turn's changes are noted in `holds` and `departures`.
-    noted: usize,
-    /// Whether everything that had expired by this turn's moment is swept.
+    /// How many of this turn's changes `holds` and `departures` have taken over.
+    recorded: usize,
+    /// Whether all registrations that have expired by this turn's moment are swept.
     swept: bool,
     /// Bytes of answers that may still be built in this turn.
     build_len_left: usize,
@@ -76,14 +76,14 @@ impl<S: BuildHasher> Service<S> {
             ttl,
             tokens: None,
             turn: Turn::default(),
-            noted: 0,
+            recorded: 0,
             swept: true,
             build_len_left: TURN_BUILD_LEN_MAX,
             removals_left: TURN_REMOVALS_MAX,
         }
     }
 
-    /// Sets the tokens of which peers must show one; those that have shown one stay admitted.
+    /// Requires peers to present one of these tokens; authenticated peers stay so.
     pub fn set_tokens(&mut self, tokens: Tokens) {
         self.tokens = Some(tokens);
     }
@@ -98,7 +98,7 @@ impl<S: BuildHasher> Service<S> {
         self.tokens.is_none() || peer.authenticated
     }
 
-    /// Whether the registry holds what it should and nothing else.
+    /// Whether the registry contains only live registrations.
     fn is_settled(&self) -> bool {
         self.swept && !self.holds.are_leaving()
     }
@@ -142,7 +142,7 @@ impl<S: BuildHasher> Service<S> {
         }
     }
 
-    /// Runs a request of a peer that may make it.
+    /// Runs a request of a peer that is allowed to make it.
     fn run(&mut self, request: &Request<'_>, peer: &mut Peer) -> Outcome {
         let reply = match request {
             Request::Auth { token } => Some(self.authenticate(token, peer)),
@@ -171,7 +171,7 @@ impl<S: BuildHasher> Service<S> {
         reply.map_or(Outcome::Retry, Outcome::Done)
     }
 
-    /// Without tokens every token is as good as none, so a client may always send its own.
+    /// Without configured tokens the service accepts any, so a client may always send its own.
     fn authenticate(&self, token: &str, peer: &mut Peer) -> Reply {
         if self
             .tokens
@@ -193,7 +193,7 @@ impl<S: BuildHasher> Service<S> {
         if known { Reply::Ok } else { Reply::NotFound }
     }
 
-    /// A watcher waits for its first snapshot.
+    /// Makes the peer a watcher. The request is parked until the first snapshot.
     fn watch(&mut self, service_type: Option<&ServiceType<'_>>, peer: &mut Peer) -> Outcome {
         let service_type = service_type.map(ServiceType::as_str);
         self.watchers.add(peer.session, service_type);
@@ -203,11 +203,11 @@ impl<S: BuildHasher> Service<S> {
 }
 
 impl<S: BuildHasher> Responder for Service<S> {
-    /// A request is put off when its answer depends on registrations that the sweep has not reached,
-    /// or this turn has built its share of long answers. So neither a million entries that expire at
-    /// once nor a flood of queries for a large type that keeps changing make a turn long.
+    /// Retries a request in the next turn when its answer depends on registrations that the sweep has
+    /// not reached, or when this turn's budget for long answers is used up. This keeps turns short when
+    /// a million entries expire at once, or when many clients query a large type that keeps changing.
     fn apply(&mut self, request: &Request<'_>, peer: &mut Peer) -> Outcome {
-        // Most requests are heartbeats: they take the short way.
+        // The fast path: most requests are heartbeats.
         if let Request::Heartbeat { uuid } = request
             && !peer.watches
             && self.admits(peer)
@@ -225,7 +225,7 @@ impl<S: BuildHasher> Responder for Service<S> {
         outcome
     }
 
-    /// Who may not ask learns nothing from asking wrongly.
+    /// A peer that is not authenticated learns nothing from a malformed command.
     fn refuse(&mut self, refusal: Refusal, peer: &Peer) -> Reply {
         self.counts.errors += 1;
         let told = refusal.close_reason().is_some() || self.admits(peer);
@@ -237,8 +237,8 @@ impl<S: BuildHasher> Responder for Service<S> {
     }
 }
 
-/// What is left of a turn's budget after a piece of work, which may pass it if it is the first to;
-/// `None` when nothing was left.
+/// The rest of a turn's budget after a piece of work, which may overdraw it; `None` when the budget
+/// was used up already.
 fn spend(left: usize, len: usize) -> Option<usize> {
     (left > 0).then(|| left.saturating_sub(len))
 }

@@ -1,4 +1,4 @@
-//! Lines of the log that help an operator. Peers can cause them, so there are few of each kind.
+//! Log lines for the operator. Peers can cause them, so each kind is rate-limited.
 
 use log::warn;
 
@@ -7,7 +7,7 @@ use crate::message::ServiceAddress;
 use crate::time::Moment;
 use crate::time::rate_limit::RateLimit;
 
-/// The lines that the service can say.
+/// The rate limits of the lines.
 #[derive(Debug)]
 pub(super) struct Notices {
     late: RateLimit,
@@ -24,7 +24,7 @@ impl Default for Notices {
 }
 
 impl Notices {
-    /// A service sends its heartbeats too seldom.
+    /// Logs that a service sends its heartbeats too rarely.
     pub(super) fn late(
         &mut self,
         now: Moment,
@@ -42,7 +42,7 @@ impl Notices {
         }
     }
 
-    /// A registration was refused.
+    /// Logs that a registration was refused because the registry is full.
     pub(super) fn registry_full(&mut self, now: Moment, services_max: u32) {
         if let Some(suppressed) = self.full.pass(now) {
             warn!(

@@ -1,4 +1,4 @@
-//! `query`.
+//! The verb `query`.
 
 use std::hash::BuildHasher;
 use std::rc::Rc;

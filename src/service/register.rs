@@ -1,4 +1,4 @@
-//! `register`, `hold` and the long form of `heartbeat`.
+//! The verbs `register` and `hold`, and the form of `heartbeat` that re-registers.
 
 use std::hash::BuildHasher;
 
@@ -32,7 +32,7 @@ impl<S: BuildHasher> Service<S> {
     }
 
     pub(super) fn hold(&mut self, offer: &Offer<'_>, peer: &mut Peer) -> Option<Reply> {
-        self.note_changes();
+        self.record_changes();
         if !self.holds.has_room(peer.session) {
             return Some(Reply::Refused(Refusal::TooManyHolds));
         }
@@ -60,7 +60,7 @@ impl<S: BuildHasher> Service<S> {
         }
     }
 
-    /// Adds a registration under a new UUID, with `how`.
+    /// Adds a registration under a new UUID by means of `how`.
     fn add(
         &mut self,
         offer: &Offer<'_>,
@@ -93,7 +93,7 @@ impl<S: BuildHasher> Service<S> {
             ttl: ttl.map_or(self.ttl, Ttl::duration),
         };
         how(&mut self.registry, self.turn.now, new)?;
-        // A UUID is the right to change a registration: the log gets a part of it.
+        // A UUID is the right to change a registration, so the log shows only a part of it.
         debug!(
             "{}: registered {:?} at {} {} as {:08x}…",
             peer.address,
@@ -111,7 +111,7 @@ impl<S: BuildHasher> Service<S> {
             RegisterError::Full,
             "who is not known has not taken a UUID"
         );
-        // Room may come from what has expired or is leaving.
+        // Pending removals may free room.
         if !self.is_settled() {
             return None;
         }

@@ -1,4 +1,4 @@
-//! What `types`, `list`, `why` and `stats` answer.
+//! The answers to `types`, `list`, `why` and `stats`.
 
 use std::borrow::Cow;
 use std::hash::BuildHasher;
@@ -78,7 +78,7 @@ impl<S: BuildHasher> Service<S> {
             let record = record(view, now, wall);
             return Some(Document::Why(Why::Live(record)).into());
         }
-        self.note_changes();
+        self.record_changes();
         let gone = self.departures.find(uuid);
         Some(gone.map_or(Reply::NotFound, |gone| {
             Document::Why(Why::Gone(*gone)).into()
@@ -109,7 +109,7 @@ impl<S: BuildHasher> Service<S> {
     }
 }
 
-/// A registration as it may be told at `now`, when the wall clock shows `wall`.
+/// The public record of a registration at `now`, when the wall clock shows `wall`.
 fn record(view: registry::Record<'_>, now: Moment, wall: WallTime) -> Record {
     Record {
         service_type: Arc::clone(view.service_type),
@@ -122,7 +122,7 @@ fn record(view: registry::Record<'_>, now: Moment, wall: WallTime) -> Record {
     }
 }
 
-/// How many commands were run, and what else is counted.
+/// The service's counters.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     pub(super) commands: Tally<Verb, { Verb::ALL.len() }>,

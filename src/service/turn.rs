@@ -1,4 +1,4 @@
-//! What the service does in a turn of the loop beside answering requests.
+//! The service's work in a turn of the loop, apart from requests.
 
 use std::hash::BuildHasher;
 
@@ -9,11 +9,11 @@ use crate::limits::{TURN_BUILD_LEN_MAX, TURN_REMOVALS_MAX, TURN_SWEEP_MAX};
 use crate::message::{Change, ChangeKind, Delivery, Gone, Peer, Reason, Reply, Update};
 
 impl<S: BuildHasher> Service<S> {
-    /// Brings up to date what follows from the changes of this turn: who holds what, and what `why`
-    /// knows. Called before either is asked for, and at the end of the turn.
-    pub(super) fn note_changes(&mut self) {
+    /// Updates `holds` and `departures` from the changes of this turn. Called before either is read,
+    /// and at the end of the turn.
+    pub(super) fn record_changes(&mut self) {
         let Turn { now, wall, .. } = self.turn;
-        for change in &self.registry.changes()[self.noted..] {
+        for change in &self.registry.changes()[self.recorded..] {
             if let ChangeKind::Down { reason, at } = change.kind {
                 if change.held {
                     self.holds.forget(&change.uuid);
@@ -23,13 +23,13 @@ impl<S: BuildHasher> Service<S> {
                     at: wall.at(at, now),
                     last_heartbeat: wall.at(change.heartbeat, now),
                 };
-                self.departures.note(change.uuid, gone);
+                self.departures.record(change.uuid, gone);
             }
         }
-        self.noted = self.registry.changes().len();
+        self.recorded = self.registry.changes().len();
     }
 
-    /// Removes what sessions held that have ended.
+    /// Removes the registrations of holders that have ended.
     fn remove_leaving(&mut self) {
         while self.removals_left > 0
             && let Some(uuid) = self.holds.next_leaving()
@@ -40,7 +40,7 @@ impl<S: BuildHasher> Service<S> {
         }
     }
 
-    /// Delivers snapshots to those that want one, first come first served, as far as the budget goes.
+    /// Delivers snapshots to the watchers that need one, in the order of their requests, within budget.
     fn deliver_snapshots(&mut self, deliver: &mut Deliver<'_>) {
         while let Some(session) = self.watchers.first_wanting() {
             if !self.is_settled() {
@@ -50,7 +50,7 @@ impl<S: BuildHasher> Service<S> {
             let Some(update) = self.watchers.snapshot(session, &self.registry, budget) else {
                 break;
             };
-            self.watchers.is_served(session);
+            self.watchers.snapshot_delivered(session);
             deliver(session, &Delivery::Update(update));
         }
         self.watchers.forget_snapshots();
@@ -58,11 +58,11 @@ impl<S: BuildHasher> Service<S> {
 }
 
 impl<S: BuildHasher> Handler for Service<S> {
-    /// Sweeps a bounded slice of what has expired.
+    /// Sweeps a bounded number of expired registrations.
     fn begin_turn(&mut self, turn: Turn) {
         self.turn = turn;
         self.registry.clear_changes();
-        self.noted = 0;
+        self.recorded = 0;
         self.build_len_left = TURN_BUILD_LEN_MAX;
         self.removals_left = TURN_REMOVALS_MAX;
         let sweep = self.registry.sweep(turn.now, TURN_SWEEP_MAX);
@@ -77,7 +77,7 @@ impl<S: BuildHasher> Handler for Service<S> {
         }
     }
 
-    /// No verb parks a request with a limit.
+    /// Not called today, because no verb parks a request with a time limit.
     fn expire(&mut self, _peer: &mut Peer) -> Reply {
         Reply::NotFound
     }
@@ -95,16 +95,16 @@ impl<S: BuildHasher> Handler for Service<S> {
             self.watchers.remove(peer.session);
         }
         if std::mem::take(&mut peer.holds) {
-            self.note_changes();
+            self.record_changes();
             self.holds.end(peer.session);
             self.remove_leaving();
         }
     }
 
-    /// Deltas come first, so that no snapshot is followed by what it holds already, and keepalives
-    /// last, so that an index never stands before the change that it counts.
+    /// Delivers deltas first, so that no delta repeats what a snapshot contains, and keepalives last,
+    /// so that no keepalive counts a change before its delta.
     fn end_turn(&mut self, deliver: &mut Deliver<'_>) {
-        self.note_changes();
+        self.record_changes();
         let index = self.registry.index();
         self.watchers
             .publish(index, self.registry.changes(), deliver);

@@ -1,4 +1,4 @@
-//! Who watches what, and what they are told.
+//! The watchers and their updates.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasher;
@@ -12,19 +12,19 @@ use crate::message::{
 };
 use crate::registry::{Registry, TypeView};
 
-/// Who watches what, and what they wait for.
+/// The watchers, and the updates that they need.
 #[derive(Debug, Default)]
 pub(super) struct Watchers {
-    /// The sessions that watch each type, and those that watch all.
+    /// The sessions that watch each type.
     by_type: HashMap<Arc<str>, Vec<usize>>,
     of_all: Vec<usize>,
     /// What each session watches.
     watches: HashMap<usize, Watch>,
-    /// Sessions that want a snapshot, in the order in which they asked. Some may have left.
+    /// Sessions that need a snapshot, in the order of their requests. Some may have ended.
     wanting: VecDeque<usize>,
-    /// Sessions that are to be sent a keepalive.
+    /// Sessions that need a keepalive.
     silent: Vec<usize>,
-    /// The snapshots that were made in this turn.
+    /// The snapshots made in this turn.
     snapshots: HashMap<Option<Arc<str>>, Rc<Rendered<Snapshot>>>,
 }
 
@@ -33,9 +33,9 @@ pub(super) struct Watchers {
 struct Watch {
     /// A type, or all.
     watched: Option<Arc<str>>,
-    /// Its position in the list of those that watch the same.
+    /// Its position in the list of the sessions that watch the same.
     position: usize,
-    /// It is in the list of those that want a snapshot.
+    /// Whether it is in `wanting`.
     wants_snapshot: bool,
 }
 
@@ -44,7 +44,7 @@ impl Watchers {
         self.watches.len()
     }
 
-    /// The session watches from now on; it must not watch already.
+    /// Adds a watcher; the session must not watch already.
     pub(super) fn add(&mut self, session: usize, service_type: Option<&str>) {
         let watched = service_type.map(|name| match self.by_type.get_key_value(name) {
             Some((name, _)) => Arc::clone(name),
@@ -63,7 +63,7 @@ impl Watchers {
         self.watches.insert(session, watch);
     }
 
-    /// The session watches no more, if it did.
+    /// Removes the session, if it is a watcher.
     pub(super) fn remove(&mut self, session: usize) {
         let Some(Watch {
             watched, position, ..
@@ -86,7 +86,7 @@ impl Watchers {
         }
     }
 
-    /// The session wants a snapshot.
+    /// Records that the session needs a snapshot.
     pub(super) fn wants_snapshot(&mut self, session: usize) {
         if let Some(watch) = self.watches.get_mut(&session)
             && !std::mem::replace(&mut watch.wants_snapshot, true)
@@ -95,17 +95,17 @@ impl Watchers {
         }
     }
 
-    /// The session is to be sent a keepalive.
+    /// Records that the session needs a keepalive.
     pub(super) fn wants_keepalive(&mut self, session: usize) {
         self.silent.push(session);
     }
 
-    /// Takes the sessions that are to be sent a keepalive.
+    /// Takes the sessions that need a keepalive.
     pub(super) fn take_silent(&mut self) -> Vec<usize> {
         std::mem::take(&mut self.silent)
     }
 
-    /// The session that has wanted a snapshot for longest.
+    /// The session that has waited longest for a snapshot.
     pub(super) fn first_wanting(&mut self) -> Option<usize> {
         loop {
             let session = *self.wanting.front()?;
@@ -120,21 +120,21 @@ impl Watchers {
         }
     }
 
-    /// Whether any session may want a snapshot.
+    /// Whether any session may need a snapshot.
     pub(super) fn any_wanting(&self) -> bool {
         !self.wanting.is_empty()
     }
 
-    /// The first session that wants a snapshot has got it.
-    pub(super) fn is_served(&mut self, session: usize) {
+    /// Records that this session, the first in `wanting`, has its snapshot.
+    pub(super) fn snapshot_delivered(&mut self, session: usize) {
         if let Some(watch) = self.watches.get_mut(&session) {
             watch.wants_snapshot = false;
         }
         self.wanting.pop_front();
     }
 
-    /// Tells what has changed: one delta for each watched type with changes, one for those who watch
-    /// all.
+    /// Delivers the changes: one delta for each watched type with changes, and one for the sessions
+    /// that watch all.
     pub(super) fn publish(&mut self, index: u64, changes: &[Change], deliver: &mut Deliver<'_>) {
         let mut lagging = Vec::new();
         let mut tell_all = |sessions: &[usize], changes: &[&Change]| {
@@ -163,8 +163,8 @@ impl Watchers {
         }
     }
 
-    /// The snapshot that the session wants, made once a turn for all who want it. `None` when there is
-    /// no budget left to make one.
+    /// The snapshot for the session, made once a turn for all who need it. `None` when the budget is
+    /// used up.
     pub(super) fn snapshot<S: BuildHasher>(
         &mut self,
         session: usize,
@@ -189,7 +189,7 @@ impl Watchers {
         Some(Update::Snapshot(snapshot))
     }
 
-    /// Forgets the snapshots of this turn.
+    /// Drops the snapshots of this turn.
     pub(super) fn forget_snapshots(&mut self) {
         if !self.snapshots.is_empty() {
             self.snapshots = HashMap::new();
@@ -208,9 +208,9 @@ fn services<'a, S: 'a>(types: impl Iterator<Item = TypeView<'a, S>>) -> Vec<Serv
     types.flat_map(of_type).collect()
 }
 
-/// What is left of the changes of a turn when what came and went in it is left out.
+/// The net changes of a turn: a service that came and went in it is left out.
 fn delta(index: u64, changes: &[&Change]) -> Delta {
-    // How many more came than went, of each service that did either.
+    // For each service, how many more registrations came than went.
     let mut balance: HashMap<(&str, ServiceAddress), i64> = HashMap::new();
     let mixed = changes
         .iter()

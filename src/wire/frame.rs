@@ -11,10 +11,10 @@ use crate::limits::{FRAME_CONTENT_LEN_MAX, FRAME_HEADER_LEN_MAX, FRAME_PREFIX_LE
 use crate::message::{Command, Offer, Refusal, Reply, Request, ServiceType, Verb, parse_uuid};
 use crate::wire::output::Output;
 
-/// Finds the one frame in the input of a connection.
+/// Decodes the single frame in the input of a connection.
 #[derive(Debug, Default)]
 pub struct Decoder {
-    /// Where the content lies, once the header has been read.
+    /// The position of the content, once the header has been read.
     content: Option<Span>,
 }
 
@@ -36,7 +36,7 @@ impl Decoder {
                 consumed: 0,
                 decoded: Decoded::Incomplete,
             },
-            // Where a bad frame ends is anybody's guess.
+            // The end of a bad frame is unknown, so all input is consumed.
             Err(refusal) => Step {
                 consumed: input.len(),
                 decoded: Decoded::Refused(refusal),
@@ -44,7 +44,7 @@ impl Decoder {
         }
     }
 
-    /// What is left when the input ends is no frame.
+    /// Decodes the rest at the end of input, which is an incomplete frame.
     pub fn finish<'a>(&mut self, rest: &'a [u8]) -> Decoded<'a> {
         if rest.is_empty() {
             Decoded::Incomplete
@@ -68,7 +68,7 @@ impl Decoder {
     }
 }
 
-/// Reads the length and the header, once all of it is there.
+/// Reads the length and the header, once all of it has arrived.
 fn header(input: &[u8]) -> Result<Option<Span>, Refusal> {
     let Some((&prefix, rest)) = input.split_first_chunk::<FRAME_PREFIX_LEN>() else {
         return Ok(None);
@@ -91,8 +91,8 @@ fn header(input: &[u8]) -> Result<Option<Span>, Refusal> {
     }))
 }
 
-/// Checks the header; returns the length of the content. The value of `byteorder` says nothing about
-/// JSON in UTF-8, so whatever it is makes no difference.
+/// Checks the header; returns the length of the content. Ignores the value of `byteorder`, because it
+/// does not matter for JSON in UTF-8.
 fn content_len(header: &[u8]) -> Result<usize, Refusal> {
     let mut header = Object::parse(header, "the header is not a JSON object")?;
     header
@@ -140,7 +140,7 @@ fn command(content: &[u8]) -> Result<Command<'_>, Refusal> {
         Some(Verb::List) => list(content),
         Some(Verb::Stats) => Ok(Request::Stats),
         Some(Verb::Ping) => Ok(Request::Ping),
-        // Both go on for as long as their connection, and a frame is answered once.
+        // Both need a session, and a frame is answered only once.
         Some(verb @ (Verb::Hold | Verb::Watch)) => Err(Refusal::NeedsSession(verb)),
         Some(Verb::Auth | Verb::Why | Verb::Help | Verb::Quit) | None => {
             Err(Refusal::UnknownAction)
@@ -236,7 +236,7 @@ pub fn encode(reply: &Reply, output: &mut Output) {
         }
         Reply::Pong => push_plain(output, b"PONG", None),
         Reply::Refused(refusal) => push_plain(output, b"ERROR", Some(&refusal.reason())),
-        // No frame asks for these.
+        // Frames do not support these verbs.
         Reply::Help | Reply::Bye => {}
     }
 }
@@ -246,8 +246,8 @@ fn push_plain(output: &mut Output, content: &[u8], error: Option<&str>) {
     output.push(content);
 }
 
-/// Appends the length and the header, written as Python's `json.dumps` writes it. A reason of this
-/// service has nothing in it that JSON escapes.
+/// Appends the length and the header, formatted as by Python's `json.dumps`. The reasons of this
+/// service contain no character that JSON escapes.
 fn push_header(output: &mut Output, content_type: &str, content_len: usize, error: Option<&str>) {
     let mut digits = itoa::Buffer::new();
     let content_len = digits.format(content_len);
@@ -265,7 +265,7 @@ fn push_header(output: &mut Output, content_type: &str, content_len: usize, erro
         if error.is_some() { r#""}"# } else { "}" },
     ];
     let len: usize = parts.iter().map(|part| part.len()).sum();
-    // A header of this service is far shorter than the longest.
+    // A header of this service is far below the maximum length.
     output.push(&(len as u16).to_be_bytes());
     for part in parts {
         output.push(part.as_bytes());

@@ -1,31 +1,31 @@
-//! Peers that speak another protocol: told apart by how they begin, and sent away.
+//! Recognizes peers that speak another protocol by their first lines, and refuses them.
 //!
-//! A browser can be made to send any lines it likes behind the head of an HTTP request, so nothing
-//! that follows such an opening may be run.
+//! A web page can make a browser send arbitrary lines after the head of an HTTP request, so the
+//! service must run nothing that follows such an opening.
 
 use crate::message::Refusal;
 
-/// What a TLS client sends first: a handshake record (RFC 8446 section 5.1).
+/// The first bytes of a TLS client: a handshake record (RFC 8446 section 5.1).
 const TLS_HELLO: [u8; 2] = [0x16, 0x03];
 
-/// Watches the beginning of a connection, line by line.
+/// Checks the first lines of a connection.
 #[derive(Debug, Default)]
 pub(super) struct Guard {
     /// Lines seen since the first byte.
     lines: usize,
-    /// How many of them were CR LF alone.
+    /// How many of them were only CR LF.
     blank_crlf_lines: usize,
-    /// A line with something in it has been seen.
+    /// Whether a line that is not empty has been seen.
     passed: bool,
 }
 
 impl Guard {
-    /// Looks at the first bytes of the input, whether or not a line end is among them.
+    /// Checks the first bytes of the input, with or without a line end.
     pub(super) fn refuse_start(&self, input: &[u8]) -> Option<Refusal> {
         (self.lines == 0 && input.starts_with(&TLS_HELLO)).then_some(Refusal::Tls)
     }
 
-    /// Looks at a whole line with its line end. `is_verb` knows the verbs of this service.
+    /// Checks a whole line with its line end. `is_verb` recognizes the verbs of this service.
     pub(super) fn refuse_line(
         &mut self,
         line: &[u8],
@@ -39,7 +39,7 @@ impl Guard {
             self.blank_crlf_lines += 1;
             return None;
         }
-        // The 12 bytes of a PROXY header of version 2 begin with two empty lines and this one.
+        // The 12-byte signature of a PROXY header of version 2 starts with two empty lines and this.
         if (self.lines, self.blank_crlf_lines) == (3, 2) && line == b"\0\r\n" {
             return Some(Refusal::Proxy);
         }
@@ -57,8 +57,8 @@ impl Guard {
         if first == b"PROXY" && [&b"TCP4"[..], b"TCP6", b"UNKNOWN"].contains(&second) {
             return Some(Refusal::Proxy);
         }
-        // A method may be a verb of ours, so only a command with one argument can be one: no other
-        // takes such a word at its end.
+        // A method may also be a verb of this service, and `HTTP/…` a valid argument where it is the
+        // only one. No command with more arguments ends in such a word.
         let is_http = match words.next_back() {
             Some(last) => last.starts_with(b"HTTP/"),
             None => second.starts_with(b"HTTP/") && !is_verb(first),

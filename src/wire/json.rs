@@ -1,7 +1,7 @@
-//! JSON as the service writes it: on one line and without blanks.
+//! The JSON encoding: on one line and without blanks.
 //!
-//! The answers that are asked for all the time are written by hand, without formatting machinery;
-//! the documents that people and monitors ask for now and then write themselves through serde.
+//! Frequent answers are encoded by hand, without formatting machinery. The documents for people and
+//! monitors, which are rarer, go through serde.
 
 use std::io::Write as _;
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::message::{Bytes, Form, ServiceAddress, Services};
 
-/// Bytes that an address takes in an array of them, more or less: what is reserved ahead.
+/// Approximate bytes of an address in an array, for reserving memory.
 const ADDRESS_LEN: usize = 48;
 
 /// The services as an array: `[{"ip":"127.0.0.1","port":65433},…]`
@@ -18,7 +18,7 @@ pub(super) fn array(services: &Services) -> &Bytes {
     services.render(Form::Line, |list| addresses(list))
 }
 
-/// The services as a JSON string whose value is that array: clients of frames decode it twice.
+/// The services as a JSON string that contains that array: clients of frames decode it twice.
 pub(super) fn array_in_string(services: &Services) -> &Bytes {
     services.render(Form::Frame, |_| in_string(array(services)))
 }
@@ -39,7 +39,7 @@ fn addresses(addresses: &[ServiceAddress]) -> Vec<u8> {
     text
 }
 
-/// The array holds addresses, digits and punctuation, so only quotes need escaping.
+/// The array contains only addresses, digits and punctuation, so only quotes need escaping.
 fn in_string(array: &[u8]) -> Vec<u8> {
     let quotes = memchr::memchr_iter(b'"', array).count();
     let mut string = Vec::with_capacity(array.len() + quotes + 2);
@@ -57,7 +57,7 @@ fn in_string(array: &[u8]) -> Vec<u8> {
 /// A document on one line.
 pub(super) fn document(document: &impl Serialize) -> Vec<u8> {
     let mut text = Vec::new();
-    // A Vec takes every write, and every key of a document is a string.
+    // Writing to a Vec cannot fail, and every key of a document is a string.
     let _ = serde_json::to_writer(&mut text, document);
     text
 }
@@ -83,7 +83,7 @@ pub(super) fn push_number(text: &mut Vec<u8>, number: impl itoa::Integer) {
     text.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
-/// Appends a string with its quotes and what has to be escaped in it (RFC 8259 section 7).
+/// Appends a string in quotes, escaped by RFC 8259 section 7.
 fn push_string(text: &mut Vec<u8>, string: &str) {
     let plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
     if string.bytes().all(plain) {
@@ -91,7 +91,7 @@ fn push_string(text: &mut Vec<u8>, string: &str) {
         text.extend_from_slice(string.as_bytes());
         text.push(b'"');
     } else {
-        // A Vec takes every write.
+        // Writing to a Vec cannot fail.
         let _ = serde_json::to_writer(text, string);
     }
 }
@@ -109,7 +109,7 @@ fn push_ip(text: &mut Vec<u8>, ip: IpAddr) {
             }
         }
         IpAddr::V6(ip) => {
-            // A Vec takes every write.
+            // Writing to a Vec cannot fail.
             let _ = write!(text, "{ip}");
         }
     }

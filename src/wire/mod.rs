@@ -1,8 +1,8 @@
-//! The two formats on the wire, told apart by a connection's first byte.
+//! The two formats on the wire. A connection's first byte tells which one it uses.
 //!
 //! Each format is decoded and encoded in one file: [`mod@text`] for people and simple clients,
 //! [`mod@frame`] for the length-prefixed JSON of the Python clients. This room sees bytes and
-//! [`crate::message`]; it never sees a socket or the registry.
+//! [`crate::message`], but no sockets and no registry.
 
 pub mod frame;
 mod guard;
@@ -15,38 +15,38 @@ use crate::limits::FRAME_HEADER_LEN_MAX;
 use crate::message::{Bytes, CloseReason, Command, Refusal, Reply, Update};
 use crate::wire::output::Output;
 
-/// What a decoder found at the front of the input.
+/// The result of decoding the front of the input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decoded<'a> {
-    /// No whole command: call again with the rest and more behind it.
+    /// No whole command: call again with the rest and more input after it.
     Incomplete,
     /// A command.
     Command(Command<'a>),
-    /// A command that must be answered with this refusal.
+    /// A malformed command, with the refusal to answer.
     Refused(Refusal),
 }
 
 /// One step of a decoder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step<'a> {
-    /// Bytes at the front of the input that are done with, also when no command was found
-    /// (an empty line).
+    /// Bytes at the front of the input that are consumed; not 0 without a command where there was an
+    /// empty line.
     pub consumed: usize,
-    /// What they were.
+    /// Their meaning.
     pub decoded: Decoded<'a>,
 }
 
-/// What is spoken at a socket.
+/// The protocol of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// Text lines or JSON frames: the first byte of each connection, or datagram, decides.
     Registry,
 }
 
-/// The format of one connection and how far into its present command the decoder has looked.
+/// The format of one connection, and how much of its present command the decoder has examined.
 #[derive(Debug, Default)]
 pub enum Codec {
-    /// No byte has come yet.
+    /// No byte has arrived yet.
     #[default]
     Undecided,
     /// Text lines.
@@ -64,9 +64,9 @@ impl Codec {
         }
     }
 
-    /// Decodes the next command. `input` starts where the last step's `consumed` ended, and after
-    /// [`Decoded::Incomplete`] it holds the same bytes again with more behind them; what was looked
-    /// at is not looked at again.
+    /// Decodes the next command. `input` starts where the last step's `consumed` ended. After
+    /// [`Decoded::Incomplete`] it contains the same bytes with more after them; the decoder does not
+    /// examine bytes twice.
     #[inline]
     pub fn decode<'a>(&mut self, input: &'a [u8]) -> Step<'a> {
         match self {
@@ -89,8 +89,8 @@ impl Codec {
         }
     }
 
-    /// Decodes what is left when the peer has ended its input: `rest` is what the last
-    /// [`decode`](Self::decode) left over, and it was [`Decoded::Incomplete`].
+    /// Decodes the rest when the peer has ended its input: `rest` is the input that the last
+    /// [`decode`](Self::decode) did not consume, and it was [`Decoded::Incomplete`].
     pub fn finish<'a>(&mut self, rest: &'a [u8]) -> Decoded<'a> {
         match self {
             Codec::Undecided => Decoded::Incomplete,
@@ -99,7 +99,7 @@ impl Codec {
         }
     }
 
-    /// Appends the answer to one command. Before the first byte of a peer it is a line.
+    /// Appends the reply to one command. It is a line if the peer has sent nothing yet.
     #[inline]
     pub fn encode(&self, reply: &Reply, output: &mut Output) {
         match self {
@@ -108,14 +108,14 @@ impl Codec {
         }
     }
 
-    /// The bytes for an update. Only a text connection watches.
+    /// The bytes of an update. Only text connections watch.
     #[must_use]
     pub fn render(&self, update: &Update) -> Bytes {
         watch::line(update)
     }
 
-    /// Why the session is over once this reply has left, if it is: a frame connection carries one
-    /// frame each way, and some refusals leave nothing to go on with.
+    /// Why the session ends after this reply, if it does: a frame connection carries one frame each
+    /// way, and some refusals end the session.
     #[must_use]
     pub fn ends_with(&self, reply: &Reply) -> Option<CloseReason> {
         match (self, reply) {

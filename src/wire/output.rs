@@ -1,4 +1,4 @@
-//! The answers that wait in one connection until its peer takes them.
+//! The pending output of one connection.
 
 use std::collections::VecDeque;
 use std::io;
@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use crate::limits::ANSWER_COPY_LEN_MAX;
 
-/// Answers in the order in which they leave. Short ones are copied into one run of bytes; long
-/// ones are shared with every other connection that waits for the same answer.
+/// Answers in the order in which they are sent. Short ones are copied into one run of bytes; long
+/// ones are shared with all other connections that have the same answer pending.
 ///
 /// Invariant: `sent <= bytes.len()`, and `shared` is sorted by `at`, all of them `>= sent`.
 #[derive(Debug, Default)]
@@ -15,7 +15,7 @@ pub struct Output {
     bytes: Vec<u8>,
     sent: usize,
     shared: VecDeque<Shared>,
-    /// Bytes of the shared answers that wait.
+    /// Bytes of the pending shared answers.
     shared_len: usize,
 }
 
@@ -33,7 +33,7 @@ impl Output {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// Appends an answer that other connections may wait for too.
+    /// Appends an answer that may be pending in other connections too.
     pub fn push_shared(&mut self, answer: &Rc<Vec<u8>>) {
         if answer.len() <= ANSWER_COPY_LEN_MAX {
             self.push(answer);
@@ -52,7 +52,7 @@ impl Output {
         self.push_shared(&Rc::new(answer));
     }
 
-    /// Moves the bytes that wait into the large buffer `spare` and takes it for this turn, so that
+    /// Moves the pending bytes into the large buffer `spare` and uses it for this turn, so that
     /// answers are appended without an allocation.
     pub fn unpack(&mut self, spare: &mut Vec<u8>) {
         spare.clear();
@@ -62,7 +62,7 @@ impl Output {
         *spare = Vec::new();
     }
 
-    /// Gives the large buffer back as `spare` and keeps what waits in memory of exactly its size.
+    /// Returns the large buffer as `spare`, and keeps the pending bytes in memory of their exact size.
     pub fn pack(&mut self, spare: &mut Vec<u8>) {
         let waiting = if self.sent == self.bytes.len() {
             Vec::new()
@@ -83,30 +83,30 @@ impl Output {
         self.sent = 0;
     }
 
-    /// The answers that wait here and may wait elsewhere too.
+    /// The pending shared answers.
     pub fn shared(&self) -> impl Iterator<Item = &Rc<Vec<u8>>> {
         self.shared.iter().map(|shared| &shared.answer)
     }
 
-    /// Bytes of memory that this connection alone holds for its answers.
+    /// Bytes of memory for the answers of this connection alone.
     #[must_use]
     pub fn own_capacity(&self) -> usize {
         self.bytes.capacity() + self.shared.capacity() * size_of::<Shared>()
     }
 
-    /// Bytes that wait, shared ones included.
+    /// Pending bytes, including shared ones.
     #[must_use]
     pub fn len(&self) -> usize {
         self.bytes.len() - self.sent + self.shared_len
     }
 
-    /// Whether nothing waits.
+    /// Whether nothing is pending.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.sent == self.bytes.len() && self.shared.is_empty()
     }
 
-    /// The bytes to write next; empty only when nothing waits.
+    /// The bytes to write next; empty only when nothing is pending.
     #[must_use]
     pub fn front(&self) -> &[u8] {
         match self.shared.front() {
@@ -116,7 +116,7 @@ impl Output {
         }
     }
 
-    /// Takes `n` bytes off the front; `n` is at most the length of [`front`](Self::front).
+    /// Removes `n` bytes from the front; `n` is at most the length of [`front`](Self::front).
     pub fn advance(&mut self, n: usize) {
         debug_assert!(n <= self.front().len());
         match self.shared.front_mut() {
@@ -135,12 +135,12 @@ impl Output {
         }
     }
 
-    /// Writes with `write` until nothing waits or it takes no more, `len_max` bytes at most.
-    /// Returns how many bytes left.
+    /// Calls `write` until nothing is pending or it accepts no more, for `len_max` bytes at most.
+    /// Returns the number of bytes written.
     ///
     /// # Errors
-    /// What `write` returned, `WouldBlock` among it. The bytes that left before are gone from the
-    /// output all the same.
+    /// The error of `write`, including `WouldBlock`. Bytes written before are removed from the output
+    /// nevertheless.
     pub fn write_to(
         &mut self,
         len_max: usize,

@@ -17,7 +17,7 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Decodes the first line of `input`; empty lines before it are dropped with it.
+    /// Decodes the first line of `input`, and consumes empty lines before it.
     #[inline]
     pub fn decode<'a>(&mut self, input: &'a [u8]) -> Step<'a> {
         if let Some(refusal) = self.guard.refuse_start(input) {
@@ -67,7 +67,7 @@ impl Decoder {
     /// Decodes the last line of a connection, which has no line end.
     pub fn finish<'a>(&mut self, rest: &'a [u8]) -> Decoded<'a> {
         self.searched = 0;
-        // A CR behind the longest line is no longer the beginning of its end.
+        // At the end of input, a CR after the longest line is not the start of a line end.
         if rest.len() > LINE_LEN_MAX {
             return Decoded::Refused(Refusal::LineTooLong);
         }
@@ -77,8 +77,8 @@ impl Decoder {
         command(rest).unwrap_or(Decoded::Incomplete)
     }
 
-    /// Remembers how far a line without an end was searched; refuses it once it is certain that it
-    /// is too long. The byte behind the longest line may still be the CR of its line end.
+    /// Remembers how far an incomplete line was searched, and refuses it as soon as it is certainly too
+    /// long. The byte after the longest line may still be the CR of its line end.
     fn unfinished(&mut self, rest: &[u8]) -> Decoded<'static> {
         self.searched = rest.len();
         let may_end = rest.len() == LINE_LEN_MAX + 1 && rest.ends_with(b"\r");
@@ -95,7 +95,7 @@ fn verb(word: &[u8]) -> Option<Verb> {
         .find(|verb| verb.name().as_bytes().eq_ignore_ascii_case(word))
 }
 
-/// Decodes a line without its line end; `None` when nothing stands in it.
+/// Decodes a line without its line end; `None` when it is empty.
 fn command(line: &[u8]) -> Option<Decoded<'_>> {
     if let Some(uuid) = plain_heartbeat(line) {
         let request = Request::Heartbeat { uuid: Some(uuid) };
@@ -124,7 +124,7 @@ fn command(line: &[u8]) -> Option<Decoded<'_>> {
     })
 }
 
-/// Reads what stands behind a verb.
+/// Parses the arguments of a verb.
 fn request(verb: Verb, words: Words<'_>) -> Result<Request<'_>, Refusal> {
     match verb {
         Verb::Auth => auth(words),
@@ -144,8 +144,8 @@ fn request(verb: Verb, words: Words<'_>) -> Result<Request<'_>, Refusal> {
     }
 }
 
-/// The UUID of a heartbeat as every client sends it: the verb, one blank, a UUID. Reading the UUID
-/// checks every byte of it, so that nothing else has to look at the line. Most lines are such.
+/// The UUID of a heartbeat in its usual form: the verb, one blank, a UUID. Parsing the UUID checks
+/// all its bytes, so the line needs no other check. Most lines have this form.
 fn plain_heartbeat(line: &[u8]) -> Option<uuid::Uuid> {
     const VERB: &[u8] = b"heartbeat ";
     const UUID_LEN: usize = 36;
@@ -156,8 +156,8 @@ fn plain_heartbeat(line: &[u8]) -> Option<uuid::Uuid> {
     uuid::Uuid::try_parse_ascii(word).ok()
 }
 
-/// Whether a control character other than the tab stands in the text. Nearly all lines are
-/// printable ASCII, which one pass without a branch for each byte finds out.
+/// Whether the text contains a control character other than the tab. Nearly all lines are printable
+/// ASCII, which one pass without a branch for each byte detects.
 fn has_control_character(text: &str) -> bool {
     let printable = |byte: u8| (byte.wrapping_sub(b' ') <= b'~' - b' ') | (byte == b'\t');
     let plain = text
@@ -166,11 +166,11 @@ fn has_control_character(text: &str) -> bool {
     !plain && text.chars().any(|c| c.is_control() && c != '\t')
 }
 
-/// The words of a line, which blanks and tabs keep apart.
+/// The words of a line, separated by blanks and tabs.
 struct Words<'a>(&'a str);
 
 impl Words<'_> {
-    /// Whether no further word stands in the line.
+    /// Whether the line has no further word.
     fn is_over(&self) -> bool {
         self.0.bytes().all(|byte| is_blank(&byte))
     }
@@ -314,7 +314,7 @@ const TTL: &str = "ttl=";
 const MAX_AGE: &str = "max-age=";
 const REPLACE: &str = "replace";
 
-/// The one option with this name and a number of seconds behind it, if it is given.
+/// The value in seconds of the option with this name, if it is given; no other option may be.
 fn seconds_option(words: Words<'_>, name: &'static str) -> Result<Option<Ttl>, Refusal> {
     let mut value = None;
     for option in words {
@@ -359,7 +359,7 @@ fn first_arguments<'a, const N: usize>(
     Ok(arguments)
 }
 
-/// Names the commands.
+/// Appends the line that lists the commands.
 fn push_help(output: &mut Output) {
     output.push(b"commands:");
     for (position, verb) in Verb::ALL.into_iter().enumerate() {
@@ -368,7 +368,7 @@ fn push_help(output: &mut Output) {
     }
 }
 
-/// Appends an answer as a line.
+/// Appends a reply as a line.
 pub fn encode(reply: &Reply, output: &mut Output) {
     match reply {
         Reply::Registered(uuid) => {

@@ -1,4 +1,4 @@
-//! The lines that a watcher is sent: one JSON object for each update.
+//! The lines of a watcher's stream: one JSON object for each update.
 
 use std::rc::Rc;
 
@@ -47,7 +47,7 @@ fn delta_line(delta: &Delta) -> Vec<u8> {
     line
 }
 
-/// Bytes that a service takes in a line, more or less: what is reserved ahead.
+/// Approximate bytes of a service in a line, for reserving memory.
 const SERVICE_LEN: usize = 64;
 
 fn push_index(line: &mut Vec<u8>, index: u64) {

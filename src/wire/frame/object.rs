@@ -1,5 +1,5 @@
-//! JSON objects, read strictly: a key given twice is an error, also one that is otherwise ignored,
-//! and every string must be text. Strings without escapes are borrowed from the input.
+//! A strict reader of JSON objects: a duplicate key is an error, even an otherwise ignored one, and
+//! every string must be valid text. Strings without escapes are borrowed from the input.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,12 +8,12 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::message::Refusal;
 
-/// The keys and values of an object, sorted by key. It is read whole, so that a key given twice is
-/// noticed wherever it stands.
+/// The keys and values of an object, sorted by key. The whole object is read, so that a duplicate key
+/// is found wherever it is.
 #[derive(Debug, Default)]
 pub(super) struct Object<'a>(Vec<(Cow<'a, str>, Value<'a>)>);
 
-/// A value, as far as the frames use it.
+/// A value, as far as frames use it.
 #[derive(Debug)]
 enum Value<'a> {
     Text(Cow<'a, str>),
@@ -23,10 +23,10 @@ enum Value<'a> {
 }
 
 impl<'a> Object<'a> {
-    /// Reads an object and nothing else. How deep it may nest is bounded by `serde_json`.
+    /// Reads an object and nothing else. `serde_json` limits the depth of nesting.
     ///
     /// # Errors
-    /// `not_an_object` when it is not one, or a refusal of the key that stands in it twice.
+    /// `not_an_object` when it is not one, or a refusal that names a duplicate key.
     pub(super) fn parse(bytes: &'a [u8], not_an_object: &'static str) -> Result<Self, Refusal> {
         let mut object: Object<'a> =
             serde_json::from_slice(bytes).map_err(|_| Refusal::Frame(not_an_object))?;
@@ -40,7 +40,7 @@ impl<'a> Object<'a> {
     /// The text under `key`, if there is such a key.
     ///
     /// # Errors
-    /// `not_text` when something else stands there.
+    /// `not_text` when the value is something else.
     pub(super) fn text(
         &mut self,
         key: &str,
@@ -56,7 +56,7 @@ impl<'a> Object<'a> {
     /// The integer under `key`, 0 or more, if there is such a key.
     ///
     /// # Errors
-    /// `not_an_integer` when something else stands there.
+    /// `not_an_integer` when the value is something else.
     pub(super) fn integer(
         &mut self,
         key: &str,
@@ -100,7 +100,7 @@ impl<'de> Deserialize<'de> for Object<'de> {
     }
 }
 
-/// A key, which `Cow` alone would always copy.
+/// A key that is borrowed where possible; the `Deserialize` of `Cow` always copies.
 struct Key<'a>(Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Key<'de> {

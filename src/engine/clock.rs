@@ -1,4 +1,4 @@
-//! From the monotonic clock to registry time: a pause of the service ages nobody.
+//! Derives registry time from the monotonic clock, so that a pause of the process ages no registration.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use crate::time::Moment;
 
 /// Registry time. It follows the monotonic clock, with two exceptions:
 ///
-/// - it advances by at most two ticks a turn, beside the time that the loop meant to sleep; the rest
-///   of a longer pause is cut off, and counted;
-/// - in the turn after a pause it stands still, and so it does until the input that arrived in the
-///   pause is handled: a heartbeat that waited in a socket counts before anything has aged.
+/// - it advances by at most two ticks a turn, or by the planned sleep and one tick if that is longer;
+///   the rest of a longer pause is cut off and counted;
+/// - after a pause it stands still until the input that arrived during the pause is handled, so a
+///   heartbeat that waited in a socket counts before any registration ages.
 #[derive(Debug)]
 pub(super) struct Clock {
     tick: Duration,
@@ -18,9 +18,9 @@ pub(super) struct Clock {
     seen: Duration,
     /// Registry time.
     elapsed: Duration,
-    /// How long registry time has stood still since a pause ended, if it does.
+    /// How long registry time has stood still since a pause ended, if it still does.
     held_for: Option<Duration>,
-    /// All that was cut off.
+    /// The total time that was cut off.
     stalled: Duration,
 }
 
@@ -37,8 +37,8 @@ impl Clock {
         }
     }
 
-    /// Starts a turn. `slept` is how long the loop meant to sleep before it at most; `backlog` says
-    /// whether input is known to wait that no turn has seen yet. Returns what was cut off.
+    /// Starts a turn. `slept` is the longest time for which the loop meant to sleep before it;
+    /// `backlog` says whether there is input that no turn has handled yet. Returns the time cut off.
     pub(super) fn advance(
         &mut self,
         monotonic: Duration,
@@ -53,7 +53,7 @@ impl Clock {
         let (credit, held_for) = match self.held_for {
             None if late => (Duration::ZERO, Some(Duration::ZERO)),
             None => (step, None),
-            // Late again: this is no pause but load, under which time must go on.
+            // Late twice in a row means load and not a pause; under load time must go on.
             Some(_) if late => (allowance, Some(PATIENCE)),
             Some(held_for) if backlog && held_for + step < PATIENCE => {
                 (Duration::ZERO, Some(held_for + step))
@@ -71,7 +71,7 @@ impl Clock {
         Moment::from_millis(u64::try_from(self.elapsed.as_millis()).unwrap_or(u64::MAX))
     }
 
-    /// All the time that was cut off since the start.
+    /// The total time that was cut off since the start.
     pub(super) fn stalled(&self) -> Duration {
         self.stalled
     }

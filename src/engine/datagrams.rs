@@ -1,5 +1,5 @@
-//! Sockets that receive datagrams: each holds one request, and is answered with one datagram or with
-//! silence. Nothing is kept of a peer.
+//! Datagram sockets: each datagram contains one request, and gets one datagram or nothing as its
+//! answer. The service keeps no state about peers of datagrams.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,22 +13,22 @@ use crate::session::Scratch;
 use crate::wire::output::Output;
 use crate::wire::{Codec, Decoded, Protocol};
 
-/// Datagrams since the start, by what became of them.
+/// Counts of datagrams since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DatagramCounts {
-    /// Those that were received.
+    /// Datagrams received.
     pub received: u64,
-    /// Those that were answered.
+    /// Datagrams answered.
     pub answered: u64,
-    /// Those whose answer was dropped, because the socket had no room for it.
+    /// Datagrams whose answer was dropped because the socket's send buffer was full.
     pub dropped: u64,
 }
 
-/// A socket that receives datagrams, and what is known of it.
+/// A datagram socket with its readiness.
 pub(super) struct DatagramSocket<D> {
     socket: D,
     protocol: Protocol,
-    /// Whether a datagram may wait: set by an event, cleared by `WouldBlock`.
+    /// Whether a datagram may be receivable: set by an event, cleared by `WouldBlock`.
     pending: bool,
     /// A datagram whose request is to be tried again in the next turn, before any other.
     retry: Option<(SocketAddr, Box<[u8]>)>,
@@ -40,15 +40,15 @@ impl<D> DatagramSocket<D> {
         DatagramSocket {
             socket,
             protocol,
-            // A datagram may have come before the socket was watched.
+            // A datagram may have arrived before the socket was watched.
             pending: true,
             retry: None,
             counts: DatagramCounts::default(),
         }
     }
 
-    /// Takes the word of an event.
-    pub(super) fn note(&mut self) {
+    /// Handles an event of the socket.
+    pub(super) fn on_event(&mut self) {
         self.pending = true;
     }
 
@@ -60,7 +60,7 @@ impl<D> DatagramSocket<D> {
         self.socket
     }
 
-    /// Answers what has arrived, within the budget of a turn.
+    /// Answers the datagrams that have arrived, within the budget of a turn.
     pub(super) fn serve<N: Network<Datagram = D>>(
         &mut self,
         network: &mut N,
@@ -80,20 +80,20 @@ impl<D> DatagramSocket<D> {
             match network.receive(&mut self.socket, buffer) {
                 Ok((len, from)) => {
                     self.counts.received += 1;
-                    // One that fills the buffer may have been cut off.
+                    // A datagram that fills the buffer may have been cut off.
                     let whole = len < buffer.len();
                     if whole && !self.answer(network, responder, from, &buffer[..len]) {
                         return;
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.pending = false,
-                // The fault of one datagram, such as an answer to a port that nobody listens on.
+                // This concerns one datagram, such as an answer to a port without a listener.
                 Err(error) => debug!("cannot receive a datagram: {error}"),
             }
         }
     }
 
-    /// Answers one datagram; `false` when that has to wait for the next turn.
+    /// Answers one datagram; `false` when it must be tried again in the next turn.
     fn answer<N: Network<Datagram = D>>(
         &mut self,
         network: &mut N,
@@ -104,7 +104,7 @@ impl<D> DatagramSocket<D> {
         let mut codec = Codec::new(self.protocol);
         let step = codec.decode(datagram);
         let decoded = match step.decoded {
-            // A line may stand there without its end.
+            // The datagram may be a line without a line end.
             Decoded::Incomplete => codec.finish(&datagram[step.consumed..]),
             decoded => decoded,
         };
@@ -123,7 +123,7 @@ impl<D> DatagramSocket<D> {
                 self.send(network, from, &codec, &reply);
                 true
             }
-            // Whoever asks by datagram asks again.
+            // There is no session to deliver to; the peer must ask again.
             Outcome::Parked { .. } => true,
             Outcome::Retry => {
                 self.retry = Some((from, datagram.into()));

@@ -1,4 +1,4 @@
-//! Serving one session: read, run, write, until it would block or has had its share.
+//! Serves one session: reads, runs and writes until it would block or its budget is used up.
 
 use std::io;
 
@@ -12,17 +12,17 @@ use crate::message::{CloseReason, Responder};
 use crate::session::{Active, Pause, Phase, Scratch, Session};
 use crate::time::Moment;
 
-/// What one visit to a session left.
+/// The result of one visit to a session.
 pub(super) enum Visit {
-    /// Nothing to do before an event, a timer or a delivery.
+    /// No work until an event, a timer or a delivery.
     Blocked,
-    /// More can be done without an event.
+    /// More work is possible without an event.
     Again,
     /// The connection has failed.
     Failed,
 }
 
-/// What a visit may still use, and what it has moved.
+/// The remaining budget of a visit, and the bytes it has moved.
 pub(super) struct Budget {
     requests: usize,
     read_len: usize,
@@ -50,7 +50,7 @@ impl Budget {
     }
 }
 
-/// What a read brought, within the budget.
+/// The result of a read within the budget.
 enum Input {
     Bytes(usize),
     End,
@@ -60,7 +60,7 @@ enum Input {
 }
 
 impl<T> Connection<T> {
-    /// Does what can be done for the session now, within the budget of a visit.
+    /// Does all possible work for the session, within the budget of a visit.
     pub(super) fn serve<N: Network<Stream = T>>(
         &mut self,
         network: &mut N,
@@ -82,7 +82,7 @@ impl<T> Connection<T> {
         visit
     }
 
-    /// Runs the requests that have arrived and sends the answers.
+    /// Runs the requests that have arrived and sends the replies.
     fn exchange<N: Network<Stream = T>>(
         &mut self,
         network: &mut N,
@@ -104,7 +104,7 @@ impl<T> Connection<T> {
             budget,
         };
         let mut active = session.activate(scratch);
-        // What waits for a watcher leaves before its next request is answered.
+        // A watcher's pending updates are sent before the reply to its next request.
         active.refill(now);
         loop {
             let pause = active.run(responder, now, &mut wire.budget.requests);
@@ -130,7 +130,7 @@ impl<T> Connection<T> {
                         _ => {}
                     },
                     Input::Nothing if stopping => {
-                        // Nothing has arrived since what was answered has left.
+                        // All replies are sent and no request has arrived since.
                         let idle = wire.budget.is_unused() && active.session().output().is_empty();
                         if idle {
                             active.session().close_drained(CloseReason::Stopped);
@@ -146,7 +146,7 @@ impl<T> Connection<T> {
         }
     }
 
-    /// Drops what arrives until the peer ends its input.
+    /// Drops input until the peer ends it.
     fn drain<N: Network<Stream = T>>(
         &mut self,
         network: &mut N,
@@ -173,7 +173,7 @@ impl<T> Connection<T> {
     }
 }
 
-/// A session's socket, with what a visit may still move through it.
+/// A session's socket, with the budget of the visit.
 struct Wire<'a, N: Network> {
     transport: &'a mut super::transport::Transport<N::Stream>,
     network: &'a mut N,
@@ -181,7 +181,7 @@ struct Wire<'a, N: Network> {
 }
 
 impl<N: Network> Wire<'_, N> {
-    /// Writes what waits. `Err` ends the visit.
+    /// Writes pending output. `Err` ends the visit.
     fn send(&mut self, active: &mut Active<'_>, now: Moment) -> Result<(), Visit> {
         if !self.transport.is_writable() {
             return Ok(());
@@ -234,14 +234,14 @@ impl<N: Network> Wire<'_, N> {
         }
     }
 
-    /// A session that waits for a delivery reads nothing; but where its connection may have failed,
-    /// it finds out, so that nobody waits for a peer that has gone.
+    /// A session that waits for a delivery reads no requests. Where its connection may have failed, it
+    /// reads to detect that, so that a dead peer's session does not wait on.
     fn look_for_failure(&mut self, active: &mut Active<'_>) -> Visit {
         while self.transport.is_ended() && !active.room().is_empty() {
             match self.read(active) {
                 Input::Bytes(n) => active.received(n),
                 Input::Failed => return Visit::Failed,
-                // A peer that has only ended its input still reads the answer.
+                // A peer that has only ended its input still reads the reply.
                 Input::End | Input::Nothing => break,
                 Input::Budget => return Visit::Again,
             }
@@ -249,7 +249,7 @@ impl<N: Network> Wire<'_, N> {
         Visit::Blocked
     }
 
-    /// The peer must take answers first.
+    /// The peer must read pending output first.
     fn wait_for_room(&self) -> Visit {
         if self.transport.is_writable() {
             Visit::Again
@@ -258,7 +258,7 @@ impl<N: Network> Wire<'_, N> {
         }
     }
 
-    /// The staged close: the write side is shut when the last answer has left.
+    /// The staged close: shuts down the write side when all pending output is sent.
     fn close_when_sent(&mut self, session: &mut Session, now: Moment) -> Visit {
         if session.shut_when_sent(now) {
             self.network.shut(self.transport.stream());

@@ -1,4 +1,4 @@
-//! Connections that the service opens itself.
+//! Links, the connections that the service opens itself.
 
 use std::io;
 
@@ -14,7 +14,7 @@ use crate::wire::output::Output;
 /// All links.
 pub(super) struct Links<T> {
     by_number: [Option<Link<T>>; LINKS_MAX],
-    /// How many there are. Most services open none, and then they cost nothing.
+    /// The number of links, so that a service without links does no work for them.
     len: usize,
 }
 
@@ -22,24 +22,24 @@ struct Link<T> {
     transport: Transport<T>,
     state: State,
     output: Output,
-    /// There is something to do without an event.
+    /// There is work without an event.
     again: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// It is being connected, until this moment at most.
+    /// It is connecting, until this moment at most.
     Connecting {
         until: Moment,
     },
     Open,
 }
 
-/// What a visit to a link left.
+/// The result of a visit to a link.
 enum Visit {
-    /// Nothing to do before an event.
+    /// No work until an event.
     Blocked,
-    /// More can be done without one.
+    /// More work is possible without an event.
     Again,
     Over(LinkEnd),
 }
@@ -54,10 +54,10 @@ impl<T> Default for Links<T> {
 }
 
 impl<T> Links<T> {
-    /// Takes what an event says of a link's socket.
-    pub(super) fn note(&mut self, number: usize, readiness: Readiness) {
+    /// Handles an event of a link's socket.
+    pub(super) fn on_event(&mut self, number: usize, readiness: Readiness) {
         if let Some(Some(link)) = self.by_number.get_mut(number) {
-            link.transport.note(readiness);
+            link.transport.on_event(readiness);
             link.again = true;
         }
     }
@@ -71,12 +71,12 @@ impl<T> Links<T> {
         by_number.iter().flatten()
     }
 
-    /// Whether any link has something to do without an event.
+    /// Whether any link has work without an event.
     pub(super) fn has_backlog(&self) -> bool {
         self.iter().any(|link| link.again)
     }
 
-    /// When a link that is being connected runs out of its time, if one is.
+    /// The earliest time limit of the links that are connecting.
     pub(super) fn next_due(&self) -> Option<Moment> {
         let due = |link: &Link<T>| match link.state {
             State::Connecting { until } => Some(until),
@@ -85,7 +85,7 @@ impl<T> Links<T> {
         self.iter().filter_map(due).min()
     }
 
-    /// Serves the links that have something to do, and gives up those whose time is up.
+    /// Serves the links that have work, and ends those whose time limit has passed.
     pub(super) fn serve<N: Network<Stream = T>>(
         &mut self,
         network: &mut N,
@@ -115,8 +115,8 @@ impl<T> Links<T> {
         }
     }
 
-    /// Does what the service asks of its links.
-    pub(super) fn obey<N: Network<Stream = T>>(
+    /// Runs the service's commands to its links.
+    pub(super) fn run_commands<N: Network<Stream = T>>(
         &mut self,
         network: &mut N,
         handler: &mut impl Handler,
@@ -184,7 +184,7 @@ impl<T> Link<T> {
         now: Moment,
     ) -> Visit {
         if let State::Connecting { until } = self.state {
-            // Time decides, and not the order of events.
+            // The time limit decides, whatever the order of events.
             if until <= now {
                 return Visit::Over(LinkEnd::TimedOut);
             }
@@ -194,7 +194,7 @@ impl<T> Link<T> {
                         self.state = State::Open;
                         handler.link_event(number, LinkEvent::Opened);
                     }
-                    // The event was false.
+                    // The event was spurious.
                     Ok(false) => self.transport.expect_writable(),
                     Err(error) => return Visit::Over(LinkEnd::Failed(error)),
                 }
@@ -212,7 +212,7 @@ impl<T> Link<T> {
         }
     }
 
-    /// Writes what waits, within the budget of a turn. Returns whether more could be written.
+    /// Writes pending bytes, within the budget of a turn. Returns whether more could be written.
     fn write<N: Network<Stream = T>>(
         &mut self,
         number: usize,
@@ -236,7 +236,7 @@ impl<T> Link<T> {
         }
     }
 
-    /// Reads what has arrived, within the budget of a turn.
+    /// Reads the bytes that have arrived, within the budget of a turn.
     fn read<N: Network<Stream = T>>(
         &mut self,
         number: usize,

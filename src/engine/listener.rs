@@ -1,4 +1,4 @@
-//! Accepting: bounded in each turn, and never ended by an error.
+//! Accepts connections, a bounded number each turn. No error stops a listener.
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,13 +19,13 @@ use crate::time::rate_limit::RateLimit;
 use crate::wire::output::Output;
 use crate::wire::{Codec, Protocol};
 
-/// A socket that accepts, and what is known of it.
+/// A listening socket with its readiness.
 pub(super) struct Listener<L> {
     socket: L,
     protocol: Protocol,
-    /// Whether a connection may wait: set by an event, cleared by `WouldBlock`.
+    /// Whether a connection may be acceptable: set by an event, cleared by `WouldBlock`.
     pub(super) pending: bool,
-    /// Not to be tried before this moment, for accepting has failed.
+    /// When to retry, after accepting has failed.
     pub(super) retry_at: Option<Moment>,
     warnings: RateLimit,
 }
@@ -35,7 +35,7 @@ impl<L> Listener<L> {
         Listener {
             socket,
             protocol,
-            // A connection may have come before the socket was watched.
+            // A connection may have arrived before the socket was watched.
             pending: true,
             retry_at: None,
             warnings: RateLimit::new(ACCEPT_LOG_QUIET_MS),
@@ -50,8 +50,8 @@ impl<L> Listener<L> {
         self.pending && self.retry_at.is_none()
     }
 
-    /// Waits a little before the next try. What has failed is one connection, or the process or
-    /// host is out of descriptors or memory (accept(2)); neither is told by an event when it ends.
+    /// Schedules a retry. Either one connection has failed, or the process or host is out of
+    /// descriptors or memory (accept(2)), and no event tells when that is over.
     fn back_off(&mut self, error: &io::Error, now: Moment) {
         self.retry_at = Some(now.plus_millis(ACCEPT_RETRY_MS));
         if let Some(suppressed) = self.warnings.pass(now) {
@@ -119,7 +119,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
             if lingering == LINGERING_REFUSED_MAX {
                 let mut line = Output::default();
                 Codec::new(protocol).encode(&Reply::Refused(REFUSAL), &mut line);
-                // A peer that does not get the line sees the close all the same.
+                // If the write fails, the peer still sees the close.
                 let _ = network.write(&mut stream, line.front());
                 network.close(stream);
                 self.counters.closed.add(CloseReason::TooMany);

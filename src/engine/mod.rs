@@ -1,8 +1,8 @@
 //! One turn of the loop, without a socket and without a clock.
 //!
-//! Owns the sessions, their timers and the service. What it needs of the network it takes from a
-//! [`Network`]; the time is handed in once a turn. So a test can drive the whole service through a
-//! network and a clock of its own.
+//! Owns the sessions, their timers and the service. It reaches the network through a [`Network`], and
+//! its caller passes in the time once a turn, so a test can drive the whole service with a network
+//! and a clock of its own.
 
 mod clock;
 mod datagrams;
@@ -38,17 +38,17 @@ use sessions::Sessions;
 /// The bounds of an engine that a user sets.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// Connections held at once.
+    /// Maximum number of open connections.
     pub connections_max: usize,
     /// Milliseconds in which a session must complete a request, if there is a limit.
     pub idle_ms_max: Option<u64>,
-    /// How often stale registrations are swept.
+    /// The interval between sweeps of expired registrations.
     pub tick: Duration,
-    /// Within what time the death of a host is noticed whose connection holds registrations.
+    /// The time within which the silent death of a holder's host is noticed.
     pub ttl: Duration,
 }
 
-/// What the clocks show at the start of a turn.
+/// The readings of the clocks at the start of a turn.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Reading {
     /// The monotonic clock.
@@ -57,24 +57,24 @@ pub struct Reading {
     pub wall: WallTime,
     /// The longest turn so far.
     pub worst_turn: Duration,
-    /// Lines of the log that were dropped so far.
+    /// Log lines that were dropped so far.
     pub log_lines_dropped: u64,
 }
 
-/// What a turn has left for its caller.
+/// The result of a turn.
 #[derive(Clone, Copy, Debug)]
 pub struct Turned<'a> {
-    /// How long to wait for events before the next turn; `None` means for as long as it takes.
+    /// How long to wait for events before the next turn; `None` means without limit.
     pub wait: Option<Duration>,
-    /// What has changed in the registry, in its order.
+    /// The changes of the registry, in their order.
     pub changes: &'a [Change],
 }
 
-/// The sockets that an engine serves, each with what is spoken there.
+/// The sockets that an engine serves, each with its protocol.
 pub struct Sockets<N: Network> {
-    /// Those that accept connections.
+    /// Listening sockets.
     pub listeners: Vec<(N::Listener, Protocol)>,
-    /// Those that receive datagrams.
+    /// Datagram sockets.
     pub datagrams: Vec<(N::Datagram, Protocol)>,
 }
 
@@ -88,24 +88,24 @@ pub struct Engine<N: Network, H> {
     links: Links<N::Stream>,
     sessions: Sessions<N::Stream>,
     scratch: Scratch,
-    /// Sessions for which the service has to do something now, until the end of the turn.
+    /// Sessions whose timers need the service in this turn.
     due: Vec<(usize, Timeout)>,
     counters: Counters,
     next_tick: Moment,
-    /// How long the loop was told to wait before the next turn, at most.
+    /// The longest time for which the loop was told to wait before the next turn.
     waited: Duration,
     stopping: Option<Moment>,
-    /// What was cut off of registry time since the last line about it in the log.
+    /// The time cut off from registry time since the last log line about it.
     stall_to_log: Duration,
     stall_warnings: RateLimit,
 }
 
-/// What the engine counts.
+/// The engine's counters.
 #[derive(Default)]
 struct Counters {
     /// The monotonic clock at the start.
     start: Duration,
-    /// Connections that were refused, because there were too many.
+    /// Connections that were refused at the limit of `--max-connections`.
     refused: u64,
     closed: Tally<CloseReason, { CloseReason::ALL.len() }>,
     bytes_in: u64,
@@ -113,7 +113,7 @@ struct Counters {
 }
 
 impl<N: Network, H: Handler> Engine<N, H> {
-    /// An engine without sessions. `monotonic` is the reading of the clock that the turns go on from.
+    /// An engine without sessions. `monotonic` is the present reading of the monotonic clock.
     pub fn new(settings: Settings, handler: H, sockets: Sockets<N>, monotonic: Duration) -> Self {
         let listen = |(socket, protocol)| Some(Listener::new(socket, protocol));
         let receive = |(socket, protocol)| Some(DatagramSocket::new(socket, protocol));
@@ -139,9 +139,9 @@ impl<N: Network, H: Handler> Engine<N, H> {
         }
     }
 
-    /// Runs one turn: handles `events` and whatever earlier turns left, in bounded time.
+    /// Runs one turn: handles `events` and the backlog of earlier turns, in bounded time.
     ///
-    /// `more_events` says that the network may have had more events than it told.
+    /// `more_events` says that the network may have more events than these.
     pub fn turn(
         &mut self,
         network: &mut N,
@@ -160,7 +160,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
             meter,
         });
         for event in events {
-            self.note(event);
+            self.on_event(event);
         }
         self.accept_ready(network, now);
         for _ in 0..self.sessions.ready_len().min(TURN_VISITS_MAX) {
@@ -174,11 +174,11 @@ impl<N: Network, H: Handler> Engine<N, H> {
         }
         self.links
             .serve(network, &mut self.handler, &mut self.scratch, now);
-        self.sessions.give_up_excess();
+        self.sessions.close_excess();
         self.fire_timers(now);
         self.reap(network);
         self.end_turn(now);
-        self.links.obey(network, &mut self.handler, now);
+        self.links.run_commands(network, &mut self.handler, now);
         let wait = self.wait(now);
         self.waited = wait.unwrap_or(Duration::MAX / 2);
         Turned {
@@ -187,7 +187,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
         }
     }
 
-    /// Stops: accepts no more, finishes the replies in flight and closes the connections.
+    /// Begins to stop: accepts no more, finishes the replies in flight and closes the connections.
     pub fn stop(&mut self, network: &mut N) {
         if self.stopping.is_some() {
             return;
@@ -208,26 +208,26 @@ impl<N: Network, H: Handler> Engine<N, H> {
         self.stopping.is_some()
     }
 
-    /// Whether a stopped engine has nothing left to do.
+    /// Whether a stopped engine has no work left.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         let over = |deadline| self.sessions.len() == 0 || self.clock.now() >= deadline;
         self.stopping.is_some_and(over)
     }
 
-    /// Connections held, refused ones that linger included.
+    /// Open connections, including refused ones that linger.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.sessions.len()
     }
 
-    /// Bytes of answers that wait in all sessions together.
+    /// Bytes of pending output of all sessions together.
     #[must_use]
     pub fn waiting_len(&self) -> usize {
         self.sessions.waiting_len()
     }
 
-    /// What became of the datagrams at the socket with this number.
+    /// The counts of datagrams at the socket with this number.
     #[must_use]
     pub fn datagram_counts(&self, number: usize) -> DatagramCounts {
         let socket = self.datagrams.get(number).and_then(Option::as_ref);
@@ -245,13 +245,13 @@ impl<N: Network, H: Handler> Engine<N, H> {
         &mut self.handler
     }
 
-    /// Time by which pauses of this process were longer than two ticks.
+    /// The total time that was cut off from registry time because of pauses of this process.
     #[must_use]
     pub fn stalled(&self) -> Duration {
         self.clock.stalled()
     }
 
-    /// Panics with what is wrong when the state between two turns is not as it must be. O(n).
+    /// Panics with a description when an invariant between two turns is broken. O(n).
     pub fn check_invariants(&self) {
         self.sessions.check_invariants();
     }
@@ -277,7 +277,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
         }
     }
 
-    fn note(&mut self, event: Event) {
+    fn on_event(&mut self, event: Event) {
         match event {
             Event::Accept(number) => {
                 if let Some(Some(listener)) = self.listeners.get_mut(number) {
@@ -286,11 +286,11 @@ impl<N: Network, H: Handler> Engine<N, H> {
             }
             Event::Datagram(number) => {
                 if let Some(Some(socket)) = self.datagrams.get_mut(number) {
-                    socket.note();
+                    socket.on_event();
                 }
             }
-            Event::Link(number, readiness) => self.links.note(number, readiness),
-            Event::Session(key, readiness) => self.sessions.note(key, readiness),
+            Event::Link(number, readiness) => self.links.on_event(number, readiness),
+            Event::Session(key, readiness) => self.sessions.on_event(key, readiness),
         }
     }
 
@@ -306,7 +306,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
         self.counters.bytes_out += budget.bytes_out;
         let session = &mut connection.session;
         if session.phase() != Phase::Open {
-            // It hears nothing more and holds nothing more, also while its last answers are sent.
+            // An ending session holds and watches nothing, even while its last replies are sent.
             handler.leave(session.peer_mut());
         } else if session.peer().holds && !std::mem::replace(&mut connection.guarded, true) {
             network.guard(connection.transport.stream(), self.settings.ttl);
@@ -320,7 +320,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
         self.sessions.served(key);
     }
 
-    /// Lets time pass for the sessions: a parked request whose time is up is answered at once.
+    /// Fires the sessions' timers. A parked request whose time limit has passed is answered at once.
     fn fire_timers(&mut self, now: Moment) {
         self.sessions.fire_timers(now, &mut self.due);
         for (key, timeout) in self.due.drain(..) {
@@ -346,20 +346,21 @@ impl<N: Network, H: Handler> Engine<N, H> {
             debug!("{address}: connection closed: {reason}");
             self.counters.closed.add(reason);
             network.close(connection.transport.into_stream());
-            // A descriptor has come free.
+            // A descriptor is free again.
             for listener in self.listeners.iter_mut().flatten() {
                 listener.retry_at = None;
             }
         }
     }
 
-    /// Hands each session what the service has for it. That is sent in the next turn, which comes at
-    /// once.
+    /// Hands the service's deliveries to the sessions, which send them in the next turn. That turn
+    /// follows at once.
     fn end_turn(&mut self, now: Moment) {
         let stopping = self.stopping.is_some();
         let sessions = &mut self.sessions;
         self.handler.end_turn(&mut |key, delivery| {
-            // Services do not go down because the registry restarts.
+            // While stopping, send watchers no changes: services do not go down because the
+            // registry restarts.
             let is_news = matches!(
                 delivery,
                 Delivery::Update(Update::Snapshot(_) | Update::Delta(_))
@@ -371,7 +372,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
         });
     }
 
-    /// Whether there is work that needs no event.
+    /// Whether there is work without an event.
     fn has_backlog(&self) -> bool {
         let accepts = self.listeners.iter().flatten().any(Listener::can_accept);
         let mut datagrams = self.datagrams.iter().flatten();
@@ -406,7 +407,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
         self.stall_to_log += cut;
         if !self.stall_to_log.is_zero() && self.stall_warnings.pass(now).is_some() {
             let ms = std::mem::take(&mut self.stall_to_log).as_millis();
-            warn!("stalled for {ms} ms in all, by which no registration has aged");
+            warn!("stalled for {ms} ms in all; registrations have not aged meanwhile");
         }
     }
 }

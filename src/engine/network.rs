@@ -1,77 +1,76 @@
-//! What the engine needs of a network. The server room implements it with mio; a simulator can
+//! The engine's interface to a network. The server room implements it with mio; a simulator can
 //! implement it with queues.
 
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// Non-blocking listeners and streams whose readiness is told once per change (edge-triggered):
-/// after [`io::ErrorKind::WouldBlock`] or a read or write that moved fewer bytes than asked, the
-/// engine waits for an [`Event`].
+/// Non-blocking sockets whose readiness is reported once per change (edge-triggered): after
+/// [`io::ErrorKind::WouldBlock`], or a read or write that moved fewer bytes than asked, the engine
+/// waits for an [`Event`].
 pub trait Network {
-    /// A socket that accepts.
+    /// A listening socket.
     type Listener;
     /// One end of a connection.
     type Stream;
-    /// A socket that receives datagrams.
+    /// A datagram socket.
     type Datagram;
 
-    /// Takes the next connection and where it comes from.
+    /// Accepts the next connection; returns it with its peer's address.
     ///
     /// # Errors
-    /// `WouldBlock` when none waits; anything else is the fault of one connection or a lack of
-    /// resources, and the listener goes on.
+    /// `WouldBlock` when there is none. Any other error concerns one connection or a lack of
+    /// resources, and the listener stays usable.
     fn accept(&mut self, listener: &mut Self::Listener) -> io::Result<(Self::Stream, SocketAddr)>;
 
-    /// Starts to tell the readiness of `stream` as events of the session `key`.
+    /// Starts to report the readiness of `stream` as events of the session `key`.
     ///
     /// # Errors
-    /// When it cannot be watched; the connection is given up.
+    /// When the stream cannot be watched; the engine then closes the connection.
     fn watch(&mut self, stream: &mut Self::Stream, key: usize) -> io::Result<()>;
 
-    /// Begins to connect to `address`, and to tell the readiness of the stream as events of the link
+    /// Begins to connect to `address`, and to report the readiness of the stream as events of the link
     /// with this number.
     ///
     /// # Errors
-    /// When that fails at once.
+    /// When connecting fails at once.
     fn connect(&mut self, address: SocketAddr, link: usize) -> io::Result<Self::Stream>;
 
-    /// Whether a stream that is being connected is connected, asked when it has become writable.
+    /// Whether a connecting stream is connected; the engine calls this when it becomes writable.
     ///
     /// # Errors
-    /// Why it could not be connected.
+    /// Why connecting failed.
     fn connected(&mut self, stream: &mut Self::Stream) -> io::Result<bool>;
 
-    /// Sees to it that a peer which is gone without a word is noticed within `time`: its stream fails
-    /// then.
+    /// Makes `stream` fail within `time` after its peer's host has silently died.
     fn guard(&mut self, stream: &mut Self::Stream, time: Duration);
 
-    /// Reads what has arrived; 0 is the end of input.
+    /// Reads the bytes that have arrived; 0 is the end of input.
     ///
     /// # Errors
     /// `WouldBlock` when nothing has arrived, or the connection's failure.
     fn read(&mut self, stream: &mut Self::Stream, buffer: &mut [u8]) -> io::Result<usize>;
 
-    /// Writes what the peer has room for.
+    /// Writes as many bytes as the socket accepts.
     ///
     /// # Errors
     /// `WouldBlock` when there is no room, or the connection's failure.
     fn write(&mut self, stream: &mut Self::Stream, bytes: &[u8]) -> io::Result<usize>;
 
-    /// Shuts the write side: the peer reads the end of input after what was written.
+    /// Shuts down the write side: the peer reads all written bytes and then the end of input.
     fn shut(&mut self, stream: &mut Self::Stream);
 
-    /// Closes the connection; no event of it is told afterwards, but for those already taken.
+    /// Closes the connection. Only events that were already taken may follow.
     fn close(&mut self, stream: Self::Stream);
 
     /// Closes a listener.
     fn close_listener(&mut self, listener: Self::Listener);
 
-    /// Receives a datagram: its length, and where it comes from. What does not fit into `buffer` is
+    /// Receives a datagram; returns its length and its sender. Bytes that do not fit into `buffer` are
     /// cut off.
     ///
     /// # Errors
-    /// `WouldBlock` when none waits; anything else is the fault of one datagram.
+    /// `WouldBlock` when there is none; any other error concerns one datagram.
     fn receive(
         &mut self,
         socket: &mut Self::Datagram,
@@ -81,20 +80,20 @@ pub trait Network {
     /// Sends a datagram.
     ///
     /// # Errors
-    /// `WouldBlock` when there is no room, or what is wrong with this one; it is not sent.
+    /// `WouldBlock` when there is no room, or the failure of this datagram. It is not sent.
     fn send(&mut self, socket: &mut Self::Datagram, bytes: &[u8], to: SocketAddr)
     -> io::Result<()>;
 
-    /// Closes a socket that receives datagrams.
+    /// Closes a datagram socket.
     fn close_datagram(&mut self, socket: Self::Datagram);
 }
 
-/// Where something may be possible now that was not before.
+/// A socket where an operation may be possible that was not possible before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A connection may wait at the listener with this number.
+    /// The listener with this number may have a connection to accept.
     Accept(usize),
-    /// A datagram may wait at the socket with this number.
+    /// The datagram socket with this number may have a datagram to receive.
     Datagram(usize),
     /// The link with this number, given to [`Network::connect`].
     Link(usize, Readiness),
@@ -102,14 +101,14 @@ pub enum Event {
     Session(usize, Readiness),
 }
 
-/// What may be possible with a stream.
+/// The operations that may be possible on a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Readiness {
-    /// Bytes, the end of input or an error may be read.
+    /// A read may return bytes, the end of input or an error.
     pub readable: bool,
-    /// Bytes may be written, or an error found.
+    /// A write may accept bytes or return an error.
     pub writable: bool,
-    /// The peer has ended its input or the connection has failed: reading goes on until it says so,
-    /// also after a read that got fewer bytes than asked.
+    /// The peer has ended its input or the connection has failed: the engine reads until a read
+    /// reports it, even after a read that returned fewer bytes than asked.
     pub ended: bool,
 }

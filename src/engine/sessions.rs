@@ -1,4 +1,4 @@
-//! All sessions with their sockets: which have something to do, which are over, and their timers.
+//! All sessions with their sockets: the ready list, the sessions to reap, and the timers.
 
 use std::collections::VecDeque;
 
@@ -17,17 +17,17 @@ use crate::time::wheel::{Wheel, WheelLink, WheelLinks};
 pub(super) struct Connection<T> {
     pub(super) transport: Transport<T>,
     pub(super) session: Session,
-    /// In the ready list.
+    /// Whether it is in the ready list.
     queued: bool,
-    /// Came when the service was full.
+    /// Whether it was refused because there were too many connections.
     pub(super) refused: bool,
-    /// The service stops: the session ends when what has arrived is answered.
+    /// The service is stopping: the session ends when the requests that have arrived are answered.
     pub(super) stopping: bool,
-    /// The service knows that it wants a snapshot.
+    /// The service has been asked for its snapshot.
     waits_for_snapshot: bool,
-    /// The network was told to look after its peer.
+    /// The network was asked to detect the silent death of its peer.
     pub(super) guarded: bool,
-    /// When its timer goes off.
+    /// When its timer fires.
     alarm: Option<Moment>,
     timer: WheelLink,
 }
@@ -35,15 +35,15 @@ pub(super) struct Connection<T> {
 /// All sessions, by key.
 pub(super) struct Sessions<T> {
     connections: Slab<Connection<T>>,
-    /// Keys of sessions that have something to do, in the order in which it came up.
+    /// The ready list: keys of sessions that have work, in the order in which it came up.
     ready: VecDeque<usize>,
-    /// Keys of sessions that are over; their slots are freed at the end of the turn, so that no
-    /// event of this turn meets a session that it does not mean.
+    /// Keys of sessions to reap. Their slots are freed at the end of the turn, so that no event of
+    /// this turn reaches a new session under an old key.
     over: Vec<usize>,
     timers: Wheel,
-    /// What waits in all of them.
+    /// The pending output of all sessions together.
     waiting: Waiting,
-    /// Refused ones that linger.
+    /// Refused sessions that linger.
     refused_lingering: usize,
     /// How long a session may take to complete a request, if there is a limit, in milliseconds.
     idle_ms_max: Option<u64>,
@@ -82,7 +82,7 @@ impl<T> Sessions<T> {
         self.refused_lingering
     }
 
-    /// Bytes that wait in all of them.
+    /// Bytes of pending output of all sessions together.
     pub(super) fn waiting_len(&self) -> usize {
         self.waiting.len()
     }
@@ -96,7 +96,7 @@ impl<T> Sessions<T> {
         self.connections.get_mut(key)
     }
 
-    /// Adds a session, which is served in this turn.
+    /// Adds a session, and puts it into the ready list.
     pub(super) fn add(&mut self, transport: Transport<T>, session: Session) {
         let refused = session.phase() != Phase::Open;
         self.refused_lingering += usize::from(refused);
@@ -115,7 +115,7 @@ impl<T> Sessions<T> {
         self.enqueue(key);
     }
 
-    /// Puts the session at the end of the ready list, unless it is in.
+    /// Appends the session to the ready list, unless it is in there.
     pub(super) fn enqueue(&mut self, key: usize) {
         if let Some(connection) = self.connections.get_mut(key)
             && !std::mem::replace(&mut connection.queued, true)
@@ -124,7 +124,7 @@ impl<T> Sessions<T> {
         }
     }
 
-    /// How many sessions have something to do.
+    /// The length of the ready list.
     pub(super) fn ready_len(&self) -> usize {
         self.ready.len()
     }
@@ -134,7 +134,7 @@ impl<T> Sessions<T> {
         self.ready.pop_front()
     }
 
-    /// Takes a session to serve it, unless it is over. What waits in it is not counted until
+    /// Takes a session to serve it, unless it is done. Its pending output is not counted until
     /// [`served`](Self::served).
     pub(super) fn take(&mut self, key: usize) -> Option<&mut Connection<T>> {
         let connection = self.connections.get_mut(key)?;
@@ -146,7 +146,8 @@ impl<T> Sessions<T> {
         Some(connection)
     }
 
-    /// The session has been served.
+    /// Counts the session's pending output again after it was served, and arms its timer or queues it
+    /// for reaping.
     pub(super) fn served(&mut self, key: usize) {
         let session = &self.connections[key].session;
         self.waiting.add(key, session);
@@ -157,15 +158,15 @@ impl<T> Sessions<T> {
         }
     }
 
-    /// Whether the service is to be told that the session wants a snapshot; it is told once.
+    /// Whether the service must be asked for a snapshot for the session; `true` once per snapshot.
     pub(super) fn asks_for_snapshot(&mut self, key: usize) -> bool {
         let connection = &mut self.connections[key];
         connection.session.wants_snapshot()
             && !std::mem::replace(&mut connection.waits_for_snapshot, true)
     }
 
-    /// Takes what the service has for a session. Returns whether the session wants a snapshot now
-    /// that it did not want before.
+    /// Hands a delivery to a session. Returns whether the session lagged on it and therefore needs a
+    /// snapshot.
     pub(super) fn deliver(&mut self, key: usize, delivery: &Delivery, now: Moment) -> bool {
         let Some(connection) = self.connections.get_mut(key) else {
             return false;
@@ -187,7 +188,7 @@ impl<T> Sessions<T> {
         self.waiting.remove(key, session);
         session.deliver(delivery, now);
         self.waiting.add(key, session);
-        // Requests that came behind the one that was parked wait for it.
+        // Requests that arrived after the parked one can be run now.
         self.enqueue(key);
         self.arm(key);
     }
@@ -195,12 +196,12 @@ impl<T> Sessions<T> {
     fn tell(&mut self, key: usize, delivery: &Delivery, now: Moment) -> bool {
         let connection = &mut self.connections[key];
         let session = &mut connection.session;
-        let owed_since = session.owes_since();
+        let pending_since = session.pending_since();
         let own_len = session.output().own_capacity();
         match session.deliver(delivery, now) {
             Delivered::Ignored | Delivered::Answered => {}
             Delivered::Queued(line) => {
-                match owed_since {
+                match pending_since {
                     Some(_) => self.waiting.share(&line),
                     None => self.waiting.add(key, session),
                 }
@@ -211,7 +212,7 @@ impl<T> Sessions<T> {
             }
             Delivered::Lagged(dropped) => {
                 dropped.iter().for_each(|line| self.waiting.unshare(line));
-                if let (Some(since), None) = (owed_since, session.owes_since()) {
+                if let (Some(since), None) = (pending_since, session.pending_since()) {
                     self.waiting.settle(key, session, since, own_len);
                 }
                 return self.asks_for_snapshot(key);
@@ -221,8 +222,8 @@ impl<T> Sessions<T> {
         false
     }
 
-    /// Gives up sessions until what waits in all of them fits.
-    pub(super) fn give_up_excess(&mut self) {
+    /// Closes sessions until the pending output of all sessions together is within its limit.
+    pub(super) fn close_excess(&mut self) {
         while let Some(key) = self.waiting.excess() {
             self.give_up(key, CloseReason::Memory);
         }
@@ -235,8 +236,8 @@ impl<T> Sessions<T> {
         self.over.push(key);
     }
 
-    /// Closes the sessions that have run out of their time. Those for which the service has to do
-    /// something go to `due`; their timers are set again when it has delivered.
+    /// Closes the sessions whose time limits have passed. Appends those that need the service to `due`;
+    /// their timers are set again after the delivery.
     pub(super) fn fire_timers(&mut self, now: Moment, due: &mut Vec<(usize, Timeout)>) {
         for _ in 0..TURN_TIMERS_MAX {
             let Some(key) = self.timers.poll(&mut self.connections, now) else {
@@ -253,8 +254,8 @@ impl<T> Sessions<T> {
         }
     }
 
-    /// Makes sure that the session's timer goes off when it is due. A timer that goes off early is
-    /// set again then; so a deadline that only moves on costs nothing.
+    /// Makes sure that the session's timer fires when its next action is due. A timer that fires early
+    /// is set again then, so a deadline that only moves later costs nothing.
     fn arm(&mut self, key: usize) {
         let connection = &self.connections[key];
         let Some(due) = connection.session.alarm(self.idle_ms_max) else {
@@ -269,12 +270,12 @@ impl<T> Sessions<T> {
         self.connections[key].alarm = Some(due);
     }
 
-    /// When the next timer goes off.
+    /// When the next timer fires.
     pub(super) fn next_due(&self) -> Option<Moment> {
         self.timers.next_due()
     }
 
-    /// Takes out a session that is over: the one place where slots are freed.
+    /// Removes one session that is done. Slots are freed only here.
     pub(super) fn reap(&mut self) -> Option<Connection<T>> {
         let key = self.over.pop()?;
         self.timers.remove(&mut self.connections, timer_key(key));
@@ -283,15 +284,15 @@ impl<T> Sessions<T> {
         Some(connection)
     }
 
-    /// Takes what an event says of a session's socket.
-    pub(super) fn note(&mut self, key: usize, readiness: Readiness) {
+    /// Handles an event of a session's socket.
+    pub(super) fn on_event(&mut self, key: usize, readiness: Readiness) {
         if let Some(connection) = self.connections.get_mut(key) {
-            connection.transport.note(readiness);
+            connection.transport.on_event(readiness);
             self.enqueue(key);
         }
     }
 
-    /// The service stops: each session answers what has arrived, and ends.
+    /// Makes each session answer the requests that have arrived, and end.
     pub(super) fn stop(&mut self) {
         let keys: Vec<usize> = self.connections.iter().map(|(key, _)| key).collect();
         for key in keys {
@@ -302,11 +303,11 @@ impl<T> Sessions<T> {
         }
     }
 
-    /// Panics with what is wrong when the state between two turns is not as it must be. O(n).
+    /// Panics with a description when an invariant between two turns is broken. O(n).
     pub(super) fn check_invariants(&self) {
         assert!(
             self.over.is_empty(),
-            "a session that is over keeps its slot"
+            "a session that is done was not reaped"
         );
         let mut waiting = Waiting::default();
         let mut refused = 0;
@@ -318,7 +319,7 @@ impl<T> Sessions<T> {
         assert_eq!(refused, self.refused_lingering);
         assert_eq!(
             waiting, self.waiting,
-            "the ledger of waiting answers is wrong"
+            "the count of pending output is wrong"
         );
         assert!(self.waiting.len() <= WAITING_LEN_MAX);
     }
@@ -331,11 +332,11 @@ impl<T> Connection<T> {
         } = self;
         assert!(
             session.phase() != Phase::Done,
-            "session {key} is over, but not reaped"
+            "session {key} is done, but not reaped"
         );
         assert!(
             session.kept_len() <= READ_LEN_MAX + OUTPUT_WAITING_LEN_MAX,
-            "session {key} keeps too much"
+            "session {key} keeps more memory than allowed"
         );
         if let Some(due) = session.alarm(idle_ms_max) {
             assert!(
@@ -349,15 +350,15 @@ impl<T> Connection<T> {
         );
         assert!(
             !session.wants_snapshot() || self.waits_for_snapshot || self.queued,
-            "session {key} waits for a snapshot in vain"
+            "session {key} needs a snapshot, but the service was not asked"
         );
         if !self.queued {
-            let owes = session.owes_since().is_some();
+            let pending = session.pending_since().is_some();
             assert!(
-                !(transport.is_writable() && owes),
+                !(transport.is_writable() && pending),
                 "session {key} could write, but waits for an event"
             );
-            let waits = owes || self.waits_for_snapshot || session.is_parked();
+            let waits = pending || self.waits_for_snapshot || session.is_parked();
             assert!(
                 !transport.is_readable() || waits,
                 "session {key} could read, but waits for an event"

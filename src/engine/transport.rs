@@ -1,8 +1,8 @@
-//! What lies between a socket and the session or link that uses it, and what is known of its
-//! readiness. Plain bytes today; a layer that encrypts belongs here.
+//! The layer between a socket and the session or link that uses it, with the socket's readiness.
+//! It passes plain bytes today; encryption belongs here.
 //!
-//! Readiness is edge-triggered: a flag is set by an event, and cleared only by what a read or write
-//! says. As long as it is set, whoever stopped early must go on without an event.
+//! Readiness is edge-triggered: an event sets a flag, and only the result of a read or write clears
+//! it. As long as it is set, a caller that stopped early must continue without an event.
 
 use std::io;
 
@@ -11,15 +11,15 @@ use super::{Network, Readiness};
 /// A socket with its readiness.
 pub(super) struct Transport<T> {
     stream: T,
-    /// Something may be read.
+    /// A read may be possible.
     readable: bool,
-    /// Something may be written.
+    /// A write may be possible.
     writable: bool,
-    /// The end of input or an error is waiting behind what can be read.
+    /// The end of input or an error follows the readable bytes.
     ended: bool,
 }
 
-/// What a read brought.
+/// The result of a read.
 pub(super) enum Read {
     Bytes(usize),
     End,
@@ -28,7 +28,7 @@ pub(super) enum Read {
 }
 
 impl<T> Transport<T> {
-    /// A stream that was accepted. It is tried at once: often the first request has come with it.
+    /// An accepted stream. It is read at once, because often the first request has already arrived.
     pub(super) fn accepted(stream: T) -> Self {
         Transport {
             stream,
@@ -38,7 +38,7 @@ impl<T> Transport<T> {
         }
     }
 
-    /// A stream that is being connected: an event tells when that is over.
+    /// A connecting stream: an event tells when that is over.
     pub(super) fn connecting(stream: T) -> Self {
         Transport {
             stream,
@@ -48,8 +48,8 @@ impl<T> Transport<T> {
         }
     }
 
-    /// Takes what an event says.
-    pub(super) fn note(&mut self, readiness: Readiness) {
+    /// Handles an event of the socket.
+    pub(super) fn on_event(&mut self, readiness: Readiness) {
         let Readiness {
             readable,
             writable,
@@ -60,12 +60,12 @@ impl<T> Transport<T> {
         self.ended |= ended;
     }
 
-    /// Lets the next read find out what there is, whatever was known before.
+    /// Makes the next read try the socket, even without an event.
     pub(super) fn expect_input(&mut self) {
         self.readable = true;
     }
 
-    /// Nothing can be written before the next event says so.
+    /// Allows no write before the next event.
     pub(super) fn expect_writable(&mut self) {
         self.writable = false;
     }
@@ -78,7 +78,7 @@ impl<T> Transport<T> {
         self.writable
     }
 
-    /// Whether the end of input or an error is waiting.
+    /// Whether the end of input or an error follows the readable bytes.
     pub(super) fn is_ended(&self) -> bool {
         self.ended
     }
@@ -104,8 +104,8 @@ impl<T> Transport<T> {
             return match network.read(&mut self.stream, buffer) {
                 Ok(0) => Read::End,
                 Ok(n) => {
-                    // Fewer bytes than asked: the socket is empty, and what comes next is an edge
-                    // (epoll(7)), unless the end has been told already.
+                    // A short read means that the socket is empty and more input causes an event
+                    // (epoll(7)), unless the end of input was reported already.
                     self.readable = n == buffer.len() || self.ended;
                     Read::Bytes(n)
                 }
@@ -119,7 +119,7 @@ impl<T> Transport<T> {
         }
     }
 
-    /// Writes what the peer has room for.
+    /// Writes as many bytes as the socket accepts.
     ///
     /// # Errors
     /// `WouldBlock` when there is no room, or the connection's failure.

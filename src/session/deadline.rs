@@ -5,39 +5,39 @@ use crate::limits::{COMMAND_MS_MAX, LINGER_MS_MAX, OUTPUT_STALL_MS_MAX, WATCH_SI
 use crate::message::CloseReason;
 use crate::time::Moment;
 
-/// What is due in a session.
+/// An action that is due in a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timeout {
-    /// It has run out of its time: it is to be closed.
+    /// A time limit has passed: the session must be closed.
     Close(CloseReason),
-    /// The request that is parked has waited for as long as it may.
+    /// The parked request has reached its time limit and must be answered.
     Answer,
-    /// A watcher was told nothing for so long that it is to be sent a keepalive.
+    /// The watcher needs a keepalive.
     Keepalive,
 }
 
 impl Session {
-    /// When something is next due; `idle_ms_max` is the limit for completing a request, if there is
+    /// When the next action is due; `idle_ms_max` is the limit for completing a request, if there is
     /// one.
     #[must_use]
     pub fn alarm(&self, idle_ms_max: Option<u64>) -> Option<Moment> {
         self.next_timeout(idle_ms_max).map(|(due, _)| due)
     }
 
-    /// What is due by `now`, if anything is.
+    /// The action that is due by `now`, if there is one.
     #[must_use]
     pub fn timeout(&self, idle_ms_max: Option<u64>, now: Moment) -> Option<Timeout> {
         let (due, timeout) = self.next_timeout(idle_ms_max)?;
         (due <= now).then_some(timeout)
     }
 
-    /// Whether a watcher was told nothing for so long that it is to be sent a keepalive.
+    /// Whether the watcher has been silent for so long that it needs a keepalive.
     pub(super) fn is_silent(&self, now: Moment) -> bool {
         self.silent_at().is_some_and(|at| at <= now)
     }
 
-    /// What holds or watches is not timed out for being silent or slow: TCP finds out whether its
-    /// peer is still there. A request that is parked is not the peer's fault.
+    /// A session that holds or watches may be idle or leave output unread for any time: TCP keepalive
+    /// detects a dead peer. A parked request is not the peer's delay, so the idle limit does not apply.
     fn next_timeout(&self, idle_ms_max: Option<u64>) -> Option<(Moment, Timeout)> {
         let mut next = Next::default();
         match self.phase {
@@ -59,7 +59,7 @@ impl Session {
                 }
             }
             Phase::Ending { .. } => self.limit_unread(&mut next),
-            // The reason is known already.
+            // The session ignores this reason, because it has one already.
             Phase::Lingering { since } => next.close(since, LINGER_MS_MAX, CloseReason::Peer),
             Phase::Done => {}
         }
@@ -74,12 +74,12 @@ impl Session {
 
     fn silent_at(&self) -> Option<Moment> {
         let told = self.phase == Phase::Open && self.feed.is_some();
-        let silent = told && !self.needs_snapshot() && !self.owes();
-        silent.then(|| self.told_at.plus_millis(WATCH_SILENCE_MS))
+        let silent = told && !self.needs_snapshot() && !self.has_pending();
+        silent.then(|| self.updated_at.plus_millis(WATCH_SILENCE_MS))
     }
 }
 
-/// What is due first.
+/// The earliest action.
 #[derive(Default)]
 struct Next(Option<(Moment, Timeout)>);
 

@@ -1,5 +1,4 @@
-//! What the service has for a session later: the answer to a parked request, or what a watcher is
-//! told.
+//! Deliveries from the service: the reply to a parked request, or an update for a watcher.
 
 use std::collections::VecDeque;
 
@@ -7,22 +6,21 @@ use super::Session;
 use crate::message::{Bytes, Delivery, Update};
 use crate::time::Moment;
 
-/// What became of a delivery.
+/// The result of a delivery.
 #[derive(Debug)]
 pub enum Delivered {
-    /// The session does not wait for it.
+    /// The session does not expect it.
     Ignored,
     /// The parked request is answered.
     Answered,
-    /// This line waits for the peer.
+    /// This line is pending.
     Queued(Bytes),
-    /// The watcher lags: all that waited for it is dropped, and it needs a snapshot.
+    /// The watcher lags: these pending lines are dropped, and it needs a snapshot.
     Lagged(VecDeque<Bytes>),
 }
 
 impl Session {
-    /// Takes what the service has for this session. What waits from then on is sent when the session
-    /// is next served.
+    /// Takes a delivery from the service. The session sends it when it is next served.
     pub fn deliver(&mut self, delivery: &Delivery, now: Moment) -> Delivered {
         match delivery {
             Delivery::Reply(reply) if self.parked.take().is_some() => {
@@ -37,7 +35,7 @@ impl Session {
     }
 
     fn tell(&mut self, update: &Update, now: Moment) -> Delivered {
-        let (wants, owes) = (self.wants_snapshot(), self.owes());
+        let (wants, pending) = (self.wants_snapshot(), self.has_pending());
         let Some(feed) = &mut self.feed else {
             return Delivered::Ignored;
         };
@@ -53,11 +51,11 @@ impl Session {
         } else {
             return Delivered::Lagged(feed.lag());
         }
-        self.note_waiting(owes, now);
+        self.mark_pending(pending, now);
         Delivered::Queued(line)
     }
 
-    /// Moves what a watcher is to be told next to where it is sent from.
+    /// Moves a watcher's next updates into the output.
     #[inline]
     pub(super) fn refill(&mut self, now: Moment) {
         if let Some(feed) = &mut self.feed
@@ -65,7 +63,7 @@ impl Session {
             && !feed.is_empty()
         {
             feed.refill(&mut self.output);
-            self.told_at = now;
+            self.updated_at = now;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a watcher has yet to be told.
+//! The pending updates of a watcher.
 
 use std::collections::VecDeque;
 
@@ -6,23 +6,23 @@ use crate::limits::{FEED_BATCH_LEN_MAX, OUTPUT_WAITING_LEN_MAX};
 use crate::message::Bytes;
 use crate::wire::output::Output;
 
-/// Lines that wait for one watcher; they are shared with all who wait for them.
+/// The pending lines of one watcher, shared with all others that have the same lines pending.
 ///
-/// A watcher that is new, or has lagged, needs a snapshot before anything else: until it has one, no
-/// change is kept for it.
+/// A watcher that is new or has lagged needs a snapshot before anything else. Until it has one, the
+/// feed stores no deltas.
 #[derive(Debug)]
 pub(super) struct Feed {
-    /// The snapshot, to be sent before the changes.
+    /// The snapshot, to be sent before the deltas.
     snapshot: Option<Bytes>,
     changes: VecDeque<Bytes>,
     changes_len: usize,
     needs_snapshot: bool,
-    /// What waits in the output is a snapshot and not changes.
+    /// Whether the output contains a snapshot and not deltas.
     sending_snapshot: bool,
 }
 
 impl Default for Feed {
-    /// Of a new watcher.
+    /// The feed of a new watcher.
     fn default() -> Self {
         Feed {
             snapshot: None,
@@ -40,17 +40,17 @@ impl Feed {
         self.needs_snapshot
     }
 
-    /// Whether nothing waits.
+    /// Whether nothing is pending.
     pub(super) fn is_empty(&self) -> bool {
         self.snapshot.is_none() && self.changes.is_empty()
     }
 
-    /// The lines that wait.
+    /// The pending lines.
     pub(super) fn lines(&self) -> impl Iterator<Item = &Bytes> {
         self.snapshot.iter().chain(&self.changes)
     }
 
-    /// Whether one more change of this length may wait behind those here and in `output`.
+    /// Whether a delta of this length fits after the pending ones here and in `output`.
     pub(super) fn has_room(&self, len: usize, output: &Output) -> bool {
         let sending = if self.sending_snapshot {
             0
@@ -60,14 +60,14 @@ impl Feed {
         sending + self.changes_len + len <= OUTPUT_WAITING_LEN_MAX
     }
 
-    /// Keeps a change.
+    /// Adds a delta.
     pub(super) fn push(&mut self, change: Bytes) {
         debug_assert!(!self.needs_snapshot);
         self.changes_len += change.len();
         self.changes.push_back(change);
     }
 
-    /// The watcher has lagged: what waits is dropped and returned, and it needs a snapshot.
+    /// Marks the watcher as lagged: returns the dropped lines, and from now on it needs a snapshot.
     pub(super) fn lag(&mut self) -> VecDeque<Bytes> {
         let new = Feed {
             sending_snapshot: self.sending_snapshot,
@@ -82,15 +82,14 @@ impl Feed {
         changes
     }
 
-    /// Keeps the snapshot that it needs.
+    /// Adds the snapshot that the watcher needs.
     pub(super) fn restart(&mut self, snapshot: Bytes) {
         debug_assert!(self.is_empty());
         self.needs_snapshot = false;
         self.snapshot = Some(snapshot);
     }
 
-    /// Moves what is to be sent next into `output`, where nothing waits: the snapshot, or changes that
-    /// are sent together.
+    /// Moves the next lines into `output`, which must be empty: the snapshot, or a batch of deltas.
     pub(super) fn refill(&mut self, output: &mut Output) {
         self.sending_snapshot = self.snapshot.is_some();
         if let Some(snapshot) = self.snapshot.take() {

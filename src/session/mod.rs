@@ -1,10 +1,10 @@
-//! One connection as a state machine: bytes in, requests to whoever answers, bytes out.
+//! One connection as a state machine: bytes in, requests to the responder, bytes out.
 //!
-//! Owns the input that no request has used yet, the format, the answers that wait, and the moments
-//! from which the connection's time limits count. Knows no socket and no clock.
+//! Owns the unread input, the format, the pending output, and the moments from which the connection's
+//! time limits count. Has no knowledge of sockets or clocks.
 //!
-//! Its doors: [`Session::activate`] to serve it, [`Session::deliver`] for what the service has for it
-//! later, [`Session::timeout`] for the passing of time, [`Session::close`] to end it.
+//! Entry points: [`Session::activate`] to serve it, [`Session::deliver`] for deliveries from the
+//! service, [`Session::timeout`] for time limits, [`Session::close`] to end it.
 
 mod deadline;
 mod deliver;
@@ -30,72 +30,72 @@ pub struct Session {
     peer: Peer,
     codec: Codec,
     phase: Phase,
-    /// Input that waits for the rest of its request, or for room in the output.
+    /// Input of an incomplete request, or of requests that have no room in the output yet.
     rest: Box<[u8]>,
     output: Output,
-    /// Of a session that watches.
+    /// The pending updates of a watcher.
     feed: Option<Box<Feed>>,
-    /// A request waits for its reply.
+    /// The parked request, if there is one.
     parked: Option<Parked>,
-    /// Why the session ends, once it does.
+    /// Why the session ends, once that is known.
     close_reason: Option<CloseReason>,
-    /// When the last request was completed; at first, when the connection was accepted.
+    /// When the last request was complete; at first, when the connection was accepted.
     completed_at: Moment,
-    /// When the first byte came of the request that is not complete.
+    /// When the first byte of an incomplete request arrived.
     request_since: Option<Moment>,
-    /// When the peer last took bytes of the answers that wait, or some began to wait.
+    /// When the peer last took pending bytes, or the output last became pending.
     progress_at: Moment,
-    /// Since when there has always been an answer that waits.
-    owes_since: Moment,
-    /// When a watcher was last told something.
-    told_at: Moment,
+    /// Since when output has been pending without interruption.
+    pending_since: Moment,
+    /// When an update was last moved into a watcher's output.
+    updated_at: Moment,
 }
 
 /// A request that waits for its reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Parked {
-    /// When the wait ends, if it does.
+    /// When the wait ends, if it is limited.
     until: Option<Moment>,
 }
 
-/// How far a session has come.
+/// The phase of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Requests are run.
     Open,
-    /// No further request is run; what waits is sent, then the write side is shut.
+    /// No further request is run; pending output is sent, then the write side is shut down.
     Ending {
-        /// Whether the peer has ended its input, so that nothing of it has to be drained.
+        /// Whether the peer has ended its input, so that there is nothing to drain.
         drained: bool,
     },
-    /// The write side is shut; input is dropped until the peer ends it or time is up.
+    /// The write side is shut down; input is dropped until the peer ends it or the limit passes.
     Lingering {
-        /// When the write side was shut.
+        /// When the write side was shut down.
         since: Moment,
     },
-    /// Over: the socket can be closed.
+    /// The socket can be closed.
     Done,
 }
 
-/// Why a session runs no further request for now.
+/// Why a session stops running requests for now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pause {
     /// The next request is not complete.
     Starved,
-    /// A request waits for its reply, or a watcher for its snapshot: a delivery goes on.
+    /// A request is parked, or a watcher needs its snapshot: a delivery resumes the session.
     Parked,
-    /// The peer must take answers first.
+    /// The peer must read pending output first.
     Full,
-    /// The request is to be tried again in the next turn.
+    /// The request must be tried again in the next turn.
     Retry,
-    /// The turn's requests are used up.
+    /// The turn's budget of requests is used up.
     Budget,
     /// The session runs no further request.
     Ended,
 }
 
 impl Session {
-    /// A session with `peer`, accepted at `now` where this protocol is spoken.
+    /// A session with `peer`, accepted at `now` on a socket with this protocol.
     #[must_use]
     pub fn new(peer: Peer, protocol: Protocol, now: Moment) -> Self {
         Session {
@@ -110,12 +110,12 @@ impl Session {
             completed_at: now,
             request_since: None,
             progress_at: now,
-            owes_since: now,
-            told_at: now,
+            pending_since: now,
+            updated_at: now,
         }
     }
 
-    /// A session that is told `refusal` and ends.
+    /// A session that sends `refusal` and ends.
     #[must_use]
     pub fn refused(peer: Peer, protocol: Protocol, refusal: Refusal, now: Moment) -> Self {
         let mut session = Session::new(peer, protocol, now);
@@ -129,54 +129,54 @@ impl Session {
         &self.peer
     }
 
-    /// The other end, for the service to note what it learns.
+    /// The other end, for the service to update.
     pub fn peer_mut(&mut self) -> &mut Peer {
         &mut self.peer
     }
 
-    /// How far the session has come.
+    /// The phase of the session.
     #[must_use]
     pub fn phase(&self) -> Phase {
         self.phase
     }
 
-    /// The answers that wait.
+    /// The pending output.
     #[must_use]
     pub fn output(&self) -> &Output {
         &self.output
     }
 
-    /// Why the session ends; the peer ended it where nothing else did.
+    /// Why the session ends; [`CloseReason::Peer`] if there is no other reason.
     #[must_use]
     pub fn close_reason(&self) -> CloseReason {
         self.close_reason.unwrap_or(CloseReason::Peer)
     }
 
-    /// Since when the session has owed answers, if it does.
+    /// Since when output has been pending, if any is.
     #[must_use]
-    pub fn owes_since(&self) -> Option<Moment> {
-        self.owes().then_some(self.owes_since)
+    pub fn pending_since(&self) -> Option<Moment> {
+        self.has_pending().then_some(self.pending_since)
     }
 
-    /// The bytes that wait here and may wait elsewhere too.
+    /// The pending bytes that other sessions may share.
     pub fn shared(&self) -> impl Iterator<Item = &Bytes> {
         let lines = self.feed.iter().flat_map(|feed| feed.lines());
         self.output.shared().chain(lines)
     }
 
-    /// Bytes kept in memory for this session between turns, shared ones left out.
+    /// Bytes in memory for this session between turns, without shared ones.
     #[must_use]
     pub fn kept_len(&self) -> usize {
         self.rest.len() + self.output.own_capacity()
     }
 
-    /// Whether a request waits for its reply.
+    /// Whether a request is parked.
     #[must_use]
     pub fn is_parked(&self) -> bool {
         self.parked.is_some()
     }
 
-    /// Whether a watcher can take the snapshot that it needs: nothing else waits.
+    /// Whether the watcher needs a snapshot and has nothing else pending.
     #[must_use]
     pub fn wants_snapshot(&self) -> bool {
         self.needs_snapshot() && self.output.is_empty()
@@ -187,13 +187,13 @@ impl Session {
         self.phase == Phase::Open && self.feed.as_deref().is_some_and(needs)
     }
 
-    /// Runs no further request: what waits is sent, and then the connection closes.
+    /// Runs no further request; the pending output is sent, and then the connection closes.
     pub fn close(&mut self, reason: CloseReason) {
         self.end(Phase::Ending { drained: false }, reason);
     }
 
-    /// As [`close`](Self::close), where the peer has ended its input, so that nothing has to be
-    /// drained.
+    /// As [`close`](Self::close), for a peer that has ended its input, so that there is nothing to
+    /// drain.
     pub fn close_drained(&mut self, reason: CloseReason) {
         self.end(Phase::Ending { drained: true }, reason);
     }
@@ -213,7 +213,7 @@ impl Session {
         }
     }
 
-    /// Gives the session up, with all that waits in it.
+    /// Ends the session at once, and drops its pending output.
     pub fn abandon(&mut self, reason: CloseReason) {
         self.phase = Phase::Done;
         self.output = Output::default();
@@ -222,8 +222,8 @@ impl Session {
         self.close_reason.get_or_insert(reason);
     }
 
-    /// Whether the write side is to be shut now: everything is sent, but the peer may still send.
-    /// The session lingers from then on; one that is drained is over.
+    /// Continues the close once everything is sent. `true` when the write side must be shut down now,
+    /// because the peer may still send: the session lingers. A drained session is done.
     pub fn shut_when_sent(&mut self, now: Moment) -> bool {
         match self.phase {
             Phase::Ending { drained } if self.output.is_empty() => {
@@ -238,7 +238,7 @@ impl Session {
         }
     }
 
-    /// Keeps input that no request has used for the next turn.
+    /// Keeps unused input for the next turn.
     fn keep(&mut self, rest: &[u8]) {
         if !rest.is_empty() && self.phase == Phase::Open {
             self.rest = rest.into();
@@ -270,18 +270,18 @@ impl Session {
         }
     }
 
-    fn owes(&self) -> bool {
+    fn has_pending(&self) -> bool {
         let waits = |feed: &Feed| !feed.is_empty();
         !self.output.is_empty() || self.feed.as_deref().is_some_and(waits)
     }
 
-    /// Notes that something waits from now on. `owed` says whether something did before.
-    fn note_waiting(&mut self, owed: bool, now: Moment) {
+    /// Updates the times for output that becomes pending now. `pending` says whether any was before.
+    fn mark_pending(&mut self, pending: bool, now: Moment) {
         if self.output.is_empty() {
             self.progress_at = now;
         }
-        if !owed {
-            self.owes_since = now;
+        if !pending {
+            self.pending_since = now;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! From bytes to requests, and from their outcomes to answers.
+//! Decodes requests, runs them, and encodes the replies.
 
 use super::{Parked, Pause, Phase, Session};
 use crate::limits::OUTPUT_RUN_LEN_MAX;
@@ -7,8 +7,8 @@ use crate::time::Moment;
 use crate::wire::{Decoded, Step};
 
 impl Session {
-    /// Runs the requests in `input`, at most `requests`, which it counts down. Returns how many bytes
-    /// it used and why it stopped.
+    /// Runs the requests in `input`, at most `requests`, which it counts down. Returns the number of
+    /// bytes it used and the reason it stopped.
     pub(super) fn run(
         &mut self,
         input: &[u8],
@@ -24,7 +24,7 @@ impl Session {
                 } else {
                     used
                 };
-                // A request that waits for the service is not the peer's fault.
+                // The service delays this request, so the limit on slow peers does not apply.
                 self.request_since = None;
                 return (used, pause);
             }
@@ -45,7 +45,7 @@ impl Session {
         }
     }
 
-    /// Why the next request is not even looked at, if so.
+    /// Why the next request is not decoded, if there is a reason.
     fn pause(&self, requests: usize) -> Option<Pause> {
         if self.phase != Phase::Open {
             Some(Pause::Ended)
@@ -94,7 +94,7 @@ impl Session {
         match &outcome {
             Outcome::Done(reply) => self.answer(reply, now),
             Outcome::Retry => return Decided::Retry,
-            // It begins to watch: what it waits for comes through its feed.
+            // The session begins to watch: the snapshot comes through its feed.
             Outcome::Parked { .. } if self.peer.watches && self.feed.is_none() => {
                 self.feed = Some(Box::default());
             }
@@ -106,7 +106,7 @@ impl Session {
 
     #[inline]
     pub(super) fn answer(&mut self, reply: &Reply, now: Moment) {
-        self.note_waiting(self.owes(), now);
+        self.mark_pending(self.has_pending(), now);
         self.codec.encode(reply, &mut self.output);
         if let Some(reason) = self.codec.ends_with(reply) {
             self.close(reason);
@@ -122,9 +122,9 @@ impl Session {
     }
 }
 
-/// What became of one decoded command.
+/// The result of one decoded command.
 enum Decided {
-    /// It is answered, or parked.
+    /// It was answered or parked.
     Taken,
     Retry,
     Incomplete,

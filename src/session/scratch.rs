@@ -1,4 +1,4 @@
-//! Memory that all sessions share: each uses it while it is served.
+//! Scratch memory that all sessions share: each uses it while it is served.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use crate::limits::{OUTPUT_WAITING_LEN_MAX, READ_LEN_MAX};
 use crate::message::Responder;
 use crate::time::Moment;
 
-/// Room for the input and the answers of the session that is being served.
+/// Buffers for the input and the output of the session that is being served.
 #[derive(Debug)]
 pub struct Scratch {
     input: Box<[u8]>,
@@ -24,14 +24,14 @@ impl Default for Scratch {
 }
 
 impl Scratch {
-    /// Room for bytes that nobody is going to look at.
+    /// A buffer for bytes that are dropped.
     pub fn sink(&mut self) -> &mut [u8] {
         &mut self.input
     }
 }
 
-/// A session that is being served. What it keeps between turns lies in the scratch memory until this
-/// is dropped; then it is packed into memory of exactly its size.
+/// A session that is being served. Its input and output are in the scratch memory until this is
+/// dropped; then they are packed into memory of exactly their size.
 #[derive(Debug)]
 pub struct Active<'a> {
     session: &'a mut Session,
@@ -69,12 +69,12 @@ impl Active<'_> {
         self.session
     }
 
-    /// Moves what a watcher is to be told next to where it is sent from.
+    /// Moves a watcher's next updates into the output.
     pub fn refill(&mut self, now: Moment) {
         self.session.refill(now);
     }
 
-    /// Where the next input goes.
+    /// The buffer for the next input.
     pub fn room(&mut self) -> &mut [u8] {
         &mut self.scratch.input[self.len..]
     }
@@ -84,8 +84,8 @@ impl Active<'_> {
         self.len += n;
     }
 
-    /// Runs the requests that have arrived, at most `requests`, which it counts down. Returns why it
-    /// stopped.
+    /// Runs the requests that have arrived, at most `requests`, which it counts down. Returns the
+    /// reason it stopped.
     pub fn run(
         &mut self,
         responder: &mut impl Responder,
@@ -99,9 +99,9 @@ impl Active<'_> {
         pause
     }
 
-    /// The peer has ended its input: runs what is left of it as a whole command, and ends the session
-    /// unless that waits. Returns why it stopped; after [`Pause::Retry`] and [`Pause::Parked`] this is
-    /// to be called again once that is over.
+    /// Handles the end of input: runs the rest as a whole command, and ends the session unless the
+    /// command must wait. Returns the reason it stopped; after [`Pause::Retry`] and [`Pause::Parked`]
+    /// the engine calls this again once the wait is over.
     pub fn finish(&mut self, responder: &mut impl Responder, now: Moment) -> Pause {
         let pause = self
             .session
@@ -112,10 +112,10 @@ impl Active<'_> {
         pause
     }
 
-    /// Sends what waits with `write`, `len_max` bytes at most. Returns how many bytes left.
+    /// Sends pending output with `write`, `len_max` bytes at most. Returns the number of bytes sent.
     ///
     /// # Errors
-    /// What `write` returned, `WouldBlock` among it; the bytes that left before are counted in `sent`.
+    /// The error of `write`, including `WouldBlock`; bytes sent before are counted in the result.
     pub fn send(
         &mut self,
         len_max: usize,

@@ -10,7 +10,7 @@ use crate::limits;
 
 const PORT_DEFAULT: u16 = 65_432;
 
-/// What the service runs with.
+/// The configuration of the service.
 ///
 /// ```
 /// use discovery_service::server::config::Config;
@@ -27,15 +27,15 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// How long a registration lives without a heartbeat: 1 s to a day.
     pub ttl: Duration,
-    /// How often stale registrations are swept: 10 ms to a minute.
+    /// The interval between sweeps of expired registrations: 10 ms to a minute.
     pub tick: Duration,
     /// Registrations held at once; 1 to 4294967294.
     pub services_max: u32,
     /// Connections held at once; 1 to 1000000.
     pub connections_max: u32,
-    /// In what time a connection must complete a command, if there is a limit; a year at most.
+    /// The time in which a connection must complete a command, if there is a limit; a year at most.
     pub idle_timeout: Option<Duration>,
-    /// The file with the tokens that clients must present, if they must.
+    /// The file of the tokens of which clients must present one, if tokens are required.
     pub token_file: Option<PathBuf>,
     /// Whether an address that is not a loopback address may be listened on without a token file.
     pub insecure: bool,
@@ -123,7 +123,7 @@ impl Config {
         if self.insecure || self.token_file.is_some() {
             return Ok(());
         }
-        // An IPv4 address mapped into IPv6 is as public as the IPv4 address in it.
+        // An IPv4-mapped IPv6 address is public if its IPv4 address is.
         let is_public = |address: &&SocketAddr| !address.ip().to_canonical().is_loopback();
         match self.listen.iter().find(is_public) {
             Some(&address) => Err(ConfigError::Unprotected(address)),

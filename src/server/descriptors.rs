@@ -4,12 +4,12 @@ use log::warn;
 
 use crate::limits::LINGERING_REFUSED_MAX;
 
-/// Descriptors beside those of the connections: standard streams, the poll, signals, the token
-/// file, and connections that are refused.
+/// Descriptors other than those of connections and listeners: standard streams, the poll, signals,
+/// the token file, and refused connections that linger.
 const OTHERS: u64 = 16 + LINGERING_REFUSED_MAX as u64;
 
 /// Raises the soft limit on open files to the hard one, and returns how many of `connections_max`
-/// fit under it beside `listeners`; at least one.
+/// fit under it together with `listeners` listeners; at least one.
 pub(super) fn fit_connections(connections_max: usize, listeners: usize) -> usize {
     let Some(limit) = raise_limit() else {
         return connections_max;
@@ -24,7 +24,7 @@ pub(super) fn fit_connections(connections_max: usize, listeners: usize) -> usize
     fitting.min(connections_max)
 }
 
-/// The limit on open files after it was raised; `None` when there is none.
+/// Raises the limit on open files and returns it; `None` when there is none.
 #[cfg(unix)]
 fn raise_limit() -> Option<u64> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -40,7 +40,7 @@ fn raise_limit() -> Option<u64> {
     if raised { maximum } else { current }
 }
 
-/// Where there is no such limit, nothing has to fit.
+/// Other systems have no such limit.
 #[cfg(not(unix))]
 fn raise_limit() -> Option<u64> {
     None

@@ -6,29 +6,29 @@ use uuid::{Builder, Uuid};
 
 use crate::service::UuidSource;
 
-/// Bytes of randomness fetched from the system at once: a system call for 64 UUIDs.
+/// Bytes of randomness fetched from the system at once: one system call for 64 UUIDs.
 const POOL_LEN: usize = 64 * UUID_LEN;
 const UUID_LEN: usize = 16;
 
-/// A source of UUIDs of version 4 (RFC 9562 section 5.4), whose randomness is the system's.
+/// A source of UUIDs of version 4 (RFC 9562 section 5.4) with randomness from the system.
 ///
 /// # Errors
-/// When the system has no randomness to give.
+/// When the system provides no randomness.
 pub(super) fn random_uuids() -> io::Result<UuidSource> {
     let mut pool = [0; POOL_LEN];
     getrandom::fill(&mut pool)?;
     let mut used = 0;
     Ok(Box::new(move || {
         if used == POOL_LEN {
-            // A system that had randomness once does not run out of it.
-            getrandom::fill(&mut pool).expect("the system has randomness");
+            // A system that has provided randomness once keeps providing it.
+            getrandom::fill(&mut pool).expect("the system provides randomness");
             used = 0;
         }
         next(&mut pool, &mut used)
     }))
 }
 
-/// Takes a UUID's bytes from the pool and leaves zeros, so that none is found there later.
+/// Takes a UUID's bytes from the pool and zeroes them, so that no used UUID stays in memory there.
 fn next(pool: &mut [u8; POOL_LEN], used: &mut usize) -> Uuid {
     let bytes = &mut pool[*used..*used + UUID_LEN];
     let mut random = [0; UUID_LEN];

@@ -1,4 +1,4 @@
-//! Listening sockets with the options that a service registry wants.
+//! Listening sockets with the socket options of the service.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use crate::limits::{BACKLOG, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBE
 /// Opens a non-blocking listener on exactly `address`.
 ///
 /// # Errors
-/// What the system says: in use, not of this host, not permitted.
+/// The system's error: address in use, not of this host, or not permitted.
 pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
@@ -23,11 +23,11 @@ pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
-        // `[::]` means IPv6 and nothing else, whatever the host's default is.
+        // `[::]` means only IPv6, whatever the host's default is.
         socket.set_only_v6(true)?;
     }
-    // Accepted connections inherit what follows from their listener (tcp(7)), which saves a handful
-    // of system calls for each. Answers are written whole, so waiting for more to send gains nothing.
+    // Accepted connections inherit these options from their listener (tcp(7)), which saves several
+    // system calls for each. Answers are written whole, so delaying small segments gains nothing.
     socket.set_tcp_nodelay(true)?;
     let keepalive = TcpKeepalive::new()
         .with_time(KEEPALIVE_IDLE)
@@ -40,11 +40,11 @@ pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(TcpListener::from_std(socket.into()))
 }
 
-/// Lets `stream` fail within `time` of its peer's last sign of life: TCP asks after half of it, in
-/// whole seconds, and then twice more.
+/// Makes `stream` fail within `time` after its peer's last segment: TCP sends its first probe after
+/// half that time, in whole seconds, and then two more.
 ///
 /// # Errors
-/// What the system says of an option.
+/// The system's error about an option.
 pub(super) fn notice_death_within(stream: &TcpStream, time: Duration) -> io::Result<()> {
     const SECOND: Duration = Duration::from_secs(1);
     let socket = SockRef::from(stream);
@@ -54,8 +54,8 @@ pub(super) fn notice_death_within(stream: &TcpStream, time: Duration) -> io::Res
         .with_interval(interval)
         .with_retries(KEEPALIVE_PROBES);
     socket.set_tcp_keepalive(&keepalive)?;
-    // What was sent and is not acknowledged counts too (tcp(7)); without this it is sent again for a
-    // quarter of an hour.
+    // Unacknowledged data must fail within this time too (tcp(7)); without this option TCP retransmits
+    // it for a quarter of an hour.
     #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(Some(time))?;
     Ok(())

@@ -1,4 +1,4 @@
-//! The only room with mio and a clock: sockets, signals and the loop around the engine.
+//! Sockets, signals and the loop around the engine. The only room with mio and a clock.
 
 pub mod config;
 mod descriptors;
@@ -36,11 +36,11 @@ use signals::{Signal, Signals};
 pub enum StartError {
     /// The configuration breaks a rule.
     Config(ConfigError),
-    /// An address could not be listened on.
+    /// The service could not listen on an address.
     Listen(SocketAddr, io::Error),
     /// The token file cannot be used.
     TokenFile(PathBuf, TokenFileError),
-    /// The system refused something that no service can do without.
+    /// The system refused a resource that the service needs.
     System(&'static str, io::Error),
 }
 
@@ -62,8 +62,8 @@ impl fmt::Display for StartError {
 impl std::error::Error for StartError {}
 
 /// Runs the service until a signal stops it. Calls `announce` with the real address of each
-/// listener as soon as it is ready. `log_lines_dropped` tells how many lines of the log were dropped
-/// since the start, for `stats`; `|| 0` where the log drops none.
+/// listener as soon as it is ready. `log_lines_dropped` returns how many log lines were dropped
+/// since the start, for `stats`; pass `|| 0` where the log drops none.
 ///
 /// # Errors
 /// A [`StartError`] when `config` breaks a rule, the service cannot start, or the system's poll fails
@@ -136,7 +136,7 @@ pub fn run(
         .map_err(|error| StartError::System("wait for events", error))
 }
 
-/// Says in one line what runs, where, and within which limits.
+/// Logs the version, the addresses and the limits in one line.
 fn log_start(config: &Config, settings: &Settings, addresses: &[SocketAddr]) {
     let addresses: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
     let idle_timeout = config
@@ -169,12 +169,12 @@ fn read_tokens(path: &Path) -> Result<Tokens, TokenFileError> {
     Ok(tokens)
 }
 
-/// What the wall clock shows.
+/// The present wall time.
 fn wall_time() -> WallTime {
     WallTime::from_unix_millis(Utc::now().timestamp_millis())
 }
 
-/// Everything that the loop needs.
+/// The state of the loop.
 struct Server {
     poll: Poll,
     network: MioNetwork,
@@ -198,11 +198,12 @@ impl Server {
             let timeout = deadline.map(|deadline: Duration| deadline.saturating_sub(now));
             match self.poll.poll(&mut events, timeout) {
                 Ok(()) => {}
-                // The deadline stands; what is left of it is waited for.
+                // The next poll waits for the rest of the time.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             }
-            if events.iter().any(|event| event.token() == network::SIGNALS) && !self.obey_signals()
+            if events.iter().any(|event| event.token() == network::SIGNALS)
+                && !self.handle_signals()
             {
                 return Ok(());
             }
@@ -225,8 +226,8 @@ impl Server {
         }
     }
 
-    /// Does what the signals ask; `false` when the process is to end at once.
-    fn obey_signals(&mut self) -> bool {
+    /// Handles the pending signals; `false` when the process must end at once.
+    fn handle_signals(&mut self) -> bool {
         for signal in self.signals.pending() {
             match signal {
                 Signal::Stop if self.engine.is_stopping() => {

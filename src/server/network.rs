@@ -14,7 +14,7 @@ use crate::engine::{Event, Network, Readiness};
 /// The token of signals.
 pub(super) const SIGNALS: Token = Token(usize::MAX);
 
-/// Tokens name a kind of socket in their upper bits, and its number or key below.
+/// The upper bits of a token are the kind of socket, the lower bits its number or key.
 const KIND_SHIFT: u32 = usize::BITS - 3;
 const SESSION: usize = 0;
 const LISTENER: usize = 1;
@@ -26,8 +26,8 @@ fn token(kind: usize, number: usize) -> Token {
     Token(kind << KIND_SHIFT | number)
 }
 
-/// Both at once and for good: on an edge, an interest in writing costs nothing until a write has
-/// found no room.
+/// Both interests for the life of the socket: with edge-triggered events, an interest in writing
+/// costs nothing until a write has found no room.
 const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
 /// Sockets registered with one poll.
@@ -42,7 +42,7 @@ impl MioNetwork {
         })
     }
 
-    /// Opens the listener with this number; returns it with its real address.
+    /// Opens the listener with this number; returns it and its real address.
     pub(super) fn listen(
         &mut self,
         address: SocketAddr,
@@ -56,7 +56,7 @@ impl MioNetwork {
     }
 }
 
-/// What an event of mio means to the engine; `None` for a signal.
+/// The engine's event for an event of mio; `None` for a signal.
 pub(super) fn to_event(event: &MioEvent) -> Option<Event> {
     let Token(token) = event.token();
     let number = token & ((1 << KIND_SHIFT) - 1);
@@ -90,7 +90,7 @@ impl Network for MioNetwork {
 
     fn connect(&mut self, address: SocketAddr, link: usize) -> io::Result<TcpStream> {
         let mut stream = TcpStream::connect(address)?;
-        // What is sent is written whole, so waiting for more to send gains nothing.
+        // Data is written whole, so delaying small segments gains nothing.
         stream.set_nodelay(true)?;
         self.registry
             .register(&mut stream, token(LINK, link), BOTH)?;
@@ -109,7 +109,7 @@ impl Network for MioNetwork {
     }
 
     fn guard(&mut self, stream: &mut TcpStream, time: Duration) {
-        // Without them the options that it has from its listener find out too, only later.
+        // If this fails, the options inherited from the listener still detect it, only later.
         let _ = notice_death_within(stream, time);
     }
 
@@ -122,12 +122,12 @@ impl Network for MioNetwork {
     }
 
     fn shut(&mut self, stream: &mut TcpStream) {
-        // A peer that is gone already needs no end of input.
+        // This fails only when the connection is already broken.
         let _ = stream.shutdown(Shutdown::Write);
     }
 
     fn close(&mut self, stream: TcpStream) {
-        // Closing the only descriptor of a socket takes it out of the poll (epoll(7)).
+        // Closing the only descriptor of a socket removes it from the poll (epoll(7)).
         drop(stream);
     }
 
@@ -259,7 +259,10 @@ mod tests {
         fn until(&mut self, mut done: impl FnMut(&mut Dialer) -> bool) {
             let mut events = Events::with_capacity(16);
             while !done(self.engine.handler_mut()) {
-                assert!(self.start.elapsed() < Duration::from_secs(20), "in vain");
+                assert!(
+                    self.start.elapsed() < Duration::from_secs(20),
+                    "the condition was not met in time"
+                );
                 let patience = Duration::from_millis(20);
                 let wait = self.wait.map_or(patience, |wait| wait.min(patience));
                 self.poll.poll(&mut events, Some(wait)).unwrap();

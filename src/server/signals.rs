@@ -9,7 +9,7 @@ use super::network::SIGNALS;
 #[cfg(unix)]
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-/// What a signal asks of the service.
+/// The meaning of a signal to the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Signal {
     /// SIGINT or SIGTERM.
@@ -31,13 +31,12 @@ impl Signals {
         Ok(Signals(signals))
     }
 
-    /// Receives SIGHUP too, which otherwise ends the process as it ends any other when its terminal
-    /// goes.
+    /// Receives SIGHUP too, which otherwise ends the process, as when its terminal closes.
     pub(super) fn receive_reload(&mut self) -> io::Result<()> {
         self.0.add_signal(SIGHUP)
     }
 
-    /// The signals that have come since the last call.
+    /// The signals that have arrived since the last call.
     pub(super) fn pending(&mut self) -> impl Iterator<Item = Signal> + '_ {
         self.0.pending().map(|signal| {
             if signal == SIGHUP {
@@ -49,7 +48,7 @@ impl Signals {
     }
 }
 
-/// Where there are no signals, the system's way to end a process is the way to stop the service.
+/// Systems without signals: the service ends when the system ends its process.
 #[cfg(not(unix))]
 pub(super) struct Signals;
 

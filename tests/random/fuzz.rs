@@ -1,5 +1,5 @@
-//! Fuzz targets that run on stable Rust: inputs and operations from a seeded generator, with a bounded
-//! number of executions in `cargo test`, and as many as wanted by hand:
+//! Fuzz targets that run on stable Rust: inputs and operations from a seeded generator, with a fixed
+//! number of executions in `cargo test`, and any number by hand:
 //!
 //! ```sh
 //! FUZZ_RUNS=10000000 cargo test --release --test random fuzz -- --nocapture
@@ -62,7 +62,7 @@ fn text(rng: &mut Rng) -> Vec<u8> {
     input
 }
 
-/// A frame, most of them with some damage.
+/// A frame, usually damaged.
 fn framed(rng: &mut Rng) -> Vec<u8> {
     const CONTENTS: [&str; 10] = [
         r#"{"action": "deregister", "uuid": "3999da30-2a11-463a-be8e-6b2beca7bfe6"}"#,
@@ -95,7 +95,7 @@ fn framed(rng: &mut Rng) -> Vec<u8> {
 #[test]
 fn line_codec() {
     fuzz("line_codec", |rng| {
-        // Behind a first line nothing is taken for the opening of another protocol.
+        // After a first line, no input is recognized as another protocol.
         let input = [b"query a\n", &text(rng)[..]].concat();
         assert_eq!(
             decode(&[&input]),
@@ -116,7 +116,7 @@ fn frame_codec() {
             !is_frame || seen.len() == 1,
             "one frame, one answer: {seen:?}"
         );
-        // What the decoder takes for a request, another reader of JSON takes for an object too.
+        // What the decoder accepts as a request, another JSON parser must accept as an object.
         if is_frame && seen[0].starts_with("Command") {
             let header_len = usize::from(u16::from_be_bytes([input[0], input[1]]));
             let header: serde_json::Value =

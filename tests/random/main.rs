@@ -1,4 +1,4 @@
-//! Random input against the registry and the formats: properties that hold for whatever comes.
+//! Random input against the registry and the formats: properties that hold for all input.
 
 mod fuzz;
 mod reference;

@@ -1,10 +1,10 @@
-//! Decoding as a connection does it, and as the contract words it.
+//! Decodes input as a connection does, and by a naive reading of the protocol.
 
 use discovery_service::limits::{FRAME_LEN_MAX, LINE_LEN_MAX};
 use discovery_service::message::{Refusal, Reply};
 use discovery_service::wire::{Codec, Decoded};
 
-/// What commands, and things that are nearly commands, are made of; line ends and blanks more often.
+/// The parts of commands and near-commands; line ends and blanks are more frequent.
 pub const WORDS: [&[u8]; 76] = [
     b"deregister",
     b"hold",
@@ -101,7 +101,7 @@ const VERBS: [&str; 14] = [
     "quit",
 ];
 
-/// What a connection makes of its input: each command or refusal, as text, in their order.
+/// Decodes as a connection does: returns each command or refusal as text, in their order.
 pub fn decode(pieces: &[&[u8]]) -> Vec<String> {
     let mut codec = Codec::default();
     let mut input = Vec::new();
@@ -112,7 +112,7 @@ pub fn decode(pieces: &[&[u8]]) -> Vec<String> {
             let step = codec.decode(&input);
             let incomplete = step.decoded == Decoded::Incomplete;
             let consumed = step.consumed;
-            if note(&mut seen, &codec, step.decoded) {
+            if record(&mut seen, &codec, step.decoded) {
                 return seen;
             }
             input.drain(..consumed);
@@ -127,12 +127,12 @@ pub fn decode(pieces: &[&[u8]]) -> Vec<String> {
         );
     }
     let last = codec.finish(&input);
-    note(&mut seen, &codec, last);
+    record(&mut seen, &codec, last);
     seen
 }
 
-/// Notes what was decoded, as a text that holds all of it; `true` when the connection is over.
-fn note(seen: &mut Vec<String>, codec: &Codec, decoded: Decoded<'_>) -> bool {
+/// Records a decoded command as a complete text; `true` when the connection ends.
+fn record(seen: &mut Vec<String>, codec: &Codec, decoded: Decoded<'_>) -> bool {
     let text = format!("{decoded:?}");
     let over = match decoded {
         Decoded::Incomplete => return false,
@@ -143,8 +143,8 @@ fn note(seen: &mut Vec<String>, codec: &Codec, decoded: Decoded<'_>) -> bool {
     over.is_some()
 }
 
-/// A line as the contract words it, without any of the decoder's cleverness. Openings of other
-/// protocols are not in it.
+/// Decodes lines by a naive reading of the protocol, without the decoder's optimizations. Does not
+/// recognize other protocols.
 pub fn naive(input: &[u8]) -> Vec<String> {
     let mut seen = Vec::new();
     let mut lines: Vec<&[u8]> = input.split(|&byte| byte == b'\n').collect();
@@ -172,7 +172,7 @@ pub fn naive(input: &[u8]) -> Vec<String> {
             .collect();
         match words[..] {
             [] => {}
-            // What a well-formed line means is compared in the unit tests of the messages.
+            // The unit tests of the messages check the meaning of well-formed lines.
             [verb, ..] if VERBS.iter().any(|v| v.eq_ignore_ascii_case(verb)) => {
                 let behind_a_first_line = decode(&[b"query a\n", line]);
                 seen.push(

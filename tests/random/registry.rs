@@ -157,15 +157,15 @@ impl Row {
     }
 }
 
-/// What must be true, without any structure: rows that are dead are simply not live.
+/// The model: a list without any index. Dead rows stay in it, but are not live.
 #[derive(Default)]
 struct Model {
     rows: Vec<Row>,
     now: u64,
     registered: u64,
-    /// What is registered by what was told of it.
+    /// The registrations according to the changes.
     told: Vec<(String, ServiceAddress)>,
-    /// What a type's id and version stood for.
+    /// The addresses for each slot and version of a type.
     seen: HashMap<(u32, u64), Vec<ServiceAddress>>,
 }
 
@@ -269,8 +269,8 @@ impl Model {
                 let given = budget;
                 let whole = registry.replace(at(now), service_type, address, &mut budget);
                 let removed = len - registry.len();
-                assert!(removed <= given, "more was done than may be");
-                // Go on until all is done, as a service does in its next turns.
+                assert!(removed <= given, "it exceeded the budget");
+                // Continue until all is done, as the service does in its next turns.
                 while !whole && !registry.replace(at(now), service_type, address, &mut 2) {}
                 self.rows
                     .retain(|row| row.service_type != service_type || row.address != address);
@@ -312,7 +312,7 @@ impl Model {
         }
     }
 
-    /// Compares everything that can be seen of a registry whose sweep has caught up.
+    /// Compares the whole visible state of a registry whose sweep has caught up.
     fn compare<S: BuildHasher>(&mut self, registry: &mut Registry<S>) {
         let live = self.live().count();
         assert_eq!((registry.len(), registry.is_empty()), (live, live == 0));
@@ -339,14 +339,17 @@ impl Model {
                     .seen
                     .entry((view.slot(), view.version()))
                     .or_insert_with(|| expected.clone());
-                assert_eq!(*seen, expected, "one id and version stood for two lists");
+                assert_eq!(
+                    *seen, expected,
+                    "one slot and version had two lists of addresses"
+                );
             }
         }
     }
 }
 
 impl Model {
-    /// Whoever follows the changes knows what is registered.
+    /// Checks that the changes add up to the registrations.
     fn compare_changes<S: BuildHasher>(&mut self, registry: &mut Registry<S>) {
         for change in registry.changes() {
             let service = (change.service_type.to_string(), change.address);
@@ -355,7 +358,8 @@ impl Model {
                 ChangeKind::Down { at: gone_at, .. } => {
                     assert!(change.heartbeat <= gone_at && gone_at <= at(self.now));
                     let known = self.told.iter().position(|told| *told == service);
-                    self.told.remove(known.expect("what goes has come"));
+                    self.told
+                        .remove(known.expect("a removed service was registered"));
                 }
             }
         }
@@ -393,8 +397,8 @@ impl Hasher for Colliding {
     }
 }
 
-/// The answer to one step of a service that keeps the registry as it is meant to be kept: it
-/// sweeps before a query, and before it refuses a registration.
+/// The answer to one step of a service that uses the registry as intended: it sweeps before a query,
+/// and before it refuses a registration.
 fn answer(registry: &mut Registry, now: u64, step: &Step) -> String {
     let now = at(now);
     match *step {
@@ -608,7 +612,7 @@ fn row_32_a_million_registrations_that_expire_together_go_in_slices_and_come_aga
     };
     fill(&mut registry, at(5));
 
-    // One of them has given a sign of life and stays.
+    // One of them has sent a heartbeat and stays live.
     let survivor = uuid(777_777);
     assert!(registry.heartbeat(at(6), &survivor).is_known());
     let now = at(5 + TTL_MS);
@@ -625,7 +629,7 @@ fn row_32_a_million_registrations_that_expire_together_go_in_slices_and_come_aga
             break;
         }
     }
-    // Each entry may come down through the levels of the wheel on its way.
+    // Each entry may move down through the levels of the wheel.
     assert!(slices <= 4 * LEN as usize / BUDGET, "{slices} slices");
     assert_eq!(registry.len(), 1);
     assert!(

@@ -1,5 +1,5 @@
-//! The codecs as state machines: any split of the input, and any input at all. For longer runs of the
-//! same properties there are the fuzz targets in `tests/fuzz`.
+//! The codecs as state machines: any split of the input, and any input at all. The fuzz targets in
+//! `fuzz.rs` run the same properties for longer.
 
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use discovery_service::wire::Codec;
 use discovery_service::wire::output::Output;
 use proptest::prelude::*;
 
-/// Pieces of input that mean something to one of the formats, or just fail to.
+/// Pieces of input that are valid in one of the formats, or nearly so.
 fn fragment() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         8 => proptest::sample::select(&WORDS).prop_map(|word: &[u8]| word.to_vec()),
@@ -85,13 +85,13 @@ proptest! {
 
     #[test]
     fn row_07_08_09_10_lines_decode_as_the_contract_words_it(input in text_input()) {
-        // Openings of other protocols have tests of their own; behind a first line they are lines.
+        // Other protocols have tests of their own; after a first line their openings are plain lines.
         let input = [b"query a\n", &input[..]].concat();
         prop_assert_eq!(decode(&[&input]), naive(&input));
     }
 }
 
-/// Inputs that once were decoded differently in pieces, and others that are easily got wrong.
+/// Inputs that were once decoded differently in pieces, and other tricky ones.
 #[test]
 fn row_47_inputs_that_are_easily_got_wrong_decode_the_same_at_every_cut() {
     let long = |len: usize, end: &str| format!("{}{end}", "x".repeat(len)).into_bytes();
@@ -151,7 +151,7 @@ fn row_09_a_line_of_nothing_but_words_or_blanks_takes_linear_time() {
         let once = Instant::now();
         decode(&[input.as_bytes()]);
         let once = once.elapsed();
-        // Ten times the input may not take a hundred times as long; noise is far below that.
+        // Ten times the input must not take 40 times as long; quadratic time would take 100 times.
         let many = Instant::now();
         for _ in 0..10 {
             decode(&[input.as_bytes()]);
@@ -177,7 +177,7 @@ fn row_14_a_content_nested_as_deep_as_it_fits_is_refused_without_growth_of_the_s
                     ["Refused(Frame(\"the content is not a JSON object\"))"]
                 );
             }
-            // What is nested deeper does not fit, and is refused by its length.
+            // Deeper nesting does not fit, and is refused for its length.
             let seen = decode(&[&frame(&vec![b'['; 100_000])]);
             assert_eq!(
                 seen,

@@ -1,4 +1,4 @@
-//! A client: what it sends, and what it must get for it.
+//! A client: generates its input, and checks the output that it must receive.
 
 use std::time::Duration;
 
@@ -19,9 +19,9 @@ pub struct Exchange {
     reply: String,
 }
 
-/// What stands for the answer to `watch`, which is a stream.
+/// Stands for the answer to `watch`, which is a stream.
 const STREAM: &str = "(stream)";
-/// What stands for the answer to `quit`, which is none.
+/// Stands for the answer to `quit`, which has none.
 const NOTHING: &str = "(nothing)";
 
 impl Exchange {
@@ -34,7 +34,7 @@ impl Exchange {
         Exchange { request, reply }
     }
 
-    /// What a watcher has asked, and that it is told changes from then on.
+    /// The exchange of a `watch` request, which is answered by a stream.
     pub fn stream(request: &Request<'_>) -> Self {
         Exchange {
             request: sent(request),
@@ -42,7 +42,7 @@ impl Exchange {
         }
     }
 
-    /// The UUID that was given out, if one was.
+    /// The UUID in the reply, if there is one.
     pub fn uuid(&self) -> Option<String> {
         let gives = self.request.starts_with("register") || self.request.starts_with("hold");
         gives
@@ -105,10 +105,10 @@ fn words(offer: &Offer<'_>) -> String {
     format!("{} {ip} {}", offer.service_type.as_str(), offer.port)
 }
 
-/// One thing that a client sends.
+/// One command or malformed input that a client sends.
 #[derive(Debug)]
 enum Item {
-    /// A request that the service must see as this text.
+    /// A request that the service must decode as this text.
     Request(String),
     /// Answered with this line; the connection goes on.
     Refused(Refusal),
@@ -116,7 +116,7 @@ enum Item {
     Fatal(Refusal),
 }
 
-/// What a client's connection may have come to.
+/// The state that a client expects of its connection.
 #[derive(Clone, Copy)]
 pub struct Circumstances {
     pub now: Duration,
@@ -134,7 +134,7 @@ pub struct Client {
     pub number: usize,
     rng: Rng,
     format: Format,
-    /// The token that the service wants.
+    /// The token that the service requires.
     token: Option<&'static str>,
     /// The token that was sent in a frame, beside its request.
     in_frame: Option<&'static str>,
@@ -142,14 +142,14 @@ pub struct Client {
     /// Bytes of the present command that are not sent yet.
     unsent: Vec<u8>,
     connected_at: Duration,
-    /// Sends `watch` at some time.
+    /// Whether it sends `watch` at some time.
     watcher: bool,
-    /// Has sent it, for this type or all.
+    /// The type, or all, of the `watch` that it has sent.
     watching: Option<Option<&'static str>>,
     stream: Stream,
 }
 
-/// The token of the services that want one.
+/// The token of the services that require one.
 pub const TOKEN: &str = "open-sesame";
 const WRONG_TOKEN: &str = "open-barley";
 
@@ -186,7 +186,7 @@ impl Client {
         client
     }
 
-    /// A client that registers, and nothing else.
+    /// A client that only registers.
     pub fn polite(number: usize, token: Option<&'static str>, now: Duration) -> Self {
         let mut client = Client::new(number, 0, None, now);
         client.format = Format::Text;
@@ -233,7 +233,7 @@ impl Client {
         self.unsent.drain(..n).collect()
     }
 
-    /// A request, or something that is none, as one datagram; perhaps without a line end.
+    /// A request or malformed input as one datagram, perhaps without a line end.
     pub fn datagram(&mut self, uuids: &[String]) -> Vec<u8> {
         self.format = Format::Text;
         let mut line = match self.rng.below(10) {
@@ -253,12 +253,12 @@ impl Client {
         line.into_bytes()
     }
 
-    /// The rest of the command that is half sent.
+    /// The rest of a partly sent command.
     pub fn rest(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.unsent)
     }
 
-    /// What is unsent, and one more command.
+    /// The unsent bytes, and one more command.
     pub fn whole_commands(&mut self) -> Vec<u8> {
         self.add_command(&[]);
         self.rest()
@@ -279,7 +279,7 @@ impl Client {
 
     fn add_command(&mut self, uuids: &[String]) {
         if self.is_over() {
-            // Whatever a client sends after the end must be dropped.
+            // The service must drop all input after the end.
             let quit =
                 matches!(self.items.last(), Some(Item::Request(request)) if request == "quit");
             if self.rng.chance(30) && (self.token.is_none() || !quit) {
@@ -383,7 +383,7 @@ impl Client {
         }
     }
 
-    /// All that the client may get for what it has sent, as far as its requests have been run.
+    /// The output that the client must receive for the requests that have been run so far.
     fn expected(&self, log: Option<&Vec<Exchange>>) -> Expected {
         let mut exchanges = log.into_iter().flatten();
         let mut admitted = self.token.is_none();
@@ -430,12 +430,15 @@ impl Client {
                 }
             }
         }
-        assert!(exchanges.next().is_none(), "more was run than was sent");
+        assert!(
+            exchanges.next().is_none(),
+            "the service ran more requests than the client sent"
+        );
         expected.all_run = true;
         expected
     }
 
-    /// What has arrived is the beginning of what must arrive.
+    /// Checks that the received bytes are a prefix of the expected ones.
     pub fn check_prefix(&mut self, pipe: &Pipe, log: Option<&Vec<Exchange>>) {
         let expected = self.expected(log);
         let refused = format!("ERROR {}\n", Refusal::TooManyConnections);
@@ -466,12 +469,12 @@ impl Client {
         }
     }
 
-    /// Whether it goes on for as long as it is told changes.
+    /// Whether it is a watcher.
     pub fn is_watching(&self) -> bool {
         self.watching.is_some()
     }
 
-    /// What a watcher that was told everything knows, and of what.
+    /// What a watcher that has received everything watches, and its picture of that.
     pub fn picture(
         &self,
         pipe: &Pipe,
@@ -486,7 +489,7 @@ impl Client {
         }
     }
 
-    /// Nothing is under way any more: what had to arrive has arrived.
+    /// Checks, when nothing is under way any more, that everything expected has arrived.
     pub fn check_complete(
         &self,
         pipe: &Pipe,
@@ -503,8 +506,8 @@ impl Client {
         }
         // Registry time counts whole milliseconds.
         let age_ms = (now - self.connected_at).as_millis() as u64 + 1;
-        // Whoever was told the last word, or refused, has this long to read it.
-        // A stranger's `quit` is refused.
+        // A closing or refused client has this long to read its last reply.
+        // The `quit` of a client that is not authenticated is refused.
         let stays = |log: &Vec<Exchange>| {
             log.last()
                 .is_some_and(|e| e.request == "quit" && e.reply != NOTHING)
@@ -526,7 +529,7 @@ impl Client {
             return;
         }
         if !self.is_finished() && !pipe.client_ended {
-            // Its last command is half sent.
+            // Its last command is incomplete.
             return;
         }
         assert!(
@@ -565,10 +568,10 @@ impl Client {
     }
 }
 
-/// What a client must get.
+/// The output that a client must receive.
 #[derive(Default)]
 struct Expected {
-    /// Before it watches.
+    /// The bytes before it watches.
     bytes: Vec<u8>,
     /// The answers among the lines of its stream, once it watches.
     replies: Option<Vec<String>>,

@@ -1,4 +1,4 @@
-//! Datagrams, one scenario each, without chance.
+//! Datagrams: deterministic scenarios, one a test.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -67,9 +67,13 @@ fn a_flood_of_datagrams_is_answered_in_bounded_turns_and_in_its_order() {
     rig.net.deliver_datagrams();
     rig.send(client, b"ping\n");
     rig.turn();
-    assert_eq!(rig.received(client), "PONG\n", "others are served");
+    assert_eq!(rig.received(client), "PONG\n", "other clients are served");
     assert_eq!(answers(&mut rig).len(), TURN_DATAGRAMS_MAX);
-    assert_eq!(rig.wait, Some(Duration::ZERO), "the rest is not forgotten");
+    assert_eq!(
+        rig.wait,
+        Some(Duration::ZERO),
+        "the rest is served in the next turn"
+    );
     rig.settle();
     let rest = answers(&mut rig);
     let ports: Vec<u16> = rest.iter().map(|(port, _)| *port).collect();
@@ -87,7 +91,7 @@ fn a_datagram_that_cannot_be_answered_yet_is_answered_before_those_behind_it() {
     rig.settle();
     rig.pass(TTL_MS - 1);
     rig.now_ms += 1;
-    // Everything expires at once: what is live is known when all of it is swept.
+    // Everything expires at once: the query must wait until all of it is swept.
     rig.net.send_datagram(port(1), b"query hive");
     rig.net.send_datagram(port(2), b"ping");
     rig.net.deliver_datagrams();

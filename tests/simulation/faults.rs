@@ -1,4 +1,4 @@
-//! Faults that need a network or a clock to be exact: one scenario each, without chance.
+//! Faults that need an exact network or clock: deterministic scenarios, one a test.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -20,7 +20,7 @@ fn row_02_a_half_open_peer_is_closed_after_the_idle_time_from_its_last_completed
     rig.pass(50_000);
     assert_eq!(rig.ask(client, "query hive"), "[]\n");
     rig.pass(59_000);
-    // A byte that completes nothing, and an empty line, are no sign of life.
+    // An incomplete command and an empty line do not reset the idle timeout.
     rig.send(client, b"\n");
     rig.turn();
     rig.pass(999);
@@ -28,7 +28,7 @@ fn row_02_a_half_open_peer_is_closed_after_the_idle_time_from_its_last_completed
     rig.pass(1);
     assert!(rig.is_closed(client));
     assert_eq!(rig.engine.connections(), 0);
-    assert_eq!(rig.wait, None, "nothing is left to wake for");
+    assert_eq!(rig.wait, None, "no timer is left");
 }
 
 #[test]
@@ -43,7 +43,10 @@ fn row_01_a_command_has_10_s_from_its_first_byte() {
     rig.turn();
     assert!(!rig.is_closed(client));
     rig.pass(1);
-    assert!(rig.is_closed(client), "further bytes give no further time");
+    assert!(
+        rig.is_closed(client),
+        "further bytes do not extend the limit"
+    );
 
     let client = rig.connect();
     rig.send(client, b"query hive\nquery");
@@ -116,19 +119,26 @@ fn row_22_and_23_no_accept_error_ends_or_stalls_the_service() {
     ] {
         let mut rig = Rig::new();
         let old = rig.connect();
-        // One failure costs nothing but itself.
+        // A few failures delay nobody.
         rig.net.accept_errors = [kind; 3].into();
         let client = rig.connect();
         assert_eq!(rig.ask(client, "query hive"), "[]\n", "{kind:?}");
-        // Failures that go on are not tried without a pause, and end without an event.
+        // Lasting failures are retried with pauses, and no event tells when they end.
         rig.net.accept_errors = std::iter::repeat_n(kind, 1_000).collect();
         let late = rig.net.connect();
         let before = rig.net.accepts;
         rig.turn();
-        assert!(rig.net.accepts - before < 10, "{kind:?}: it spins");
+        assert!(
+            rig.net.accepts - before < 10,
+            "{kind:?}: the listener retries without a pause"
+        );
         rig.send(old, b"query hive\n");
         rig.turn();
-        assert_eq!(rig.received(old), "[]\n", "{kind:?}: others are served");
+        assert_eq!(
+            rig.received(old),
+            "[]\n",
+            "{kind:?}: other clients are served"
+        );
         let wait = rig.wait.expect("a timer is set");
         assert!(
             (Duration::from_millis(1)..=Duration::from_millis(100)).contains(&wait),
@@ -243,7 +253,7 @@ fn row_27_false_and_doubled_events_change_nothing() {
 
 #[test]
 fn row_31_late_missing_and_doubled_ticks_change_no_answer() {
-    // The same life with a turn every millisecond, every second, and only when somebody asks.
+    // The same requests with a turn every millisecond, every second, and only for each request.
     let life = |turn_every_ms: u64| {
         let mut rig = Rig::new();
         let client = rig.connect();
@@ -299,7 +309,7 @@ fn row_32_a_hundred_thousand_that_expire_together_go_in_slices_while_others_are_
         "OK\n",
         "others are served in the first turn"
     );
-    assert_eq!(rig.received(client), "", "the query waits for the truth");
+    assert_eq!(rig.received(client), "", "the query waits for the sweep");
     while registrations(&rig) > 1 {
         let before = registrations(&rig);
         rig.turn();

@@ -1,4 +1,4 @@
-//! What the lists of changes of all turns add up to.
+//! The state that follows from the changes of all turns.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::model::Live;
 pub struct History(BTreeMap<Uuid, Live>);
 
 impl History {
-    /// Applies the changes of one turn; panics when they do not follow from those before.
+    /// Applies the changes of one turn; panics when they contradict earlier ones.
     pub fn apply(&mut self, changes: &[Change]) {
         for change in changes {
             let record = Live {
@@ -23,18 +23,22 @@ impl History {
             match change.kind {
                 ChangeKind::Up => {
                     let before = self.0.insert(change.uuid, record);
-                    assert!(before.is_none(), "it came twice: {change:?}");
+                    assert!(before.is_none(), "registered twice: {change:?}");
                 }
                 ChangeKind::Down { at, .. } => {
                     assert!(change.heartbeat <= at, "{change:?}");
                     let before = self.0.remove(&change.uuid);
-                    assert_eq!(before, Some(record), "another went than came: {change:?}");
+                    assert_eq!(
+                        before,
+                        Some(record),
+                        "the removal does not match the registration: {change:?}"
+                    );
                 }
             }
         }
     }
 
-    /// What is live, if the changes are the whole truth.
+    /// The live registrations according to the changes.
     pub fn live(&self) -> &BTreeMap<Uuid, Live> {
         &self.0
     }

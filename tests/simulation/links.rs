@@ -1,5 +1,5 @@
-//! Connections that the service opens: connects that fail, hang and break, and streams that are cut
-//! into pieces. The other end sends back what it is sent.
+//! Links: connects that fail, time out and break, and streams in pieces. The other end echoes all
+//! that it receives.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -17,13 +17,13 @@ use crate::net::{FakeNetwork, Fate, Faults, Owners};
 use crate::rig::sockets;
 use crate::rng::Rng;
 
-/// Opens links, and checks what it is told of them.
+/// Opens links, and checks their events.
 #[derive(Default)]
 struct Dialer {
     now: Moment,
     commands: Vec<LinkCommand>,
     links: BTreeMap<usize, Dialed>,
-    /// How many links came to which end.
+    /// Counts of links by outcome.
     opened: u64,
     refused: u64,
     timed_out: u64,
@@ -31,7 +31,7 @@ struct Dialer {
     echoed: u64,
 }
 
-/// A link that was opened and is not over.
+/// A link that was started and has not ended.
 struct Dialed {
     until: Moment,
     is_open: bool,
@@ -43,7 +43,7 @@ impl Handler for Dialer {
     fn begin_turn(&mut self, turn: Turn) {
         for dialed in self.links.values() {
             let late = !dialed.is_open && dialed.until <= self.now;
-            assert!(!late, "a connect outlives its limit");
+            assert!(!late, "a connect exceeds its time limit");
         }
         self.now = turn.now;
     }
@@ -72,7 +72,7 @@ impl Handler for Dialer {
         let dialed = self
             .links
             .get_mut(&link)
-            .expect("it was opened, and is not over");
+            .expect("the link was started and has not ended");
         match event {
             LinkEvent::Opened => {
                 assert!(!dialed.is_open && self.now < dialed.until);
@@ -92,12 +92,12 @@ impl Handler for Dialer {
             LinkEvent::Closed(end) => {
                 let counted = match (end, dialed.is_open) {
                     (LinkEnd::TimedOut, false) => {
-                        assert!(dialed.until <= self.now, "it was given up early");
+                        assert!(dialed.until <= self.now, "it timed out early");
                         &mut self.timed_out
                     }
                     (LinkEnd::Failed(_), false) => &mut self.refused,
                     (LinkEnd::Failed(_) | LinkEnd::Ended, true) => &mut self.broken,
-                    (end, is_open) => panic!("it ended by {end:?}, open: {is_open}"),
+                    (end, is_open) => panic!("unexpected end {end:?}, open: {is_open}"),
                 };
                 *counted += 1;
                 self.links.remove(&link);
@@ -209,7 +209,7 @@ impl World {
             address,
             within_ms,
         });
-        // The order of fates is the order of opening.
+        // Fates apply in the order of opening.
         self.turn(Duration::ZERO);
     }
 
@@ -228,7 +228,7 @@ impl World {
         }
     }
 
-    /// The other ends send back what has arrived.
+    /// The other ends echo all that has arrived.
     fn echo(&mut self) {
         for client in 0..self.net.pipes.len() {
             let bytes = self.net.pipes[client].take_all();
@@ -260,8 +260,8 @@ impl World {
         self.wait = self.engine.turn(&mut self.net, events, false, reading).wait;
     }
 
-    /// Without faults, and driven by nothing but its own deadlines, every link comes to its end or is
-    /// echoed all that was sent.
+    /// Without faults, and driven only by the engine's deadlines, every link must end or receive the
+    /// echo of all that was sent.
     fn calm_down(&mut self) {
         self.net.faults = Faults::default();
         for _ in 0..5_000 {
@@ -273,7 +273,7 @@ impl World {
             self.turn(Duration::from_secs(1));
         }
         for (link, dialed) in &self.engine.handler().links {
-            assert!(dialed.is_open, "link {link} is neither open nor over");
+            assert!(dialed.is_open, "link {link} is neither open nor ended");
             assert_eq!(dialed.received.len(), dialed.sent.len(), "link {link}");
         }
         assert_eq!(self.wait, None, "open links cost no turn");
@@ -297,7 +297,7 @@ fn links_open_fail_hang_and_break_and_each_is_told_once() {
         }));
         assert!(run.is_ok(), "seed {seed} failed");
     }
-    // Each of them has happened often, so that the checks above mean something.
+    // Each outcome must happen often, so that the checks above are meaningful.
     for count in [opened, refused, timed_out, broken, echoed] {
         assert!(
             count > 200,

@@ -1,7 +1,7 @@
 //! The whole service in a simulated world: everything but the real sockets and the real clock.
 //!
-//! Each seed makes other clients, another network and another clock, and weighs the faults anew. A
-//! model that scans a `Vec` from front to back checks every answer. Replay one seed, or sweep many:
+//! Each seed determines the clients, the network, the clock and the probabilities of the faults. A
+//! model that scans a `Vec` from front to back checks every answer. Replay one seed, or run many:
 //!
 //! ```sh
 //! SIMULATION_SEED=1234 cargo test --test simulation
@@ -27,7 +27,7 @@ use std::time::Instant;
 
 use world::World;
 
-/// Steps of one life.
+/// Steps of one simulation.
 const STEPS: u64 = 1_500;
 /// Seeds in a plain `cargo test`.
 const SEEDS: u64 = 800;
@@ -68,8 +68,11 @@ fn row_50_every_promise_holds_for_every_seed() {
     if count >= SEEDS {
         assert!(
             events >= 1_000_000,
-            "the sweep is a million events or more, but was {events}"
+            "a full run must have a million events or more, but had {events}"
         );
-        assert!(watchers >= count / 4, "{watchers} watchers were compared");
+        assert!(
+            watchers >= count / 4,
+            "only {watchers} watchers were compared"
+        );
     }
 }

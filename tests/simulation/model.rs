@@ -1,4 +1,4 @@
-//! What the registry must answer: a plain `Vec`, scanned from front to back at every request.
+//! A model of the registry: a plain `Vec`, scanned from front to back at every request.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -15,13 +15,13 @@ use uuid::Uuid;
 
 pub struct Model {
     entries: Vec<Entry>,
-    /// Who went, and why; the latest last.
+    /// Removed registrations with their reasons; the latest last.
     departures: Vec<(Uuid, &'static str)>,
     services_max: usize,
     ttl: Duration,
-    /// The token that clients must show, if they must.
+    /// The token that clients must present, if one is required.
     token: Option<&'static str>,
-    /// The clients that have shown it.
+    /// The clients that have presented it.
     admitted: BTreeSet<usize>,
     /// The connections that watch.
     watching: BTreeSet<usize>,
@@ -58,7 +58,7 @@ impl Entry {
     }
 }
 
-/// What is known of a live registration beside its UUID.
+/// A live registration without its UUID.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Live {
     pub service_type: String,
@@ -67,7 +67,7 @@ pub struct Live {
     pub held: bool,
 }
 
-/// How often each service is registered: what a watcher knows.
+/// A watcher's picture: how often each service is registered.
 pub type Picture = BTreeMap<(String, IpAddr, u64), i64>;
 
 impl Model {
@@ -89,7 +89,7 @@ impl Model {
         self.entries.len()
     }
 
-    /// What is live at `now`, by UUID.
+    /// The live registrations at `now`, by UUID.
     pub fn registrations(&mut self, now: Moment) -> BTreeMap<Uuid, Live> {
         self.live(now);
         let live = |entry: &Entry| Live {
@@ -102,7 +102,7 @@ impl Model {
         entries.map(|entry| (entry.uuid, live(entry))).collect()
     }
 
-    /// What a watcher of this type, or of all, must know.
+    /// The picture that a watcher of this type, or of all, must have.
     pub fn picture(&mut self, service_type: Option<&str>, now: Moment) -> Picture {
         self.live(now);
         let mut picture = Picture::new();
@@ -166,8 +166,8 @@ impl Model {
         });
     }
 
-    /// Applies the request as it must be applied, and panics when `reply` is another answer than
-    /// it must be. A new UUID is the service's choice; the model takes it over.
+    /// Applies the request, and panics when `reply` is not the right answer. The model adopts the UUID
+    /// that the service chose for a new registration.
     pub fn check(
         &mut self,
         client: usize,
@@ -189,7 +189,7 @@ impl Model {
         let open = matches!(request, Request::Auth { .. } | Request::Ping);
         if self.token.is_some() && !self.admitted.contains(&client) && !open {
             let refused = matches!(reply, Reply::Refused(Refusal::AuthenticationRequired));
-            assert!(refused, "a stranger was answered {reply:?}");
+            assert!(refused, "a client without a token was answered {reply:?}");
             return;
         }
         match (request, reply) {
@@ -336,7 +336,7 @@ impl Model {
         }
     }
 
-    /// The request is parked: only `watch` waits, for its snapshot.
+    /// Checks a parked request: only `watch` is parked, until its snapshot.
     pub fn check_watch(&mut self, client: usize, peer: &Peer, request: &Request<'_>) {
         assert!(
             matches!(request, Request::Watch { .. }),
@@ -378,7 +378,9 @@ impl Model {
                 );
             }
             (None, None, Reply::NotFound) => {}
-            (_, reason, other) => panic!("why was answered {other:?}, it went for {reason:?}"),
+            (_, reason, other) => {
+                panic!("why was answered {other:?}, but the reason was {reason:?}")
+            }
         }
     }
 }
@@ -398,7 +400,7 @@ fn parse(reply: &Reply) -> Value {
     serde_json::from_str(&written(reply)).expect("JSON")
 }
 
-/// An answer as it stands in a line of text.
+/// A reply as a line of text.
 pub fn written(reply: &Reply) -> String {
     let mut output = Output::default();
     Codec::default().encode(reply, &mut output);

@@ -1,5 +1,5 @@
-//! A network of queues. Its readiness is strictly edge-triggered: an event is told only when
-//! something becomes possible that was not possible before, beside the false events of the seed.
+//! A network of queues. Its readiness is strictly edge-triggered: it reports an event only when
+//! something becomes possible that was not possible before. The seed adds spurious events.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -12,7 +12,7 @@ use discovery_service::engine::{Event, Network, Readiness};
 
 use crate::rng::Rng;
 
-/// How likely each fault is, in percent of the calls that can have it.
+/// The probability of each fault, in percent of the calls that can have it.
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
     pub short_read: u64,
@@ -27,11 +27,11 @@ pub struct Faults {
     pub datagram_full: u64,
 }
 
-/// One connection: what is under way in both directions, and what each side has done.
+/// One connection: the bytes under way in both directions, and the state of each side.
 #[derive(Debug, Default)]
 pub struct Pipe {
     pub key: Option<usize>,
-    /// The service has connected it, as this link.
+    /// The number of the link, if the service has opened it.
     pub link: Option<usize>,
     /// Sent by the client, not yet arrived.
     wire: VecDeque<u8>,
@@ -43,22 +43,22 @@ pub struct Pipe {
     /// Written by the service, not yet taken by the client.
     outbound: VecDeque<u8>,
     room: usize,
-    /// The service was told that there is no room.
+    /// The service got `WouldBlock` from a write.
     wants_room: bool,
     pub shut: bool,
     pub closed: bool,
-    /// What the client has taken.
+    /// The bytes that the client has taken.
     pub received: Vec<u8>,
     edge: Readiness,
-    /// The host of the client has lost its power: nothing more comes from it.
+    /// The client's host has lost its power: it sends nothing more.
     dark: bool,
-    /// Of one that the service has opened.
+    /// The fate of a link.
     fate: Option<Fate>,
-    /// The service wants to know of that within this time.
+    /// The time within which the service must notice that.
     pub guarded: Option<Duration>,
 }
 
-/// What becomes of a connection that the service opens.
+/// The fate of a connection that the service opens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     Accepted,
@@ -75,12 +75,12 @@ pub struct Datagrams {
     /// Arrived, not yet received.
     arrived: VecDeque<(SocketAddr, Vec<u8>)>,
     edge: bool,
-    /// What the service has sent; nothing where there was no room.
+    /// The datagrams that the service has sent; `None` where there was no room.
     pub answers: Vec<(SocketAddr, Option<Vec<u8>>)>,
 }
 
 impl Pipe {
-    /// What has arrived from the service, and is taken by the other end.
+    /// Takes all bytes that have arrived from the service.
     pub fn take_all(&mut self) -> Vec<u8> {
         let taken = self.outbound.drain(..).collect::<Vec<u8>>();
         if !taken.is_empty() && std::mem::take(&mut self.wants_room) {
@@ -100,22 +100,22 @@ pub type Owners = Rc<RefCell<BTreeMap<usize, usize>>>;
 pub struct FakeNetwork {
     pub rng: Rng,
     pub faults: Faults,
-    /// By client number; a stream of the service is such a number.
+    /// By client number, which also stands for the stream.
     pub pipes: Vec<Pipe>,
-    /// What becomes of the connections that the service opens, one after the other.
+    /// The fates of the connections that the service opens next.
     pub fates: VecDeque<Fate>,
     pub datagrams: Datagrams,
     backlog: VecDeque<usize>,
     accept_edge: bool,
-    /// Accepting fails for so many calls: the process is out of descriptors.
+    /// How many calls to accept still fail because the process is out of descriptors.
     pub descriptors_out: u64,
-    /// What the next calls to accept fail with.
+    /// The errors of the next calls to accept.
     pub accept_errors: VecDeque<io::ErrorKind>,
     /// Calls to accept.
     pub accepts: u64,
     pub listening: bool,
     pub owners: Owners,
-    /// Calls and deliveries, for the speed of the simulation.
+    /// Calls and deliveries, to measure the speed of the simulation.
     pub events: u64,
 }
 
@@ -155,7 +155,7 @@ impl FakeNetwork {
         self.pipes[client].wire.extend(bytes);
     }
 
-    /// Lets up to `n` bytes of what the client has sent arrive, and then the end of its input.
+    /// Lets up to `n` of the client's bytes arrive, and then the end of its input.
     pub fn deliver(&mut self, client: usize, n: usize) {
         self.events += 1;
         let pipe = &mut self.pipes[client];
@@ -193,7 +193,7 @@ impl FakeNetwork {
         self.pipes[client].dark = true;
     }
 
-    /// The client's connection breaks: what is under way is lost.
+    /// The client's connection breaks: bytes under way are lost.
     pub fn reset(&mut self, client: usize) {
         self.events += 1;
         let pipe = &mut self.pipes[client];
@@ -266,12 +266,12 @@ impl FakeNetwork {
         !self.backlog.is_empty()
     }
 
-    /// The listener is closed: who was not accepted sees a reset.
-    pub fn backlog_is_gone(&mut self) {
+    /// The listener is closed: clients that were not accepted see a reset.
+    pub fn reset_backlog(&mut self) {
         self.backlog.clear();
     }
 
-    /// The events since the last call, with those that the seed adds.
+    /// The events since the last call, with the spurious ones of the seed.
     pub fn events(&mut self) -> Vec<Event> {
         let mut events = Vec::new();
         if std::mem::take(&mut self.accept_edge) || self.rng.chance(self.faults.false_event) {
@@ -316,7 +316,7 @@ impl FakeNetwork {
             };
             events.push(Event::Link(self.rng.index(4), any));
         }
-        // The kernel's order is nobody's business.
+        // The kernel guarantees no order of events, so shuffle them.
         for i in (1..events.len()).rev() {
             let j = self.rng.index(i + 1);
             events.swap(i, j);
@@ -406,7 +406,7 @@ impl Network for FakeNetwork {
     fn read(&mut self, client: &mut usize, buffer: &mut [u8]) -> io::Result<usize> {
         assert!(
             !buffer.is_empty(),
-            "a read without room cannot be told from the end of input"
+            "a read into an empty buffer looks like the end of input"
         );
         self.interrupted()?;
         let short = self.rng.chance(self.faults.short_read);
@@ -437,13 +437,13 @@ impl Network for FakeNetwork {
     }
 
     fn write(&mut self, client: &mut usize, bytes: &[u8]) -> io::Result<usize> {
-        assert!(!bytes.is_empty(), "a write of nothing");
+        assert!(!bytes.is_empty(), "an empty write");
         self.interrupted()?;
         let short = self.rng.chance(self.faults.short_write);
         let pipe = &mut self.pipes[*client];
         assert!(
             !pipe.closed && !pipe.shut,
-            "written after the write side was shut"
+            "written after the write side was shut down"
         );
         if pipe.reset {
             return Err(io::ErrorKind::BrokenPipe.into());
@@ -474,7 +474,7 @@ impl Network for FakeNetwork {
             self.owners.borrow_mut().remove(&key);
         }
         if !pipe.arrived.is_empty() || !pipe.wire.is_empty() {
-            // Input that nobody read turns the close into a reset, which destroys what the client
+            // Unread input turns the close into a reset, which destroys the bytes that the client
             // has not taken yet.
             pipe.outbound.clear();
             pipe.wire.clear();
@@ -497,7 +497,7 @@ impl Network for FakeNetwork {
 
     fn send(&mut self, (): &mut (), bytes: &[u8], to: SocketAddr) -> io::Result<()> {
         self.events += 1;
-        assert!(!bytes.is_empty(), "an answer of nothing");
+        assert!(!bytes.is_empty(), "an empty answer");
         if self.rng.chance(self.faults.datagram_full) {
             self.datagrams.answers.push((to, None));
             return Err(io::ErrorKind::WouldBlock.into());

@@ -1,4 +1,4 @@
-//! A service whose network and clock do exactly what a test says.
+//! A service whose network and clock a test controls exactly.
 
 use std::hash::RandomState;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::rng::Rng;
 pub const TTL_MS: u64 = 30_000;
 pub const TICK_MS: u64 = 1_000;
 
-/// A service on a network that does what it is told.
+/// A service on a controlled network and clock.
 pub struct Rig {
     pub net: FakeNetwork,
     pub engine: Engine<FakeNetwork, Service>,
@@ -72,7 +72,7 @@ impl Rig {
         self.engine.check_invariants();
     }
 
-    /// Turns until nothing is left to do at the present time.
+    /// Takes turns until there is no work left at the present time.
     pub fn settle(&mut self) {
         loop {
             self.turn();
@@ -85,7 +85,7 @@ impl Rig {
         }
     }
 
-    /// Lets time pass as the loop would: it wakes when it asked to.
+    /// Lets time pass as the loop would: a turn follows whenever the engine's wait is over.
     pub fn pass(&mut self, ms: u64) {
         let end = self.now_ms + ms;
         while let Some(wait) = self.wait {

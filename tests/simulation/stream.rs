@@ -1,18 +1,18 @@
-//! What a watcher makes of the lines that it is told.
+//! Applies the lines of a watcher's stream.
 
 use serde_json::Value;
 
 use crate::model::Picture;
 
-/// What a watcher has made of what it was told.
+/// The state of a watcher.
 #[derive(Default)]
 pub struct Stream {
     /// Bytes of complete lines that were read.
     read: usize,
     pub index: Option<u64>,
-    /// How often the whole state was told.
+    /// Snapshots received.
     pub states: u64,
-    /// How many lines were told.
+    /// Lines received.
     pub lines: u64,
     pub picture: Picture,
     /// Lines that are no part of the stream.
@@ -59,7 +59,7 @@ impl Stream {
             (None, Some(up), Some(down)) => {
                 assert!(
                     self.index.is_some_and(|last| last < index),
-                    "a change without an index of its own: {line}"
+                    "a delta without a higher index: {line}"
                 );
                 for (list, sign) in [(up, 1), (down, -1)] {
                     list.into_iter()
@@ -67,12 +67,14 @@ impl Stream {
                 }
                 assert!(
                     self.picture.values().all(|&count| count >= 0),
-                    "what went was not there: {line}"
+                    "the watcher did not know the removed service: {line}"
                 );
                 self.picture.retain(|_, count| *count > 0);
             }
-            (None, None, None) => assert!(self.index.is_some(), "silence is told before the state"),
-            _ => panic!("no line of a stream: {line}"),
+            (None, None, None) => {
+                assert!(self.index.is_some(), "a keepalive came before the snapshot")
+            }
+            _ => panic!("not a line of a stream: {line}"),
         }
         self.index = Some(index);
         self.lines += 1;

@@ -1,4 +1,4 @@
-//! Holding and watching, one scenario each, without chance.
+//! Holding and watching: deterministic scenarios, one a test.
 
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ fn row_49_a_holder_that_ends_or_breaks_is_gone_in_the_same_turn_and_a_dark_one_i
     assert_eq!(
         rig.wait,
         Some(Duration::ZERO),
-        "who watches is told at once"
+        "the watcher is sent the removal at once"
     );
     rig.turn();
     let told = rig.received(watcher);
@@ -79,10 +79,13 @@ fn a_holder_is_not_dropped_for_being_silent_or_for_not_reading() {
     }
     rig.pass(600_000);
     assert!(!rig.is_closed(silent) && !rig.is_closed(deaf));
-    assert!(rig.is_closed(idle), "who holds nothing is");
+    assert!(
+        rig.is_closed(idle),
+        "an idle session without a hold is closed"
+    );
     assert_eq!(registrations(&rig), 2);
     assert_eq!(rig.ask(silent, "query hive").matches("10.0.0").count(), 2);
-    // A command that does not get complete is another matter.
+    // The limit for completing a command still applies.
     rig.send(silent, b"quer");
     rig.turn();
     rig.pass(10_000);
@@ -100,7 +103,7 @@ fn holds_live_and_die_with_their_connection_alone() {
     assert_eq!(
         rig.ask(other, &format!("deregister {}", uuid(1))),
         "OK\n",
-        "whoever knows the UUID may"
+        "any peer that knows the UUID may"
     );
     assert_eq!(
         rig.ask(holder, &format!("heartbeat {}", uuid(1))),
@@ -109,9 +112,9 @@ fn holds_live_and_die_with_their_connection_alone() {
     assert_eq!(
         rig.ask(holder, &format!("heartbeat {}", uuid(2))),
         "OK\n",
-        "and nothing ill comes of a heartbeat"
+        "a heartbeat of a held registration is harmless"
     );
-    // The same UUID, but not held: it stays.
+    // Re-registered under the same UUID without a hold, it survives the connection.
     assert_eq!(
         rig.ask(other, &format!("heartbeat {} hive 10.0.0.1 80", uuid(1))),
         "OK\n"
@@ -150,13 +153,13 @@ fn a_connection_holds_a_bounded_number_and_many_that_die_at_once_go_in_bounded_t
         rig.turn();
         assert!(before - registrations(&rig) <= TURN_REMOVALS_MAX);
         turns += 1;
-        assert!(turns <= 3, "a turn does what it may");
+        assert!(turns <= 3, "a turn uses its whole budget");
     }
     rig.settle();
     assert_eq!(
         rig.received(asker),
         "[]\nPONG\n",
-        "a query waits for the truth"
+        "a query waits until the removals are done"
     );
 }
 
@@ -197,7 +200,7 @@ fn the_changes_of_a_turn_are_one_line_and_only_who_watches_the_type_is_told() {
     assert_eq!(
         rig.received(of_hive),
         "{\"index\":6,\"up\":[],\"down\":[]}\n",
-        "one took the place of the other"
+        "one replaced the other"
     );
 }
 
@@ -237,7 +240,7 @@ fn a_watcher_is_told_of_silence_and_may_be_silent_itself() {
     assert!(rig.net.pipes[watcher].shut);
 }
 
-/// Found by a long sweep of the simulator.
+/// Found by a long run of the simulator.
 #[test]
 fn an_index_alone_never_stands_before_the_change_that_it_counts() {
     let mut rig = Rig::new();
@@ -254,7 +257,7 @@ fn an_index_alone_never_stands_before_the_change_that_it_counts() {
     assert_eq!(
         rig.received(watcher),
         "{\"index\":1}\n",
-        "and silence counts from there"
+        "the silence counts from there"
     );
 }
 
@@ -264,12 +267,12 @@ fn the_state_comes_before_the_answer_to_what_was_sent_behind_watch() {
     let client = rig.connect();
     let answers = rig.ask(client, "query hive\nwatch hive\nping\nquit");
     assert_eq!(answers, "[]\n{\"index\":0,\"services\":[]}\nPONG\n");
-    // One that ends its input at once is told the state before it is let go.
+    // A watcher that ends its input at once still receives the snapshot.
     let client = rig.connect();
     rig.net.pipes[client].client_ended = true;
     assert_eq!(rig.ask(client, "watch"), "{\"index\":0,\"services\":[]}\n");
     assert!(rig.is_closed(client));
-    // So is one whose last line has no end.
+    // So does one whose last line has no line end.
     let client = rig.connect();
     rig.net.pipes[client].client_ended = true;
     rig.send(client, b"query hive\nwatch");
@@ -330,7 +333,7 @@ fn row_48_slow_watchers_of_a_busy_type_cost_64_kib_each_and_end_with_the_truth()
     rig.settle();
     for (number, &watcher) in watchers.iter().enumerate() {
         assert!(!rig.is_closed(watcher));
-        // What `settle` has taken stands behind what was taken before.
+        // Append the bytes that `settle` has taken to those taken before.
         taken[number].append(&mut rig.net.pipes[watcher].received);
         streams[number].read(&taken[number]);
     }
@@ -358,6 +361,10 @@ fn row_48_slow_watchers_of_a_busy_type_cost_64_kib_each_and_end_with_the_truth()
             );
         }
     }
-    assert!(streams[0].states > 1, "who does not read falls behind");
-    assert_eq!(streams[WATCHERS - 1].states, 1, "who reads does not");
+    assert!(streams[0].states > 1, "a watcher that does not read lags");
+    assert_eq!(
+        streams[WATCHERS - 1].states,
+        1,
+        "a watcher that reads does not lag"
+    );
 }

@@ -1,4 +1,4 @@
-//! One simulated life of the service: clients of all manners, a bad network, a bad clock.
+//! One simulation of the service, with all kinds of clients, a faulty network and a faulty clock.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -24,10 +24,10 @@ use crate::parking::Parking;
 use crate::rig::sockets;
 use crate::rng::Rng;
 
-/// What was answered to each client, by client number.
+/// The exchanges of each client, by client number.
 type Log = Rc<RefCell<BTreeMap<usize, Vec<Exchange>>>>;
 
-/// The real service, with the model looking over its shoulder at every request.
+/// The real service; the model checks its answer to every request.
 struct Shadowed {
     service: Service<BuildHasherDefault<DefaultHasher>>,
     model: Model,
@@ -40,7 +40,7 @@ struct Shadowed {
 }
 
 impl Shadowed {
-    /// A request that came in a datagram: every answer is noted in its order.
+    /// Applies the request of a datagram, and records the answer.
     fn apply_datagram(&mut self, request: &Request<'_>, peer: &Peer, outcome: Outcome) -> Outcome {
         assert_eq!(*peer, Peer::without_session(peer.address));
         if let Outcome::Done(reply) = &outcome {
@@ -133,8 +133,7 @@ impl Handler for Shadowed {
     }
 }
 
-/// UUIDs of the seed. Now and then one comes that has been there before, so that the service has
-/// to notice.
+/// UUIDs from the seed. A few come twice, which the service must notice.
 fn uuids(mut rng: Rng) -> Box<dyn FnMut() -> Uuid> {
     let mut given: Vec<Uuid> = Vec::new();
     Box::new(move || {
@@ -160,22 +159,22 @@ pub struct World {
     log: Log,
     clock: Duration,
     wait: Option<Duration>,
-    /// Percent of the steps in which time stalls, connections break, and so on.
+    /// Percentages of the steps in which time stalls, connections break, and so on.
     stall: u64,
     hostile: u64,
     lazy: u64,
-    /// Clients whose host has lost its power, and when TCP finds out.
+    /// Clients whose host has lost its power, and the moment when TCP notices.
     dark: Vec<(usize, Duration)>,
-    /// What the changes of all turns add up to.
+    /// The state that follows from the changes of all turns.
     history: History,
-    /// Watchers that were asked what they know.
+    /// Watchers whose pictures were compared.
     watchers: u64,
 }
 
 impl World {
     pub fn new(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
-        // Each fault is off in half of the seeds, so that the others are seen without it.
+        // Each fault is off in half of the seeds, so that the others also occur without it.
         let mut weight = |max| {
             if rng.chance(50) {
                 0
@@ -246,7 +245,7 @@ impl World {
         }
     }
 
-    /// Runs the whole life; panics when a promise is broken. Returns the number of events, and of
+    /// Runs the simulation; panics when a promise is broken. Returns the number of events, and of
     /// watchers whose picture was compared.
     pub fn run(mut self, steps: u64) -> (u64, u64) {
         for _ in 0..steps {
@@ -333,7 +332,7 @@ impl World {
         self.net.take(self.clients[i].number, n as usize);
     }
 
-    /// Somebody sends one request as a datagram; none that would open a session.
+    /// Sends one request as a datagram; none that needs a session.
     fn send_datagram(&mut self) {
         let from = (Ipv4Addr::LOCALHOST, 1 + self.rng.below(9) as u16).into();
         let mut client = Client::new(usize::MAX, self.rng.next(), None, self.clock);
@@ -343,7 +342,7 @@ impl World {
         self.net.deliver_datagrams();
     }
 
-    /// Each datagram that was answered got its own answer, in order, unless there was no room.
+    /// Checks that each answered datagram got its own answer, in order, unless there was no room.
     fn check_datagrams(&mut self) {
         let expected = std::mem::take(&mut self.engine.handler_mut().answers);
         let answers = std::mem::take(&mut self.net.datagrams.answers);
@@ -367,7 +366,7 @@ impl World {
         }
     }
 
-    /// A host loses its power. If its connection holds something, TCP finds out within the TTL.
+    /// A host loses its power. If its connection holds a registration, TCP notices within the TTL.
     fn lose_power(&mut self) {
         if let Some(i) = self.any_client() {
             let number = self.clients[i].number;
@@ -387,7 +386,7 @@ impl World {
         });
     }
 
-    /// How long until the next turn: mostly soon, sometimes just at or past the deadline, rarely
+    /// The time until the next turn: mostly short, sometimes at the deadline or just past it, rarely
     /// far beyond it.
     fn pass_time(&mut self) -> Duration {
         if self.rng.chance(self.stall) {
@@ -422,7 +421,7 @@ impl World {
         let advanced = self.engine.handler().now.since(before);
         assert!(
             advanced <= allowed + Duration::from_millis(1),
-            "registry time leapt by {advanced:?}"
+            "registry time advanced by {advanced:?} at once"
         );
         self.engine.check_invariants();
         assert!(self.engine.connections() <= self.settings.connections_max + LINGERING_REFUSED_MAX);
@@ -434,8 +433,8 @@ impl World {
         }
     }
 
-    /// The faults stop, everything under way arrives, every client reads: the service must come
-    /// to rest by itself.
+    /// The faults stop, everything under way arrives, and every client reads: the service must become
+    /// idle by itself.
     fn calm_down(&mut self) {
         self.net.faults = Faults::default();
         self.engine.handler_mut().parking.answer_all();
@@ -448,7 +447,7 @@ impl World {
             }
             let passed = match self.wait {
                 Some(Duration::ZERO) => Duration::ZERO,
-                // A listener that backed off is tried again by a timer.
+                // A timer retries a listener that has backed off.
                 _ if self.net.has_backlog() => Duration::from_millis(50),
                 _ => Duration::from_micros(100),
             };
@@ -457,7 +456,7 @@ impl World {
                 return;
             }
         }
-        panic!("the service does not come to rest");
+        panic!("the service does not become idle");
     }
 
     fn every_client_has_its_answers(&self) {
@@ -512,10 +511,10 @@ impl World {
             if self.engine.connections() == 0 {
                 return;
             }
-            // Refused clients linger.
+            // Refused connections linger.
             self.turn(self.wait.unwrap_or_default());
         }
-        panic!("{} connections stay", self.engine.connections());
+        panic!("{} connections were not closed", self.engine.connections());
     }
 
     fn a_new_client_is_served(&mut self) {
@@ -531,15 +530,19 @@ impl World {
         self.every_client_has_its_answers();
     }
 
-    /// Driven by nothing but its own deadlines, the service forgets everything and then sleeps.
+    /// Driven only by its own deadlines, the service expires every registration and then sleeps.
     fn everything_expires(&mut self) {
         for _ in 0..2_000 {
             let Some(wait) = self.wait else {
                 assert!(
                     self.engine.handler().service.registry().is_empty(),
-                    "asleep with registrations"
+                    "it sleeps although there are registrations"
                 );
-                assert_eq!(self.history.live().len(), 0, "every departure was told");
+                assert_eq!(
+                    self.history.live().len(),
+                    0,
+                    "every removal is in the changes"
+                );
                 return;
             };
             assert!(
@@ -548,7 +551,7 @@ impl World {
             );
             self.turn(wait);
         }
-        panic!("registrations stay");
+        panic!("not all registrations expire");
     }
 
     fn stop_with_replies_in_flight(&mut self) {
@@ -582,7 +585,7 @@ impl World {
                 "it does not stop"
             );
         }
-        self.net.backlog_is_gone();
+        self.net.reset_backlog();
         for client in &self.clients {
             self.net.take(client.number, usize::MAX);
         }

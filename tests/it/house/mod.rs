@@ -1,3 +1,5 @@
-//! The shape of the sources.
+//! The shape of the repository: the map of the rooms, and rules for the sources.
 
-mod layers;
+mod map;
+mod rules;
+mod sources;

@@ -1,5 +1,6 @@
-//! The shape of the repository: the map of the rooms, and rules for the sources.
+//! The shape of the repository: the map of the rooms, files that are in use, and rules for the sources.
 
+mod files;
 mod map;
 mod rules;
 mod sources;

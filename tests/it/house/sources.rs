@@ -43,6 +43,19 @@ pub fn files(places: &[&str]) -> Vec<File> {
     found
 }
 
+/// A path without `.` and `..`.
+pub fn normal(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            _ => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
 /// The Rust sources of the library and the binary.
 pub fn sources() -> Vec<Source> {
     let sources: Vec<Source> = files(&["src"])
@@ -294,4 +307,9 @@ fn imports_are_found_wherever_they_stand_and_nowhere_else() {
     );
     assert_eq!(source.lines_with(&["log", ":", ":"]), [6].into());
     assert!(source.lines_with(&["use", "super"]).is_empty(), "in tests");
+}
+
+#[test]
+fn a_path_is_normalised() {
+    assert_eq!(normal("src/../a/./b"), "a/b");
 }

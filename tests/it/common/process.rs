@@ -1,0 +1,144 @@
+//! The binary as any process: what it is started with, what it writes, how it ends.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use super::wait_until;
+
+/// What a process writes to one of its streams, read as it comes.
+pub struct Captured {
+    text: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Captured {
+    pub fn new(mut stream: impl Read + Send + 'static) -> Self {
+        let text = Arc::new(Mutex::new(String::new()));
+        let sink = Arc::clone(&text);
+        let reader = std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(n @ 1..) = stream.read(&mut buffer) {
+                sink.lock()
+                    .expect("nobody panics with it")
+                    .push_str(&String::from_utf8_lossy(&buffer[..n]));
+            }
+        });
+        Captured {
+            text,
+            reader: Some(reader),
+        }
+    }
+
+    pub fn text(&self) -> String {
+        self.text.lock().expect("nobody panics with it").clone()
+    }
+
+    /// Everything until the stream ends.
+    pub fn whole(&mut self) -> String {
+        if let Some(reader) = self.reader.take() {
+            reader.join().expect("it only reads");
+        }
+        self.text()
+    }
+}
+
+/// The binary, without the environment of whoever runs the tests.
+pub fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_discovery"));
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        if name.starts_with("DISCOVERY_") || name == "RUST_LOG" {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// A client verb at this service, ready to run.
+pub fn verb(address: SocketAddr, arguments: &[&str]) -> Command {
+    let mut command = command();
+    command
+        .args(arguments)
+        .env("DISCOVERY_SERVER", address.to_string());
+    command
+}
+
+/// What a finished process has written and how it has ended.
+#[derive(Debug)]
+pub struct Finished {
+    pub stdout: String,
+    pub stderr: String,
+    pub status: Option<i32>,
+}
+
+/// Runs a command to its end.
+pub fn finish(mut command: Command) -> Finished {
+    let output = command.stdin(Stdio::null()).output().expect("it runs");
+    Finished {
+        stdout: String::from_utf8(output.stdout).expect("text"),
+        stderr: String::from_utf8(output.stderr).expect("text"),
+        status: output.status.code(),
+    }
+}
+
+/// A process that goes on, and what it writes to its standard output line by line; killed when dropped.
+pub struct Talking {
+    pub child: Child,
+    lines: BufReader<ChildStdout>,
+}
+
+impl Talking {
+    pub fn spawn(mut command: Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it runs");
+        let lines = BufReader::new(child.stdout.take().expect("it is piped"));
+        Talking { child, lines }
+    }
+
+    /// The next line, without its end.
+    pub fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).expect("text");
+        line.trim_end().to_owned()
+    }
+
+    /// The status that it ends with.
+    pub fn status(&mut self) -> Option<i32> {
+        wait_until("it ends", || self.child.try_wait().expect("it is ours")).code()
+    }
+}
+
+impl Drop for Talking {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A port of loopback on which nothing listens.
+pub fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").port()
+}
+
+/// Sends a signal by its name, such as `TERM`.
+pub fn signal(pid: u32, name: &str) {
+    use rustix::process::{Pid, Signal, kill_process};
+    let signal = match name {
+        "CONT" => Signal::CONT,
+        "HUP" => Signal::HUP,
+        "INT" => Signal::INT,
+        "KILL" => Signal::KILL,
+        "STOP" => Signal::STOP,
+        "TERM" => Signal::TERM,
+        "USR1" => Signal::USR1,
+        other => panic!("SIG{other} is not used here"),
+    };
+    kill_process(Pid::from_raw(pid as i32).expect("a process"), signal).expect("it runs");
+}

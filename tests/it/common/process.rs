@@ -5,35 +5,37 @@ use std::net::SocketAddr;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-use super::wait_until;
+use super::{PATIENCE, wait_until};
 
 /// What a process writes to one of its streams, read as it comes.
 pub struct Captured {
-    text: Arc<Mutex<String>>,
+    bytes: Arc<Mutex<Vec<u8>>>,
     reader: Option<JoinHandle<()>>,
 }
 
 impl Captured {
     pub fn new(mut stream: impl Read + Send + 'static) -> Self {
-        let text = Arc::new(Mutex::new(String::new()));
-        let sink = Arc::clone(&text);
+        let bytes = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&bytes);
         let reader = std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(n @ 1..) = stream.read(&mut buffer) {
-                sink.lock()
-                    .expect("nobody panics with it")
-                    .push_str(&String::from_utf8_lossy(&buffer[..n]));
+                let mut bytes = sink.lock().expect("nobody panics with it");
+                bytes.extend_from_slice(&buffer[..n]);
             }
         });
         Captured {
-            text,
+            bytes,
             reader: Some(reader),
         }
     }
 
+    /// What has been written so far.
     pub fn text(&self) -> String {
-        self.text.lock().expect("nobody panics with it").clone()
+        let bytes = self.bytes.lock().expect("nobody panics with it");
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 
     /// Everything until the stream ends.
@@ -74,13 +76,35 @@ pub struct Finished {
     pub status: Option<i32>,
 }
 
-/// Runs a command to its end.
+/// Runs a command, which has no input, to its end; panics when that takes too long.
 pub fn finish(mut command: Command) -> Finished {
-    let output = command.stdin(Stdio::null()).output().expect("it runs");
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut child = child.expect("it runs");
+    let mut stdout = Captured::new(child.stdout.take().expect("it is piped"));
+    let mut stderr = Captured::new(child.stderr.take().expect("it is piped"));
+    let deadline = Instant::now() + PATIENCE;
+    let status = loop {
+        if let Some(status) = child.try_wait().expect("it is our child") {
+            break status;
+        }
+        if Instant::now() > deadline {
+            child.kill().and_then(|()| child.wait()).expect("it runs");
+            panic!(
+                "it does not end: {command:?}: {}{}",
+                stdout.text(),
+                stderr.text()
+            );
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    };
     Finished {
-        stdout: String::from_utf8(output.stdout).expect("text"),
-        stderr: String::from_utf8(output.stderr).expect("text"),
-        status: output.status.code(),
+        stdout: stdout.whole(),
+        stderr: stderr.whole(),
+        status: status.code(),
     }
 }
 

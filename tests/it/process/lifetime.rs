@@ -2,10 +2,10 @@
 //! contract).
 
 use std::net::TcpListener;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::common::{Client, PATIENCE, Service, ask_frame, command, wait_until};
+use crate::common::{Client, Finished, Service, ask_frame, command, finish, wait_until};
 
 /// The variables of the environment that the service looks at.
 const VARIABLES: [&str; 8] = [
@@ -19,32 +19,10 @@ const VARIABLES: [&str; 8] = [
     "DISCOVERY_INSECURE",
 ];
 
-fn run(args: &[&str]) -> Output {
+fn run(args: &[&str]) -> Finished {
     let mut command = command();
     command.args(args);
-    output_of(command)
-}
-
-/// What a process says that should end by itself.
-fn output_of(mut command: Command) -> Output {
-    let command = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = command.spawn().expect("it runs");
-    let begun = Instant::now();
-    while child.try_wait().expect("it is our child").is_none() {
-        if begun.elapsed() > PATIENCE {
-            child.kill().and_then(|()| child.wait()).expect("it runs");
-            panic!("it does not end by itself: {command:?}");
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    child.wait_with_output().expect("it has ended")
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).expect("messages are text")
+    finish(command)
 }
 
 #[test]
@@ -64,9 +42,9 @@ fn wrong_usage_ends_with_2_and_a_message_that_names_the_option() {
     ];
     for args in cases {
         let output = run(args);
-        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert_eq!(output.status, Some(2), "{args:?}");
         assert!(output.stdout.is_empty(), "{args:?}");
-        let message = stderr(&output);
+        let message = output.stderr;
         assert!(
             message.contains(args[0]) || message.contains("-5"),
             "{args:?}: {message}"
@@ -77,8 +55,8 @@ fn wrong_usage_ends_with_2_and_a_message_that_names_the_option() {
 #[test]
 fn a_public_address_without_protection_is_refused_and_both_ways_out_are_named() {
     let output = run(&["--listen", "0.0.0.0:0"]);
-    assert_eq!(output.status.code(), Some(2));
-    let message = stderr(&output);
+    assert_eq!(output.status, Some(2));
+    let message = output.stderr;
     assert!(
         message.contains("--token-file") && message.contains("--insecure"),
         "{message}"
@@ -94,8 +72,8 @@ fn a_public_address_without_protection_is_refused_and_both_ways_out_are_named() 
     for public in ["[::]:0", "192.0.2.1:0"] {
         let output = run(&["--listen", "127.0.0.1:0", "--listen", public]);
         assert_eq!(
-            (output.status.code(), output.stdout.as_slice()),
-            (Some(2), &b""[..]),
+            (output.status, output.stdout.as_str()),
+            (Some(2), ""),
             "{public}"
         );
     }
@@ -123,8 +101,7 @@ fn nothing_but_the_listening_lines_goes_to_standard_output() {
 #[test]
 fn help_and_version_end_with_0() {
     let help = run(&["--help"]);
-    assert_eq!(help.status.code(), Some(0));
-    let text = String::from_utf8(help.stdout).expect("help is text");
+    assert_eq!(help.status, Some(0));
     let said = [
         "--listen",
         "--ttl",
@@ -138,12 +115,12 @@ fn help_and_version_end_with_0() {
         "nc -N",
     ];
     for word in said.into_iter().chain(VARIABLES) {
-        assert!(text.contains(word), "{word} is not in the help");
+        assert!(help.stdout.contains(word), "{word} is not in the help");
     }
     let version = run(&["--version"]);
-    assert_eq!(version.status.code(), Some(0));
+    assert_eq!(version.status, Some(0));
     assert_eq!(
-        String::from_utf8_lossy(&version.stdout),
+        version.stdout,
         concat!("discovery ", env!("CARGO_PKG_VERSION"), "\n")
     );
 }
@@ -164,8 +141,8 @@ fn row_46_an_address_that_cannot_be_listened_on_ends_with_1_and_one_clear_line()
     ];
     for (args, message) in cases {
         let output = run(&args);
-        assert_eq!(output.status.code(), Some(1), "{args:?}");
-        assert_eq!(stderr(&output), message);
+        assert_eq!(output.status, Some(1), "{args:?}");
+        assert_eq!(output.stderr, message);
         assert!(output.stdout.is_empty());
     }
 }
@@ -220,7 +197,7 @@ fn options_come_from_the_environment_and_arguments_beat_it() {
         refused
             .env("DISCOVERY_LISTEN", "127.0.0.1:0")
             .env(name, value);
-        assert_eq!(output_of(refused).status.code(), Some(2), "{name}={value}");
+        assert_eq!(finish(refused).status, Some(2), "{name}={value}");
     }
     let mut insecure = command();
     insecure
@@ -230,7 +207,7 @@ fn options_come_from_the_environment_and_arguments_beat_it() {
     let mut off = command();
     off.env("DISCOVERY_INSECURE", "0")
         .args(["--listen", "0.0.0.0:0"]);
-    assert_eq!(output_of(off).status.code(), Some(2));
+    assert_eq!(finish(off).status, Some(2));
 }
 
 #[test]
@@ -256,7 +233,7 @@ fn only_a_clear_yes_in_the_environment_opens_a_public_address() {
         refused
             .env("DISCOVERY_INSECURE", other)
             .args(["--listen", "192.0.2.1:7000"]);
-        assert_eq!(output_of(refused).status.code(), Some(2), "{other:?}");
+        assert_eq!(finish(refused).status, Some(2), "{other:?}");
     }
 }
 

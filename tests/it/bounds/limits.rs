@@ -5,11 +5,12 @@ use std::fs;
 use std::io::Write;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::common::{Client, PATIENCE, Service, ask_frame, command, wait_until};
+use crate::common::{
+    Client, PATIENCE, Service, ask_frame, command, finish, path, private_file, wait_until,
+};
 
 #[test]
 fn row_38_a_full_registry_displaces_nothing_and_has_room_again() {
@@ -408,39 +409,12 @@ fn limit_descriptors(service: &Service, soft: u64) {
     .expect("it can be set");
 }
 
-/// A file for one test, removed at its end.
-struct TemporaryFile(PathBuf);
-
-impl TemporaryFile {
-    fn new(name: &str, content: &str, mode: u32) -> Self {
-        let path = std::env::temp_dir().join(format!("discovery-{}-{name}", std::process::id()));
-        let file = TemporaryFile(path);
-        file.write(content);
-        fs::set_permissions(&file.0, fs::Permissions::from_mode(mode)).expect("it is ours");
-        file
-    }
-
-    fn write(&self, content: &str) {
-        fs::write(&self.0, content).expect("it can be written");
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().expect("a path in UTF-8")
-    }
-}
-
-impl Drop for TemporaryFile {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
 #[test]
 fn row_44_without_the_right_token_nothing_is_done_and_nothing_is_logged() {
-    let file = TemporaryFile::new("tokens", "open-sesame\nsecond\n", 0o600);
+    let file = private_file("open-sesame\nsecond\n");
     let mut traced = command();
     traced
-        .args(["--listen", "127.0.0.1:0", "--token-file", file.path()])
+        .args(["--listen", "127.0.0.1:0", "--token-file", path(&file)])
         .env("RUST_LOG", "trace");
     let service = Service::spawn(traced);
     let mut stranger = service.connect();
@@ -484,7 +458,7 @@ fn row_44_without_the_right_token_nothing_is_done_and_nothing_is_logged() {
     );
     assert_eq!(frame(r#", "token": "open-sesame""#).content, r#""[]""#);
 
-    file.write("new-word\n");
+    fs::write(&file, "new-word\n").expect("it is ours");
     service.signal("HUP");
     wait_until("the file is read again", || {
         (frame(r#", "token": "new-word""#).content == r#""[]""#).then_some(())
@@ -493,7 +467,7 @@ fn row_44_without_the_right_token_nothing_is_done_and_nothing_is_logged() {
         frame(r#", "token": "open-sesame""#).header["error"],
         "authentication failed"
     );
-    file.write("\n");
+    fs::write(&file, "\n").expect("it is ours");
     service.signal("HUP");
     wait_until("the bad file is refused", || {
         service.log().contains("the old tokens stay").then_some(())
@@ -520,33 +494,34 @@ fn without_a_token_file_every_token_is_as_good_as_none() {
 
 #[test]
 fn row_45_a_token_file_that_cannot_be_used_is_refused_at_start_with_its_reason() {
-    let empty = TemporaryFile::new("empty", "\n\n", 0o600);
-    let words = TemporaryFile::new("words", "good\ntwo words\n", 0o600);
+    let empty = private_file("\n\n");
+    let words = private_file("good\ntwo words\n");
     let folder = std::env::temp_dir();
     let cases = [
+        ("/nonexistent/tokens", "No such file or directory"),
+        (path(&empty), "it holds no token"),
         (
-            Path::new("/nonexistent/tokens"),
-            "No such file or directory",
+            path(&words),
+            "line 2 holds white space or a control character",
         ),
-        (&empty.0, "it holds no token"),
-        (&words.0, "line 2 holds white space or a control character"),
-        (&folder, "it is not a regular file"),
+        (
+            folder.to_str().expect("a path in UTF-8"),
+            "it is not a regular file",
+        ),
     ];
     for (path, reason) in cases {
-        let path = path.to_str().expect("a path in UTF-8");
-        let output = command()
-            .args(["--listen", "127.0.0.1:0", "--token-file", path])
-            .output()
-            .expect("it runs");
-        assert_eq!(output.status.code(), Some(1), "{path}");
-        let message = String::from_utf8_lossy(&output.stderr);
+        let mut refused = command();
+        refused.args(["--listen", "127.0.0.1:0", "--token-file", path]);
+        let ended = finish(refused);
+        assert_eq!(ended.status, Some(1), "{path}");
         assert_eq!(
-            message,
+            ended.stderr,
             format!("cannot use the token file {path}: {reason}\n")
         );
     }
-    let open = TemporaryFile::new("open", "secret\n", 0o644);
-    let service = Service::start(&["--token-file", open.path()]);
+    let open = private_file("secret\n");
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o644)).expect("it is ours");
+    let service = Service::start(&["--token-file", path(&open)]);
     wait_until("it warns", || {
         service
             .log()

@@ -4,7 +4,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::common::{Client, Service, Talking, finish, free_port, signal, verb, wait_until};
+use crate::common::{
+    Client, Service, Talking, finish, free_port, path, private_file, signal, verb, wait_until,
+};
 
 /// A program that listens, says what it gets, and ends when it is told.
 const PROGRAM: &str = "\
@@ -601,9 +603,8 @@ fn as_the_first_process_of_a_container_it_leaves_no_zombie() {
 
 #[test]
 fn the_token_of_the_registry_reaches_it_and_a_missing_file_is_wrong_usage() {
-    let path = std::env::temp_dir().join(format!("discovery-run-{}", std::process::id()));
-    std::fs::write(&path, "secret\n").expect("a file");
-    let file = path.to_str().expect("text");
+    let tokens = private_file("secret\n");
+    let file = path(&tokens);
     let listen = format!("127.0.0.1:{}", free_port());
     let service = Service::start(&["--token-file", file, "--listen", &listen]);
     let mut client = service.connect();
@@ -621,7 +622,7 @@ fn the_token_of_the_registry_reaches_it_and_a_missing_file_is_wrong_usage() {
     );
     drop(service);
     // A token that was changed is read again.
-    std::fs::write(&path, "another\n").expect("a file");
+    std::fs::write(&tokens, "another\n").expect("it is ours");
     let service = Service::start(&["--token-file", file, "--listen", &listen]);
     let mut client = service.connect();
     assert_eq!(client.ask("auth another"), "OK");
@@ -641,5 +642,4 @@ fn the_token_of_the_registry_reaches_it_and_a_missing_file_is_wrong_usage() {
         ],
     ));
     assert_eq!(missing.status, Some(2), "{}", missing.stderr);
-    std::fs::remove_file(path).expect("it is there");
 }

@@ -4,7 +4,9 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::common::{Finished, Service, Talking, finish, free_port, is_uuid, verb, wait_until};
+use crate::common::{
+    Finished, Service, Talking, finish, free_port, is_uuid, path, private_file, verb, wait_until,
+};
 
 fn ask(service: &Service, arguments: &[&str]) -> Finished {
     finish(verb(service.address(), arguments))
@@ -281,12 +283,9 @@ fn several_servers_are_tried_in_turn_until_one_answers() {
 
 #[test]
 fn a_token_is_shown_from_its_file() {
-    let folder = std::env::temp_dir();
-    let path = |name: &str| folder.join(format!("discovery-verbs-{}-{name}", std::process::id()));
-    std::fs::write(path("right"), "\nsecret\nother\n").expect("a file");
-    std::fs::write(path("wrong"), "open-barley\n").expect("a file");
-    let right = path("right");
-    let right = right.to_str().expect("text");
+    let right = private_file("\nsecret\nother\n");
+    let wrong = private_file("open-barley\n");
+    let right = path(&right);
     let service = Service::start(&["--token-file", right]);
     assert_eq!(said(&service, &["types", "--token-file", right]), "");
     let stranger = ask(&service, &["types"]);
@@ -295,14 +294,7 @@ fn a_token_is_shown_from_its_file() {
         "{}",
         stranger.stderr
     );
-    let wrong = ask(
-        &service,
-        &[
-            "types",
-            "--token-file",
-            path("wrong").to_str().expect("text"),
-        ],
-    );
+    let wrong = ask(&service, &["types", "--token-file", path(&wrong)]);
     assert!(
         wrong.stderr.contains("authentication failed"),
         "{}",
@@ -319,9 +311,6 @@ fn a_token_is_shown_from_its_file() {
         "PONG\n",
         "a health check needs none"
     );
-    for name in ["right", "wrong"] {
-        std::fs::remove_file(path(name)).expect("it is there");
-    }
 }
 
 #[test]

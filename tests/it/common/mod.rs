@@ -1,6 +1,7 @@
 //! The real binary on a free port, and clients to talk to it.
 
 mod client;
+mod files;
 mod frame;
 mod process;
 mod service;
@@ -8,6 +9,7 @@ mod service;
 use std::time::{Duration, Instant};
 
 pub use client::{Client, is_uuid, mask_uuids};
+pub use files::{path, private_file};
 pub use frame::{Frame, ask_frame, exchange, frame, raw_frame};
 pub use process::{Captured, Finished, Talking, command, finish, free_port, signal, verb};
 pub use service::Service;

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::common::{Client, Service, is_uuid, wait_until};
+use crate::common::{Client, Service, is_uuid, path, private_file, wait_until};
 use serde_json::{Value, json};
 
 fn parse(line: &str) -> Value {
@@ -283,9 +283,8 @@ fn ping_help_and_quit_are_for_people() {
 
 #[test]
 fn a_stranger_may_ping_and_nothing_else() {
-    let path = std::env::temp_dir().join(format!("discovery-live-{}", std::process::id()));
-    std::fs::write(&path, "secret\n").expect("a file");
-    let service = Service::start(&["--token-file", path.to_str().expect("text")]);
+    let tokens = private_file("secret\n");
+    let service = Service::start(&["--token-file", path(&tokens)]);
     let mut client = service.connect();
     assert_eq!(client.ask("ping"), "PONG");
     let verbs = [
@@ -307,7 +306,6 @@ fn a_stranger_may_ping_and_nothing_else() {
     assert_eq!(client.ask("types"), "[]");
     let frame = crate::common::ask_frame(service.address(), r#"{"action": "ping"}"#);
     assert_eq!(frame.content, "PONG");
-    std::fs::remove_file(path).expect("it is there");
 }
 
 /// A process that holds a registration until it is killed.

@@ -13,7 +13,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-use crate::common::{Captured, Client, Service, Talking, command, signal, wait_until};
+use crate::common::{
+    Captured, Client, Service, Talking, command, path, private_file, signal, wait_until,
+};
 
 /// Registrations whose log lines are more than any standard error of these tests holds.
 const FLOOD: usize = 6_000;
@@ -253,8 +255,7 @@ fn at_start_one_line_names_version_addresses_and_limits() {
 
 #[test]
 fn the_line_at_start_names_the_limits_in_force_and_not_those_that_were_asked_for() {
-    let tokens = std::env::temp_dir().join(format!("tokens-of-the-log-{}", std::process::id()));
-    std::fs::write(&tokens, "a-token-of-the-test\n").expect("a file");
+    let tokens = private_file("a-token-of-the-test\n");
     let mut limited = std::process::Command::new("sh");
     limited.args([
         "-c",
@@ -263,12 +264,11 @@ fn the_line_at_start_names_the_limits_in_force_and_not_those_that_were_asked_for
     ]);
     limited.args(["--listen", "127.0.0.1:0", "--ttl", "5", "--tick", "250"]);
     limited.args(["--max-services", "7", "--idle-timeout", "0"]);
-    limited.arg("--token-file").arg(&tokens);
+    limited.args(["--token-file", path(&tokens)]);
     let service = Service::spawn(limited);
     let log = wait_until("it logs", || {
         Some(service.log()).filter(|log| log.contains("is ready"))
     });
-    std::fs::remove_file(&tokens).expect("it is ours");
     let limits =
         "ttl=5s tick=250ms max-services=7 max-connections=119 idle-timeout=off tokens=required\n";
     assert!(log.contains(limits), "{log}");

@@ -1,32 +1,14 @@
 //! The registry against a plain list that is scanned from front to back.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
-use std::net::IpAddr;
-use std::num::NonZeroU16;
+use std::hash::{BuildHasherDefault, Hasher, RandomState};
 use std::time::Duration;
 
-use discovery_service::message::{ChangeKind, Reason, ServiceAddress};
+use crate::model::{IPS, Step, TTLS_MS, TYPES, UUIDS, address, at, query, run, sweep_all, uuid};
+use discovery_service::message::Reason;
 use discovery_service::registry::{Heartbeat, RegisterError, Registration, Registry, Sweep};
 use discovery_service::time::Moment;
 use proptest::prelude::*;
 use uuid::Uuid;
-
-const TYPES: [&str; 3] = ["hive", "queen", "wéb/api"];
-const IPS: [&str; 4] = ["127.0.0.1", "::1", "::ffff:127.0.0.1", "2001:db8::7"];
-const TTLS_MS: [u64; 3] = [1, 100, 30_000];
-const UUIDS: usize = 10;
-
-fn uuid(number: usize) -> Uuid {
-    Uuid::from_u128(number as u128)
-}
-
-fn address(ip: &str, port: u16) -> ServiceAddress {
-    ServiceAddress {
-        ip: ip.parse::<IpAddr>().unwrap(),
-        port: NonZeroU16::new(port).unwrap(),
-    }
-}
 
 fn registration(uuid: Uuid, service_type: &str, ttl_ms: u64) -> Registration<'_> {
     Registration {
@@ -35,62 +17,6 @@ fn registration(uuid: Uuid, service_type: &str, ttl_ms: u64) -> Registration<'_>
         address: address(IPS[0], 80),
         ttl: Duration::from_millis(ttl_ms),
     }
-}
-
-fn at(ms: u64) -> Moment {
-    Moment::from_millis(ms)
-}
-
-fn query<S: BuildHasher>(registry: &Registry<S>, service_type: &str) -> Vec<ServiceAddress> {
-    registry
-        .service_type(service_type)
-        .map_or_else(Vec::new, |view| {
-            assert_eq!(
-                (view.addresses().len(), view.addresses().count()),
-                (view.len(), view.len())
-            );
-            view.addresses().collect()
-        })
-}
-
-fn sweep_all<S: BuildHasher>(registry: &mut Registry<S>, now: Moment) {
-    while !registry.sweep(now, 3).caught_up {}
-}
-
-#[derive(Clone, Debug)]
-enum Step {
-    Register {
-        uuid: usize,
-        service_type: usize,
-        ip: usize,
-        port: u16,
-        ttl_ms: u64,
-    },
-    Heartbeat {
-        uuid: usize,
-    },
-    Deregister {
-        uuid: usize,
-    },
-    Hold {
-        uuid: usize,
-        service_type: usize,
-        ip: usize,
-        port: u16,
-    },
-    Replace {
-        service_type: usize,
-        ip: usize,
-        port: u16,
-        budget: usize,
-    },
-    Sweep {
-        budget: usize,
-    },
-    Query,
-    Advance {
-        ms: u64,
-    },
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -141,250 +67,6 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..150)
 }
 
-/// A registration in the list, newest last.
-struct Row {
-    uuid: Uuid,
-    service_type: &'static str,
-    address: ServiceAddress,
-    last_heartbeat: u64,
-    ttl_ms: u64,
-    held: bool,
-}
-
-impl Row {
-    fn is_live(&self, now: u64) -> bool {
-        self.held || now - self.last_heartbeat < self.ttl_ms
-    }
-}
-
-/// The model: a list without any index. Dead rows stay in it, but are not live.
-#[derive(Default)]
-struct Model {
-    rows: Vec<Row>,
-    now: u64,
-    registered: u64,
-    /// The registrations according to the changes.
-    told: Vec<(String, ServiceAddress)>,
-    /// The addresses for each slot and version of a type.
-    seen: HashMap<(u32, u64), Vec<ServiceAddress>>,
-}
-
-impl Model {
-    fn live(&self) -> impl Iterator<Item = &Row> {
-        self.rows.iter().filter(|row| row.is_live(self.now))
-    }
-
-    fn live_at(&self, uuid: Uuid) -> Option<usize> {
-        self.rows
-            .iter()
-            .position(|row| row.uuid == uuid && row.is_live(self.now))
-    }
-
-    fn register<S: BuildHasher>(&mut self, registry: &mut Registry<S>, row: Row) {
-        let new = Registration {
-            uuid: row.uuid,
-            service_type: row.service_type,
-            address: row.address,
-            ttl: Duration::from_millis(row.ttl_ms),
-        };
-        let before = (registry.len(), registry.index());
-        let full = registry.len() == registry.services_max() as usize;
-        let add = if row.held {
-            Registry::hold
-        } else {
-            Registry::register
-        };
-        match add(registry, at(self.now), new) {
-            Ok(()) => {
-                assert_eq!(self.live_at(row.uuid), None);
-                // A row of the same UUID is dead. It made room if it was still stored.
-                assert!(!full || self.rows.iter().any(|other| other.uuid == row.uuid));
-                self.rows.retain(|other| other.uuid != row.uuid);
-                self.rows.push(row);
-                self.registered += 1;
-            }
-            Err(error) => {
-                let taken = self.live_at(row.uuid).is_some();
-                assert_eq!(
-                    error,
-                    if taken {
-                        RegisterError::UuidTaken
-                    } else {
-                        RegisterError::Full
-                    }
-                );
-                assert!(taken || full);
-                assert_eq!((registry.len(), registry.index()), before);
-            }
-        }
-    }
-
-    fn apply<S: BuildHasher>(&mut self, registry: &mut Registry<S>, step: Step) {
-        match step {
-            Step::Register {
-                uuid: number,
-                service_type,
-                ip,
-                port,
-                ttl_ms,
-            } => {
-                let (service_type, address) = (TYPES[service_type], address(IPS[ip], port));
-                let row = Row {
-                    uuid: uuid(number),
-                    service_type,
-                    address,
-                    last_heartbeat: self.now,
-                    ttl_ms,
-                    held: false,
-                };
-                self.register(registry, row);
-            }
-            Step::Hold {
-                uuid: number,
-                service_type,
-                ip,
-                port,
-            } => {
-                let (service_type, address) = (TYPES[service_type], address(IPS[ip], port));
-                let (uuid, last_heartbeat) = (uuid(number), self.now);
-                let row = Row {
-                    uuid,
-                    service_type,
-                    address,
-                    last_heartbeat,
-                    ttl_ms: 100,
-                    held: true,
-                };
-                self.register(registry, row);
-            }
-            Step::Replace {
-                service_type,
-                ip,
-                port,
-                mut budget,
-            } => {
-                let (service_type, address, now) =
-                    (TYPES[service_type], address(IPS[ip], port), self.now);
-                let len = registry.len();
-                let given = budget;
-                let whole = registry.replace(at(now), service_type, address, &mut budget);
-                let removed = len - registry.len();
-                assert!(removed <= given, "it exceeded the budget");
-                // Continue until all is done, as the service does in its next turns.
-                while !whole && !registry.replace(at(now), service_type, address, &mut 2) {}
-                self.rows
-                    .retain(|row| row.service_type != service_type || row.address != address);
-            }
-            Step::Heartbeat { uuid: number } => {
-                let live = self.live_at(uuid(number));
-                assert_eq!(
-                    registry.heartbeat(at(self.now), &uuid(number)).is_known(),
-                    live.is_some()
-                );
-                if let Some(row) = live {
-                    self.rows[row].last_heartbeat = self.now;
-                }
-            }
-            Step::Deregister { uuid: number } => {
-                let live = self.live_at(uuid(number));
-                assert_eq!(
-                    registry.deregister(at(self.now), &uuid(number), Reason::Deregistered),
-                    live.is_some()
-                );
-                if let Some(row) = live {
-                    self.rows.remove(row);
-                }
-            }
-            Step::Sweep { budget } => {
-                let len = registry.len();
-                let Sweep { expired, caught_up } = registry.sweep(at(self.now), budget);
-                assert!(expired <= budget);
-                assert_eq!(registry.len(), len - expired);
-                if caught_up {
-                    self.compare(registry);
-                }
-            }
-            Step::Query => {
-                sweep_all(registry, at(self.now));
-                self.compare(registry);
-            }
-            Step::Advance { ms } => self.now += ms,
-        }
-    }
-
-    /// Compares the whole visible state of a registry whose sweep has caught up.
-    fn compare<S: BuildHasher>(&mut self, registry: &mut Registry<S>) {
-        let live = self.live().count();
-        assert_eq!((registry.len(), registry.is_empty()), (live, live == 0));
-        assert_eq!(registry.index(), 2 * self.registered - live as u64);
-        self.compare_changes(registry);
-        let expiry = self
-            .live()
-            .filter(|row| !row.held)
-            .map(|row| at(row.last_heartbeat + row.ttl_ms))
-            .min();
-        let next = registry.next_sweep();
-        assert_eq!(next.is_some(), expiry.is_some());
-        assert!(next.is_none_or(|next| next > at(self.now) && Some(next) <= expiry));
-        for service_type in TYPES {
-            let rows = self.live().filter(|row| row.service_type == service_type);
-            let expected: Vec<_> = rows.map(|row| row.address).collect();
-            assert_eq!(query(registry, service_type), expected);
-            assert_eq!(
-                registry.service_type(service_type).is_some(),
-                !expected.is_empty()
-            );
-            if let Some(view) = registry.service_type(service_type) {
-                let seen = self
-                    .seen
-                    .entry((view.slot(), view.version()))
-                    .or_insert_with(|| expected.clone());
-                assert_eq!(
-                    *seen, expected,
-                    "one slot and version had two lists of addresses"
-                );
-            }
-        }
-    }
-}
-
-impl Model {
-    /// Checks that the changes add up to the registrations.
-    fn compare_changes<S: BuildHasher>(&mut self, registry: &mut Registry<S>) {
-        for change in registry.changes() {
-            let service = (change.service_type.to_string(), change.address);
-            match change.kind {
-                ChangeKind::Up => self.told.push(service),
-                ChangeKind::Down { at: gone_at, .. } => {
-                    assert!(change.heartbeat <= gone_at && gone_at <= at(self.now));
-                    let known = self.told.iter().position(|told| *told == service);
-                    self.told
-                        .remove(known.expect("a removed service was registered"));
-                }
-            }
-        }
-        registry.clear_changes();
-        let mut registered: Vec<_> = self
-            .live()
-            .map(|row| (row.service_type.to_string(), row.address))
-            .collect();
-        let key =
-            |(name, address): &(String, ServiceAddress)| (name.clone(), address.ip, address.port);
-        registered.sort_by_key(key);
-        self.told.sort_by_key(key);
-        assert_eq!(self.told, registered);
-    }
-}
-
-fn run<S: BuildHasher>(services_max: u32, hasher: S, steps: Vec<Step>) {
-    let mut registry = Registry::new(services_max, hasher);
-    let mut model = Model::default();
-    for step in steps {
-        model.apply(&mut registry, step);
-    }
-    model.apply(&mut registry, Step::Query);
-}
-
 /// Puts every key into one bucket.
 #[derive(Default)]
 struct Colliding;
@@ -397,8 +79,8 @@ impl Hasher for Colliding {
     }
 }
 
-/// The answer to one step of a service that uses the registry as intended: it sweeps before a query,
-/// and before it refuses a registration.
+/// The answer to one step of a service that keeps the registry as it is meant to be kept: it
+/// sweeps before a query, and before it refuses a registration.
 fn answer(registry: &mut Registry, now: u64, step: &Step) -> String {
     let now = at(now);
     match *step {
@@ -612,7 +294,7 @@ fn row_32_a_million_registrations_that_expire_together_go_in_slices_and_come_aga
     };
     fill(&mut registry, at(5));
 
-    // One of them has sent a heartbeat and stays live.
+    // One of them has given a sign of life and stays.
     let survivor = uuid(777_777);
     assert!(registry.heartbeat(at(6), &survivor).is_known());
     let now = at(5 + TTL_MS);
@@ -629,7 +311,7 @@ fn row_32_a_million_registrations_that_expire_together_go_in_slices_and_come_aga
             break;
         }
     }
-    // Each entry may move down through the levels of the wheel.
+    // Each entry may come down through the levels of the wheel on its way.
     assert!(slices <= 4 * LEN as usize / BUDGET, "{slices} slices");
     assert_eq!(registry.len(), 1);
     assert!(

@@ -1,29 +1,109 @@
-//! Fuzz targets that run on stable Rust: inputs and operations from a seeded generator, with a fixed
-//! number of executions in `cargo test`, and any number by hand:
+//! Input from a seeded generator for the properties in `properties.rs`: a bounded number of executions in
+//! `cargo test`, and as many as wanted by hand:
 //!
 //! ```sh
 //! FUZZ_RUNS=10000000 cargo test --release --test random fuzz -- --nocapture
 //! FUZZ_SEED=1234 FUZZ_RUNS=1 cargo test --test random fuzz      # replay the seed that a failure named
+//! FUZZ_CORPUS=tests/fuzz/corpus FUZZ_RUNS=500 cargo test --test random fuzz      # seeds for libFuzzer
 //! ```
 //!
-//! Inputs that once failed are regression tests in `wire.rs` and `registry.rs`.
+//! The targets in `tests/fuzz` drive the same properties with libFuzzer. Inputs that once failed are
+//! regression tests in `wire.rs` and `registry.rs`.
 
-use std::hash::{BuildHasherDefault, DefaultHasher};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant};
+use std::panic::catch_unwind;
+use std::path::Path;
+use std::time::Instant;
 
-use crate::reference::{WORDS, decode, frame, naive};
+use crate::properties;
 use crate::rng::Rng;
-use discovery_service::message::{Reason, ServiceAddress};
-use discovery_service::registry::{RegisterError, Registration, Registry};
-use discovery_service::time::Moment;
-use uuid::Builder;
+use crate::wire::frame;
 
-/// Executions of each target in a plain `cargo test`.
+/// Executions of each property in a plain `cargo test`.
 const RUNS: u64 = 20_000;
 
-/// Runs a target once for each seed; a failure names its seed.
-fn fuzz(target: &str, execute: impl Fn(&mut Rng)) {
+/// What commands, and things that are nearly commands, are made of; line ends and blanks more often.
+const WORDS: [&[u8]; 76] = [
+    b"deregister",
+    b"hold",
+    b"types",
+    b"list",
+    b"why",
+    b"watch",
+    b"stats",
+    b"ping",
+    b"help",
+    b"quit",
+    b"-",
+    b"ttl=5",
+    b"ttl=0",
+    b"replace",
+    b"max-age=10",
+    b"register hive - 80 ttl=5 replace",
+    b"hold hive - 80",
+    b"query hive max-age=86400",
+    b"heartbeat 3999da30-2a11-463a-be8e-6b2beca7bfe6 hive - 80",
+    b"deregister 3999da30-2a11-463a-be8e-6b2beca7bfe6",
+    b"watch hive",
+    b"list hive",
+    b"register",
+    b"heartbeat",
+    b"query",
+    b"auth",
+    b"REGISTER",
+    b"Query",
+    b"hive",
+    b"127.0.0.1",
+    b"::1",
+    b"fe80::1%1",
+    b"0.0.0.0",
+    b"80",
+    b"0",
+    b"65536",
+    b"3999da30-2a11-463a-be8e-6b2beca7bfe6",
+    b"GET / HTTP/1.1",
+    b"HTTP/",
+    b"PROXY TCP4 a b",
+    b"\x16\x03",
+    b"\n",
+    b"\n",
+    b"\n",
+    b"\r\n",
+    b"\r\n",
+    b"\r",
+    b" ",
+    b" ",
+    b"\t",
+    b"\0",
+    b"\0\r\n",
+    b"QUIT",
+    b"\x1b",
+    b"\x7f",
+    b"\xff",
+    b"\xc3\xa9",
+    b"\xc3",
+    b"\xc2\x85",
+    b"{\"",
+    b"\\u0061",
+    b":1,",
+    b"register hive 127.0.0.1 80",
+    b"REGISTER hive ::1 65535",
+    b"register hive fe80::1%1 0",
+    b"query hive",
+    b"heartbeat 3999da30-2a11-463a-be8e-6b2beca7bfe6",
+    b"heartbeat x y",
+    b"auth secret",
+    b"bogus",
+    b"\xa9",
+    b"PROXY TCP4 a b 1 2",
+    b"{",
+    b"}",
+    b"\"",
+    b"\\ud800",
+];
+
+/// Checks a property with the input of each seed; a failure names its seed. Where a folder for a corpus is
+/// given, the inputs are written there too, each as a file of the target's folder.
+fn fuzz(target: &str, property: fn(&[u8]), input: fn(&mut Rng) -> Vec<u8>) {
     let number = |name: &str, default: u64| {
         std::env::var(name).map_or(default, |value| {
             value
@@ -33,12 +113,20 @@ fn fuzz(target: &str, execute: impl Fn(&mut Rng)) {
     };
     let first = number("FUZZ_SEED", 0);
     let runs = number("FUZZ_RUNS", RUNS);
+    let corpus = std::env::var_os("FUZZ_CORPUS").map(|folder| Path::new(&folder).join(target));
+    if let Some(folder) = &corpus {
+        std::fs::create_dir_all(folder).expect("a folder for the corpus");
+    }
     let begun = Instant::now();
     for seed in first..first + runs {
-        let outcome = catch_unwind(AssertUnwindSafe(|| execute(&mut Rng::new(seed))));
+        let input = input(&mut Rng::new(seed));
+        if let Some(folder) = &corpus {
+            std::fs::write(folder.join(format!("seed-{seed}")), &input).expect("a file");
+        }
         assert!(
-            outcome.is_ok(),
-            "{target}: replay with FUZZ_SEED={seed} FUZZ_RUNS=1 cargo test --test random fuzz {target}"
+            catch_unwind(|| property(&input)).is_ok(),
+            "{target}: replay with FUZZ_SEED={seed} FUZZ_RUNS=1 cargo test --test random fuzz; the input is {:?}",
+            String::from_utf8_lossy(&input)
         );
     }
     println!(
@@ -47,6 +135,7 @@ fn fuzz(target: &str, execute: impl Fn(&mut Rng)) {
     );
 }
 
+/// Lines, or what nearly is one.
 fn text(rng: &mut Rng) -> Vec<u8> {
     let mut input = Vec::new();
     for _ in 0..rng.below(16) {
@@ -62,9 +151,9 @@ fn text(rng: &mut Rng) -> Vec<u8> {
     input
 }
 
-/// A frame, usually damaged.
+/// A frame, most of them with some damage.
 fn framed(rng: &mut Rng) -> Vec<u8> {
-    const CONTENTS: [&str; 10] = [
+    const CONTENTS: [&str; 11] = [
         r#"{"action": "deregister", "uuid": "3999da30-2a11-463a-be8e-6b2beca7bfe6"}"#,
         r#"{"action": "list", "type": "a"}"#,
         r#"{"action": "register", "type": "a", "ip": "127.0.0.1", "port": 80, "token": "t"}"#,
@@ -72,6 +161,7 @@ fn framed(rng: &mut Rng) -> Vec<u8> {
         r#"{"action": "heartbeat", "service_uuid": "x", "more": [1.5, null, {"a": [true]}]}"#,
         r#"{"action": "query", "type": "\u0061\ud83d\ude00"}"#,
         r#"{"action": "query", "type": "a", "type": "b"}"#,
+        r#"{"a": 1, "a": 2}"#,
         r#"[[[[[[[["#,
         "{}",
         "",
@@ -92,183 +182,48 @@ fn framed(rng: &mut Rng) -> Vec<u8> {
     bytes
 }
 
-#[test]
-fn line_codec() {
-    fuzz("line_codec", |rng| {
-        // After a first line, no input is recognized as another protocol.
-        let input = [b"query a\n", &text(rng)[..]].concat();
-        assert_eq!(
-            decode(&[&input]),
-            naive(&input),
-            "{:?}",
-            String::from_utf8_lossy(&input)
-        );
-    });
+/// Any bytes.
+fn noise(rng: &mut Rng, len_max: u64) -> Vec<u8> {
+    (0..rng.below(len_max)).map(|_| rng.next() as u8).collect()
+}
+
+/// A frame, or a few bytes that begin like one.
+fn frame_or_its_start(rng: &mut Rng) -> Vec<u8> {
+    if rng.chance(80) {
+        framed(rng)
+    } else {
+        [&[rng.below(8) as u8][..], &noise(rng, 80)].concat()
+    }
 }
 
 #[test]
-fn frame_codec() {
-    fuzz("frame_codec", |rng| {
-        let input = framed(rng);
-        let seen = decode(&[&input]);
-        let is_frame = input.first().is_some_and(|&first| first < 8);
-        assert!(
-            !is_frame || seen.len() == 1,
-            "one frame, one answer: {seen:?}"
-        );
-        // What the decoder accepts as a request, another JSON parser must accept as an object.
-        if is_frame && seen[0].starts_with("Command") {
-            let header_len = usize::from(u16::from_be_bytes([input[0], input[1]]));
-            let header: serde_json::Value =
-                serde_json::from_slice(&input[2..2 + header_len]).expect("a header");
-            let content_len = header["content-length"].as_u64().expect("a length") as usize;
-            let content = &input[2 + header_len..2 + header_len + content_len];
-            let content: serde_json::Value = serde_json::from_slice(content).expect("a content");
-            assert!(content["action"].is_string());
-        }
-    });
+fn row_07_08_09_10_any_text_decodes_as_the_contract_words_it() {
+    fuzz("text_input", properties::text_input, text);
 }
 
 #[test]
-fn split_equivalence() {
-    fuzz("split_equivalence", |rng| {
-        let input = if rng.chance(50) {
-            text(rng)
-        } else {
-            framed(rng)
+fn row_11_12_14_15_any_frame_is_a_command_that_json_readers_agree_on_or_is_refused_once() {
+    fuzz("frame_input", properties::frame_input, frame_or_its_start);
+}
+
+#[test]
+fn row_47_any_split_of_the_input_decodes_to_the_same() {
+    fuzz("any_split", properties::any_split, |rng| {
+        let cuts = noise(rng, 12);
+        let input = match rng.below(10) {
+            0..5 => text(rng),
+            5..9 => frame_or_its_start(rng),
+            _ => noise(rng, 300),
         };
-        let whole = decode(&[&input]);
-        let mut pieces = Vec::new();
-        let mut rest = &input[..];
-        let longest = [1, 4, 40, 2_000][rng.index(4)];
-        while !rest.is_empty() {
-            let n = (1 + rng.index(longest)).min(rest.len());
-            let (piece, behind) = rest.split_at(n);
-            pieces.push(piece);
-            rest = behind;
-        }
-        assert_eq!(
-            decode(&pieces),
-            whole,
-            "{:?}",
-            String::from_utf8_lossy(&input)
-        );
+        [&[cuts.len() as u8][..], &cuts, &input].concat()
     });
-}
-
-/// One entry of the model.
-struct Entry {
-    uuid: u8,
-    service_type: u64,
-    port: u64,
-    ip: &'static str,
-    heartbeat: Moment,
-    ttl: Duration,
 }
 
 #[test]
-fn operation_sequences() {
-    fuzz("operation_sequences", |rng| {
-        let services_max = rng.between(1, 12) as u32;
-        let mut registry =
-            Registry::new(services_max, BuildHasherDefault::<DefaultHasher>::default());
-        let mut model: Vec<Entry> = Vec::new();
-        let mut now = Moment::from_millis(rng.below(1 << 40));
-        let uuid_of = |n: u8| Builder::from_random_bytes([n; 16]).into_uuid();
-        let names = ["a", "b", "hive"];
-        for _ in 0..rng.between(1, 40) {
-            let n = rng.below(16) as u8;
-            model.retain(|entry| now.since(entry.heartbeat) < entry.ttl);
-            match rng.below(9) {
-                8 => {
-                    let (service_type, port) = (rng.below(3), rng.between(1, 9));
-                    let ip = if rng.chance(50) {
-                        "10.0.0.1"
-                    } else {
-                        "2001:db8::1"
-                    };
-                    let address = ServiceAddress::new(ip, port).expect("an address");
-                    let name = names[service_type as usize];
-                    while !registry.replace(now, name, address, &mut rng.index(3)) {}
-                    let replaced = |entry: &Entry| {
-                        (entry.service_type, entry.port, entry.ip) == (service_type, port, ip)
-                    };
-                    model.retain(|entry| !replaced(entry));
-                }
-                0..3 => {
-                    let (service_type, port) = (rng.below(3), rng.between(1, 9));
-                    let ttl = Duration::from_secs(rng.between(1, 3));
-                    let ip = if rng.chance(50) {
-                        "10.0.0.1"
-                    } else {
-                        "2001:db8::1"
-                    };
-                    let address = ServiceAddress::new(ip, port).expect("an address");
-                    let name = names[service_type as usize];
-                    registry.sweep(now, usize::MAX);
-                    let new = Registration {
-                        uuid: uuid_of(n),
-                        service_type: name,
-                        address,
-                        ttl,
-                    };
-                    let expected = if model.iter().any(|entry| entry.uuid == n) {
-                        Err(RegisterError::UuidTaken)
-                    } else if model.len() == services_max as usize {
-                        Err(RegisterError::Full)
-                    } else {
-                        model.push(Entry {
-                            uuid: n,
-                            service_type,
-                            port,
-                            ip,
-                            heartbeat: now,
-                            ttl,
-                        });
-                        Ok(())
-                    };
-                    assert_eq!(registry.register(now, new), expected);
-                }
-                3 => {
-                    let entry = model.iter_mut().find(|entry| entry.uuid == n);
-                    assert_eq!(
-                        registry.heartbeat(now, &uuid_of(n)).is_known(),
-                        entry.is_some()
-                    );
-                    if let Some(entry) = entry {
-                        entry.heartbeat = now;
-                    }
-                }
-                4 => {
-                    let before = model.len();
-                    model.retain(|entry| entry.uuid != n);
-                    assert_eq!(
-                        registry.deregister(now, &uuid_of(n), Reason::Deregistered),
-                        model.len() < before
-                    );
-                }
-                5 => drop(registry.sweep(now, rng.index(4))),
-                6 => now = now.plus_millis([1, 500, 999, 1_000, 1_001, 100_000][rng.index(6)]),
-                _ => {
-                    assert!(registry.sweep(now, usize::MAX).caught_up);
-                    assert_eq!(registry.len(), model.len());
-                    for (service_type, name) in names.iter().enumerate() {
-                        let expected: Vec<u64> = model
-                            .iter()
-                            .filter(|entry| entry.service_type == service_type as u64)
-                            .map(|entry| entry.port)
-                            .collect();
-                        let found: Vec<u64> =
-                            registry.service_type(name).map_or(Vec::new(), |view| {
-                                view.addresses()
-                                    .map(|address| u64::from(address.port.get()))
-                                    .collect()
-                            });
-                        assert_eq!(found, expected, "{name}");
-                    }
-                }
-            }
-        }
-        registry.check_invariants();
-    });
+fn any_operations_leave_what_a_plain_list_holds() {
+    fuzz(
+        "registry_operations",
+        properties::registry_operations,
+        |rng| noise(rng, 400),
+    );
 }

@@ -2,6 +2,7 @@
 
 mod fuzz;
 mod model;
+mod properties;
 mod reference;
 mod registry;
 #[path = "../simulation/rng.rs"]

@@ -83,6 +83,56 @@ pub enum Step {
     },
 }
 
+/// The steps that these bytes stand for: a byte for the kind, and one or two for each of its values.
+pub fn steps(bytes: &[u8]) -> Vec<Step> {
+    let mut bytes = bytes.iter().copied();
+    std::iter::from_fn(|| step(&mut bytes)).collect()
+}
+
+fn step(bytes: &mut impl Iterator<Item = u8>) -> Option<Step> {
+    const KINDS: u8 = 23;
+    let kind = bytes.next()? % KINDS;
+    let mut below = |limit: usize| Some(usize::from(bytes.next()?) % limit);
+    Some(match kind {
+        0..6 => Step::Register {
+            uuid: below(UUIDS)?,
+            service_type: below(TYPES.len())?,
+            ip: below(IPS.len())?,
+            port: 1 + below(3)? as u16,
+            ttl_ms: TTLS_MS[below(TTLS_MS.len())?],
+        },
+        6..8 => Step::Hold {
+            uuid: below(UUIDS)?,
+            service_type: below(TYPES.len())?,
+            ip: below(IPS.len())?,
+            port: 1 + below(3)? as u16,
+        },
+        8..10 => Step::Replace {
+            service_type: below(TYPES.len())?,
+            ip: below(IPS.len())?,
+            port: 1 + below(3)? as u16,
+            budget: below(4)?,
+        },
+        10..14 => Step::Heartbeat {
+            uuid: below(UUIDS)?,
+        },
+        14..16 => Step::Deregister {
+            uuid: below(UUIDS)?,
+        },
+        16..18 => Step::Sweep { budget: below(5)? },
+        18 => Step::Query,
+        19 | 20 => Step::Advance {
+            ms: (TTLS_MS[below(TTLS_MS.len())?] + below(3)? as u64) - 1,
+        },
+        21 => Step::Advance {
+            ms: below(200)? as u64,
+        },
+        _ => Step::Advance {
+            ms: (below(256)? << 16 | below(256)? << 8 | below(256)?) as u64 * 6,
+        },
+    })
+}
+
 /// A registration in the list, newest last.
 struct Row {
     uuid: Uuid,
@@ -321,4 +371,5 @@ pub fn run<S: BuildHasher>(services_max: u32, hasher: S, steps: Vec<Step>) {
         model.apply(&mut registry, step);
     }
     model.apply(&mut registry, Step::Query);
+    registry.check_invariants();
 }

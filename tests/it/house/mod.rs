@@ -1,5 +1,8 @@
-//! The shape of the repository: the map of the rooms, files that are in use, and rules for the sources.
+//! The shape of the repository: the map of the rooms, files and documents that are in use, and rules for the
+//! sources.
 
+mod documents;
+mod faults;
 mod files;
 mod map;
 mod rules;

@@ -10,3 +10,4 @@ mod house;
 mod liveness;
 mod process;
 mod protocol;
+mod readme;

@@ -1,6 +1,6 @@
-//! The promises of the service, a folder each, kept by the real binary over real sockets.
+//! What users are promised, a folder for each kind of promise, tested with the real binary over real sockets.
 //!
-//! Where a new test goes is said in `tests/README.md`.
+//! `tests/README.md` says where a new test goes.
 
 mod bounds;
 mod client_libraries;

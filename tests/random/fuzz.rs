@@ -197,7 +197,7 @@ fn frame_or_its_start(rng: &mut Rng) -> Vec<u8> {
 }
 
 #[test]
-fn row_07_08_09_10_any_text_decodes_as_the_contract_words_it() {
+fn row_07_08_09_10_any_text_decodes_as_the_protocol_describes_it() {
     fuzz("text_input", properties::text_input, text);
 }
 

@@ -6,7 +6,7 @@ use std::hash::{BuildHasherDefault, DefaultHasher};
 use crate::model::{run, steps};
 use crate::reference::{decode, naive};
 
-/// Lines decode as the contract words it.
+/// Lines decode as the protocol describes it.
 pub fn text_input(input: &[u8]) {
     // Behind a first line nothing is taken for the opening of another protocol.
     let input = [b"query a\n", input].concat();

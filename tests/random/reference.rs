@@ -1,4 +1,4 @@
-//! Decoding as a connection does it, and as the contract words it.
+//! Decoding as a connection does it, and as the protocol describes it.
 
 use discovery_service::limits::{FRAME_LEN_MAX, LINE_LEN_MAX};
 use discovery_service::message::{Refusal, Reply};
@@ -63,7 +63,7 @@ fn note(seen: &mut Vec<String>, codec: &Codec, decoded: Decoded<'_>) -> bool {
     over.is_some()
 }
 
-/// A line as the contract words it, without any of the decoder's cleverness. Openings of other
+/// A line as the protocol describes it, without any of the decoder's cleverness. Openings of other
 /// protocols are not in it.
 pub fn naive(input: &[u8]) -> Vec<String> {
     let mut seen = Vec::new();

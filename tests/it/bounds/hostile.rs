@@ -1,4 +1,4 @@
-//! Peers that mean no good, or do not know better (section 5 of the contract).
+//! Hostile peers, and peers that speak another protocol.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ const NOT_HTTP: &str =
     "ERROR this is not an HTTP server: send one command a line, such as: query <type>\n";
 const REGISTER: &str = "register late 10.0.0.1 1\n";
 
-/// What is answered to this input, sent in these pieces; nothing of it may be run.
+/// The answer to this input, sent in these pieces; no command in it may be run.
 fn opening(service: &Service, pieces: &[&[u8]]) -> String {
     let mut client = service.connect();
     for piece in pieces {
@@ -25,7 +25,7 @@ fn opening(service: &Service, pieces: &[&[u8]]) -> String {
 }
 
 #[test]
-fn row_19_http_requests_are_sent_away_whole_and_in_pieces() {
+fn row_19_http_requests_are_refused_whole_and_split() {
     let service = Service::start(&[]);
     let openings = [
         "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
@@ -62,7 +62,7 @@ fn row_19_http_requests_are_sent_away_whole_and_in_pieces() {
 }
 
 #[test]
-fn row_19_only_the_opening_is_looked_at_and_a_command_is_no_http() {
+fn row_19_only_the_first_line_can_be_an_http_request() {
     let service = Service::start(&[]);
     let mut client = service.connect();
     assert_eq!(client.ask("query HTTP/1.1"), "[]");
@@ -74,7 +74,7 @@ fn row_19_only_the_opening_is_looked_at_and_a_command_is_no_http() {
 }
 
 #[test]
-fn row_20_tls_and_proxy_openings_are_sent_away() {
+fn row_20_tls_and_proxy_headers_are_refused() {
     let service = Service::start(&[]);
     let tls = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
     let input = [&tls[..], b"\n", REGISTER.as_bytes()].concat();
@@ -88,7 +88,7 @@ fn row_20_tls_and_proxy_openings_are_sent_away() {
     assert_eq!(
         client.text(),
         "ERROR TLS is not spoken here: connect in plain text\n",
-        "told without a line end"
+        "refused before a line end"
     );
 
     let proxy = "ERROR PROXY protocol headers are not accepted\n";
@@ -130,7 +130,7 @@ fn row_06_a_mebibyte_without_a_line_end_is_refused_and_the_answer_can_be_read() 
 }
 
 #[test]
-fn row_11_header_lengths_out_of_their_range() {
+fn row_11_header_lengths_out_of_range_are_refused() {
     let service = Service::start(&[]);
     let empty = Frame::parse(&exchange(service.address(), &[0, 0]));
     assert_eq!(
@@ -149,7 +149,7 @@ fn row_11_header_lengths_out_of_their_range() {
 }
 
 #[test]
-fn row_04_ten_thousand_resets_in_the_middle_of_a_reply_touch_nobody_else() {
+fn row_04_ten_thousand_resets_in_the_middle_of_a_reply_disturb_no_other_connection() {
     let service = Service::start(&[]);
     let mut witness = service.connect();
     for port in 1..=20 {
@@ -172,7 +172,7 @@ fn row_04_ten_thousand_resets_in_the_middle_of_a_reply_touch_nobody_else() {
 }
 
 #[test]
-fn row_17_a_hundred_thousand_commands_in_one_write_are_answered_in_order_and_starve_nobody() {
+fn row_17_a_hundred_thousand_commands_in_one_write_are_answered_in_order_and_starve_no_other() {
     let service = Service::start(&[]);
     let mut witness = service.connect();
     let uuid = witness.register("hive", "10.0.0.1", 1);
@@ -202,7 +202,7 @@ fn row_17_a_hundred_thousand_commands_in_one_write_are_answered_in_order_and_sta
             );
         }
     });
-    // Not a figure, but no starvation: without a budget a turn would take as long as the flood.
+    // This measures no speed: without a budget, one turn would take as long as the whole flood.
     let mut slowest = Duration::ZERO;
     while !reading.is_finished() {
         let begun = Instant::now();
@@ -227,14 +227,14 @@ fn row_24_fifty_thousand_connects_are_all_served() {
             assert_eq!(client.ask("query hive"), "[]");
             assert_eq!(witness.ask("query hive"), "[]");
         }
-        // Without a reset the ports of this host would be used up by closed connections.
+        // Without a reset, connections in TIME_WAIT would use up the ports of this host.
         client.reset();
     }
     assert_eq!(witness.ask("query hive"), "[]");
 }
 
 #[test]
-fn row_41_guessed_uuids_are_told_apart_by_nothing_but_live_and_not_live() {
+fn row_41_the_answer_to_a_guessed_uuid_tells_live_from_not_live_only() {
     let service = Service::start(&["--ttl", "1", "--tick", "10"]);
     let mut client = service.connect();
     let expired = client.register("hive", "10.0.0.1", 1);
@@ -260,13 +260,13 @@ fn row_41_guessed_uuids_are_told_apart_by_nothing_but_live_and_not_live() {
 }
 
 #[test]
-fn a_client_that_never_stops_writing_after_the_last_word_is_let_go_in_bounded_time() {
+fn a_client_that_keeps_writing_after_a_fatal_error_is_closed_in_bounded_time() {
     let service = Service::start(&[]);
     let mut client = service.connect();
     client.send("x".repeat(2_000));
     assert_eq!(client.line(), "ERROR line too long");
     let begun = Instant::now();
-    crate::common::wait_until("it is let go", || {
+    crate::common::wait_until("the connection is closed", || {
         (!client.try_send(REGISTER)).then_some(())
     });
     assert!(
@@ -278,11 +278,11 @@ fn a_client_that_never_stops_writing_after_the_last_word_is_let_go_in_bounded_ti
 }
 
 #[test]
-fn row_03_commands_behind_answers_that_nobody_reads_are_not_run_until_they_are_read() {
+fn row_03_commands_behind_unread_answers_wait_until_the_answers_are_read() {
     let service = Service::start(&[]);
     let mut witness = service.connect();
     witness.register_many(2_000);
-    // 14 MB of answers, more than the kernel takes off the service.
+    // 14 MB of answers, more than the kernel's buffers take.
     let mut reader = service.connect();
     socket2::SockRef::from(reader.stream())
         .set_recv_buffer_size(64 * 1024)
@@ -300,7 +300,7 @@ fn row_03_commands_behind_answers_that_nobody_reads_are_not_run_until_they_are_r
 }
 
 #[test]
-fn a_client_that_writes_on_after_the_last_word_reads_it_and_the_end() {
+fn a_client_that_keeps_writing_after_a_fatal_error_still_reads_it() {
     let service = Service::start(&[]);
     let mut client = service.connect();
     client.send("x".repeat(2_000));

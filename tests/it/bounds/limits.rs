@@ -1,5 +1,5 @@
-//! The bounds of section 5 of the contract, at the real binary: what happens at each, and what it
-//! costs. The environment is made hostile with prlimit(2), on Linux only.
+//! Every bound of the service: what happens at it, and what it costs. Some tests limit the process with
+//! prlimit(2), on Linux only.
 
 use std::fs;
 use std::io::Write;
@@ -13,12 +13,12 @@ use crate::common::{
 };
 
 #[test]
-fn row_38_a_full_registry_displaces_nothing_and_has_room_again() {
+fn row_38_a_full_registry_refuses_keeps_what_is_live_and_has_room_again_later() {
     let max: usize = 20_000;
     let service = Service::start(&["--ttl", "2", "--max-services", &max.to_string()]);
     let mut client = service.connect();
     let mut sender = client.stream().try_clone().expect("a second handle");
-    // Ten times as many as fit, as the row asks, on a smaller scale.
+    // Ten times as many as fit.
     let sending = std::thread::spawn(move || {
         for i in 0..10 * max {
             let command = format!("register hive 10.0.0.1 {}\n", i % 60_000 + 1);
@@ -52,13 +52,13 @@ fn row_38_a_full_registry_displaces_nothing_and_has_room_again() {
 }
 
 #[test]
-fn row_25_the_connection_beyond_the_limit_gets_one_line_and_the_place_can_be_used_again() {
+fn row_25_the_connection_over_the_limit_gets_one_line_and_the_slot_is_reused() {
     let service = Service::start(&["--max-connections", "3"]);
     let mut clients: Vec<Client> = (0..3).map(|_| service.connect()).collect();
     for client in &mut clients {
         assert_eq!(client.ask("query hive"), "[]");
     }
-    // Far more than may linger; some write before they are told.
+    // More than the service lets linger; some write before they are refused.
     for i in 0..300 {
         let mut refused = service.connect();
         if i % 2 == 0 {
@@ -86,7 +86,7 @@ fn row_25_the_connection_beyond_the_limit_gets_one_line_and_the_place_can_be_use
 }
 
 #[test]
-fn row_25_however_a_connection_ends_its_place_can_be_used_again() {
+fn row_25_a_slot_is_reused_however_its_connection_ends() {
     let service = Service::start(&["--max-connections", "1"]);
     let admitted = || {
         wait_until("a place is free", || {
@@ -95,7 +95,7 @@ fn row_25_however_a_connection_ends_its_place_can_be_used_again() {
             (client.line() == "[]").then_some(client)
         })
     };
-    // Peers that keep their side open hold no place, the refused ones no more than the served.
+    // Peers that keep their side open occupy no slot, whether they were refused or served.
     let mut open = Vec::new();
     for _ in 0..5 {
         drop(admitted());
@@ -119,7 +119,7 @@ fn row_25_however_a_connection_ends_its_place_can_be_used_again() {
 }
 
 #[test]
-fn a_refused_connection_reads_its_line_although_it_has_written() {
+fn a_refused_connection_that_has_written_still_reads_its_line() {
     let service = Service::start(&["--max-connections", "1"]);
     let mut first = service.connect();
     assert_eq!(first.ask("query hive"), "[]");
@@ -129,8 +129,7 @@ fn a_refused_connection_reads_its_line_although_it_has_written() {
 }
 
 #[test]
-fn row_01_a_command_that_is_not_complete_after_10_s_ends_the_connection_and_waiting_for_one_does_not()
- {
+fn row_01_a_connection_ends_10_s_after_the_first_byte_of_an_incomplete_command() {
     let service = Service::start(&[]);
     let mut patient = service.connect();
     assert_eq!(patient.ask("query hive"), "[]");
@@ -151,7 +150,7 @@ fn row_01_a_command_that_is_not_complete_after_10_s_ends_the_connection_and_wait
     assert_eq!(
         patient.ask("query hive"),
         "[]",
-        "between commands there is time"
+        "the limit does not apply between commands"
     );
 }
 
@@ -165,11 +164,11 @@ fn row_02_the_idle_timeout_counts_from_the_last_completed_command() {
     let mut closed = false;
     while begun.elapsed() < Duration::from_millis(2_500) {
         assert_eq!(busy.ask("query hive"), "[]");
-        // Bytes are no commands, and neither are empty lines.
+        // Neither bytes nor empty lines count as commands.
         closed |= !trickling.try_send("\n");
         std::thread::sleep(Duration::from_millis(100));
     }
-    assert!(closed, "a trickle of bytes keeps nothing open");
+    assert!(closed, "a trickle of bytes keeps no connection open");
     idle.wait_for_close();
 
     let service = Service::start(&["--idle-timeout", "0"]);
@@ -179,7 +178,7 @@ fn row_02_the_idle_timeout_counts_from_the_last_completed_command() {
 }
 
 #[test]
-fn row_03_a_thousand_peers_that_never_read_cost_their_buffers_and_nobody_else() {
+fn row_03_a_thousand_peers_that_never_read_cost_no_more_than_their_buffers() {
     const PEERS: u64 = 1_000;
     const COST_KB_MAX: u64 = 80;
     let service = Service::start(&["--ttl", "60"]);
@@ -248,13 +247,13 @@ fn row_18_readers_of_a_large_type_that_changes_all_the_time_stay_under_the_bound
     const WAITING_KB_MAX: u64 = 64 * 1024;
     let service = Service::start(&["--ttl", "600"]);
     let mut client = service.connect();
-    // The registrations go in one write at a time; 40,000 make an answer of 1.5 MB.
+    // 40,000 registrations make an answer of 1.5 MB.
     for _ in 0..40 {
         client.register_many(1_000);
     }
     let before = service.status_kb("RssAnon");
     let open_before = service.open_files();
-    // Each asks for more than the kernel's buffers take off the service, and reads nothing.
+    // Each asks for more than the kernel's buffers take, and reads nothing.
     let reader = || {
         let mut reader = service.connect();
         socket2::SockRef::from(reader.stream())
@@ -270,7 +269,7 @@ fn row_18_readers_of_a_large_type_that_changes_all_the_time_stay_under_the_bound
         shared < 10,
         "60 readers of one answer of 1.5 MB hold {shared} MB"
     );
-    // Now each finds the type changed, and needs an answer of its own.
+    // Now the type changes before each query, so that no answer is shared.
     for _ in 0..90 {
         readers.push(reader());
         assert_eq!(client.ask("query nobody"), "[]", "others are served");
@@ -283,17 +282,17 @@ fn row_18_readers_of_a_large_type_that_changes_all_the_time_stay_under_the_bound
     let waiting = service.status_kb("RssAnon").saturating_sub(before);
     assert!(
         begun.elapsed() < Duration::from_secs(5),
-        "by the bound, not by the limit without progress"
+        "by the bound, not because it made no progress for 10 s"
     );
     println!(
         "{waiting} kB wait for {} readers",
         service.open_files() - open_before
     );
-    // Beside the bound: the latest answer that is kept, and what the allocator has not given back.
+    // The margin: the latest answer that is kept, and what the allocator has not returned.
     assert!(waiting < WAITING_KB_MAX + 16 * 1024, "{waiting} kB wait");
     assert!(
         service.connect().ask("query hive").ends_with("}]"),
-        "who reads gets a whole answer"
+        "a client that reads gets a whole answer"
     );
 }
 
@@ -318,7 +317,7 @@ fn row_43_ten_thousand_idle_connections_cost_at_most_512_bytes_each() {
     assert!(each <= 512, "{each} bytes each");
 }
 
-/// This process holds one end of all these connections too.
+/// The test itself holds the other end of all these connections.
 #[cfg(target_os = "linux")]
 fn raise_descriptor_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -339,7 +338,7 @@ fn raise_descriptor_limit() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn row_21_out_of_descriptors_it_neither_spins_nor_stalls_and_accepts_again_soon() {
+fn row_21_without_free_descriptors_the_service_neither_spins_nor_stalls_and_accepts_again_soon() {
     let service = Service::start(&[]);
     let mut old = service.connect();
     assert_eq!(old.ask("query hive"), "[]");
@@ -349,7 +348,7 @@ fn row_21_out_of_descriptors_it_neither_spins_nor_stalls_and_accepts_again_soon(
     for client in &mut held {
         assert_eq!(client.ask("query hive"), "[]");
     }
-    // These wait in the backlog: there is no descriptor for them.
+    // These wait in the backlog, for want of a descriptor.
     let mut waiting: Vec<Client> = (0..5).map(|_| service.connect()).collect();
     for client in &mut waiting {
         client.send("query hive\n");
@@ -378,7 +377,7 @@ fn row_21_out_of_descriptors_it_neither_spins_nor_stalls_and_accepts_again_soon(
         "accepted after {:?}",
         begun.elapsed()
     );
-    // A descriptor that comes free without a close of the service's own is found by the timer.
+    // A timer finds a descriptor that comes free without the service closing one.
     limit_descriptors(&service, open as u64 + 50);
     let begun = Instant::now();
     for client in &mut waiting[1..] {
@@ -396,7 +395,7 @@ fn row_21_out_of_descriptors_it_neither_spins_nor_stalls_and_accepts_again_soon(
 fn limit_descriptors(service: &Service, soft: u64) {
     use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
     let pid = Pid::from_raw(service.pid() as i32).expect("it runs");
-    // The service has the hard limit of this process.
+    // The service has inherited the hard limit of this process.
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     prlimit(
         Some(pid),
@@ -410,7 +409,7 @@ fn limit_descriptors(service: &Service, soft: u64) {
 }
 
 #[test]
-fn row_44_without_the_right_token_nothing_is_done_and_nothing_is_logged() {
+fn row_44_without_a_valid_token_no_command_is_run_and_no_token_is_logged() {
     let file = private_file("open-sesame\nsecond\n");
     let mut traced = command();
     traced
@@ -437,7 +436,7 @@ fn row_44_without_the_right_token_nothing_is_done_and_nothing_is_logged() {
         assert_eq!(
             client.text(),
             "ERROR authentication failed\n",
-            "closed, and nothing after it is run"
+            "closed, and no command after it is run"
         );
     }
     for token in ["open-sesame", "second"] {
@@ -480,7 +479,7 @@ fn row_44_without_the_right_token_nothing_is_done_and_nothing_is_logged() {
 }
 
 #[test]
-fn without_a_token_file_every_token_is_as_good_as_none() {
+fn without_a_token_file_any_token_is_accepted() {
     let service = Service::start(&[]);
     let mut client = service.connect();
     assert_eq!(client.ask("auth whatever"), "OK");
@@ -532,7 +531,7 @@ fn row_45_a_token_file_that_cannot_be_used_is_refused_at_start_with_its_reason()
 }
 
 #[test]
-fn max_connections_is_lowered_to_what_the_limit_on_open_files_leaves() {
+fn max_connections_is_lowered_to_fit_the_limit_on_open_files() {
     let script = format!(
         "ulimit -n 200 && exec {} --listen 127.0.0.1:0",
         env!("CARGO_BIN_EXE_discovery")
@@ -562,8 +561,8 @@ fn row_02_every_connection_has_tcp_keepalive() {
     let service = Service::start(&[]);
     let mut client = service.connect();
     assert_eq!(client.ask("query hive"), "[]");
-    // In proc_net_tcp a line's sixth field begins with the number of the timer that runs; 02 is
-    // keepalive.
+    // The sixth field of a line begins with the kind of timer that is active, and 02 is keepalive
+    // (proc_net_tcp in the kernel's documentation).
     let local = format!(":{:04X}", service.address().port());
     wait_until("the keepalive timer runs", || {
         let table = fs::read_to_string("/proc/net/tcp").expect("Linux has it");

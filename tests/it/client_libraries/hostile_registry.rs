@@ -1,4 +1,4 @@
-//! What a client does with a registry that is away, slow, full, or not one at all.
+//! Clients of a registry that is unreachable, slow, full, or something else altogether.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::common::{Service, finish, free_port, verb};
 use discovery_service::client::{Client, Error, Options, Register, Watcher};
 
-/// A server that has this answer to the first command of each connection, and then is silent.
+/// A server that gives this answer to the first command of each connection, and then is silent.
 fn impostor(answer: impl Into<Vec<u8>>) -> SocketAddr {
     let answer = answer.into();
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -25,7 +25,7 @@ fn impostor(answer: impl Into<Vec<u8>>) -> SocketAddr {
 }
 
 #[test]
-fn a_server_that_is_away_slow_or_another_is_told_apart_within_the_timeout() {
+fn an_unreachable_a_slow_and_a_foreign_server_are_told_apart_within_the_timeout() {
     let away: SocketAddr = format!("127.0.0.1:{}", free_port())
         .parse()
         .expect("an address");
@@ -75,7 +75,7 @@ fn a_server_that_is_away_slow_or_another_is_told_apart_within_the_timeout() {
     );
 }
 
-/// What a verb says to both streams, with its exit status.
+/// What a verb prints on both streams, and its exit status.
 fn said(address: SocketAddr, arguments: &[&str]) -> (String, Option<i32>) {
     let ended = finish(verb(address, arguments));
     (ended.stdout + &ended.stderr, ended.status)
@@ -109,7 +109,7 @@ fn what_a_hostile_registry_says_moves_no_cursor() {
             "up \\u{9b}2J [::1]:1",
         ),
     ] {
-        // The second line ends the watching.
+        // The second line ends `watch`.
         let (said, _) = said(impostor(format!("{answer}\nbye\n")), arguments);
         assert!(said.contains(shown), "{arguments:?}: {said}");
         assert!(
@@ -145,7 +145,7 @@ fn an_answer_of_another_shape_is_nonsense_not_an_empty_list() {
 }
 
 #[test]
-fn a_refusal_is_told_with_the_next_step() {
+fn a_refusal_is_shown_with_the_next_step() {
     let full = Service::start(&["--max-services", "1"]);
     full.connect().register("hive", "10.0.0.1", 80);
     let busy = Service::start(&["--max-connections", "1"]);
@@ -181,7 +181,7 @@ fn a_refusal_is_told_with_the_next_step() {
 }
 
 #[test]
-fn wait_gives_up_in_time_however_late_it_has_begun_another_try() {
+fn wait_keeps_to_its_timeout_while_it_reconnects() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address");
     std::thread::spawn(move || {
@@ -206,7 +206,7 @@ fn wait_gives_up_in_time_however_late_it_has_begun_another_try() {
 }
 
 #[test]
-fn what_the_library_is_given_is_one_command() {
+fn an_argument_cannot_add_a_command() {
     let mut client = Client::new(&Options::new("127.0.0.1:1"));
     let refused = |result: Result<(), Error>| {
         assert!(matches!(result, Err(Error::Argument(_))), "{result:?}")
@@ -237,7 +237,7 @@ fn what_the_library_is_given_is_one_command() {
 }
 
 #[test]
-fn the_python_client_tells_nonsense_from_answers() {
+fn the_python_client_rejects_malformed_answers() {
     let script = r#"
 import sys
 sys.path.insert(0, sys.argv[1])
@@ -276,7 +276,7 @@ for ask in asks:
                 .env("PYTHONDONTWRITEBYTECODE", "1");
             command
         });
-        // Any object will do for stats, and why.
+        // `stats` and `why` take any object.
         let told = ended.stdout.replace("{'services': 1}", "Error");
         assert_eq!(
             told,

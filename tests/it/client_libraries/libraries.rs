@@ -1,4 +1,4 @@
-//! The client libraries, against the real binary.
+//! The Rust and the Python client, against the real service.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -15,7 +15,7 @@ fn options(service: &Service) -> Options {
 }
 
 #[test]
-fn a_client_asks_and_is_answered_and_pipelines() {
+fn a_client_asks_and_pipelines() {
     let service = Service::start(&[]);
     let mut client = Client::new(&options(&service));
     let uuid = client
@@ -74,7 +74,7 @@ fn a_client_asks_and_is_answered_and_pipelines() {
 }
 
 #[test]
-fn a_client_connects_again_where_the_registry_was_started_again() {
+fn a_client_reconnects_after_the_registry_has_restarted() {
     let listen = format!("127.0.0.1:{}", free_port());
     let mut service = Service::start(&["--listen", &listen]);
     let mut client = Client::new(&options(&service));
@@ -87,14 +87,14 @@ fn a_client_connects_again_where_the_registry_was_started_again() {
     service.signal("TERM");
     service.wait();
     let _service = Service::start(&["--listen", &listen]);
-    // What must not be sent twice is not sent into a connection that has ended.
+    // A register must not be sent twice, so the client finds out first that the connection has ended.
     client
         .register("hive", "10.0.0.1", 80, Register::default())
         .expect("it answers");
 }
 
 #[test]
-fn a_registration_lives_as_long_as_its_value_and_comes_back_by_itself() {
+fn a_registration_lives_as_long_as_its_value_and_is_renewed_after_a_restart_of_the_registry() {
     let listen = format!("127.0.0.1:{}", free_port());
     let mut service = Service::start(&["--listen", &listen]);
     let options = options(&service);
@@ -130,7 +130,7 @@ fn a_registration_lives_as_long_as_its_value_and_comes_back_by_itself() {
 }
 
 #[test]
-fn a_registration_in_the_background_tells_what_becomes_of_it() {
+fn a_background_registration_reports_to_its_observer() {
     let listen = format!("127.0.0.1:{}", free_port());
     let (sender, notices) = std::sync::mpsc::channel();
     let observe = move |notice: Notice| {
@@ -141,7 +141,10 @@ fn a_registration_in_the_background_tells_what_becomes_of_it() {
     let options = Options::new(&listen).timeout(Duration::from_secs(1));
     let registration =
         Registration::keep(&options, "hive", "10.0.0.1", 80, observe).expect("words");
-    assert!(!notices.recv().expect("a notice"), "there is nobody yet");
+    assert!(
+        !notices.recv().expect("a notice"),
+        "no registry is running yet"
+    );
     let service = Service::start(&["--listen", &listen]);
     wait_until("it is registered", || {
         notices.recv().expect("a notice").then_some(())
@@ -156,12 +159,12 @@ fn a_registration_in_the_background_tells_what_becomes_of_it() {
     drop(away);
     assert!(
         begun.elapsed() < Duration::from_secs(1),
-        "a registry that is away does not hold it up"
+        "an unreachable registry causes no delay"
     );
 }
 
 #[test]
-fn a_watcher_yields_the_truth_across_restarts() {
+fn a_watcher_is_consistent_across_restarts() {
     let listen = format!("127.0.0.1:{}", free_port());
     let mut service = Service::start(&["--listen", &listen]);
     let options = options(&service);
@@ -178,12 +181,12 @@ fn a_watcher_yields_the_truth_across_restarts() {
     assert_eq!(
         (twice.services.len(), twice.up.len()),
         (2, 1),
-        "registered twice, known twice"
+        "two registrations are two services"
     );
     client.register("other", "10.0.0.1", 80);
     assert!(
         watcher.next_within(Duration::from_millis(100)).is_none(),
-        "nothing of its type"
+        "no change of its type"
     );
     service.signal("TERM");
     service.wait();
@@ -205,7 +208,7 @@ fn a_watcher_yields_the_truth_across_restarts() {
     assert_eq!(update.services[0].address.to_string(), "10.0.0.2:81");
 }
 
-/// A service that answers the first line with these and then is silent.
+/// A service that answers the first line with these lines and then is silent.
 fn scripted(lines: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address").to_string();
@@ -223,7 +226,7 @@ fn scripted(lines: &'static str) -> String {
 }
 
 #[test]
-fn a_watcher_that_hears_nonsense_ends_with_the_truth_it_knew() {
+fn a_watcher_that_reads_a_malformed_line_ends_with_an_error() {
     let lines = concat!(
         r#"{"index":1,"services":[]}"#,
         "\n",
@@ -239,15 +242,15 @@ fn a_watcher_that_hears_nonsense_ends_with_the_truth_it_knew() {
             .services
             .is_empty()
     );
-    assert!(matches!(
-        watcher.next(),
-        Some(Err(Error::Unexpected { .. }))
-    ));
-    assert!(watcher.next().is_none(), "not what was taken in by half");
+    assert!(matches!(watcher.next(), Some(Err(Error::Unexpected { .. }))));
+    assert!(
+        watcher.next().is_none(),
+        "nothing of the malformed line is applied"
+    );
 }
 
 #[test]
-fn a_watcher_keeps_to_its_time_while_it_is_told_much_that_changes_nothing() {
+fn a_watcher_keeps_to_its_timeout_during_updates_that_change_nothing() {
     let service = Service::start(&[]);
     let mut watcher = Watcher::new(&options(&service), Some("hive"));
     watcher.next().expect("it is endless").expect("a state");
@@ -275,7 +278,7 @@ fn a_watcher_keeps_to_its_time_while_it_is_told_much_that_changes_nothing() {
     let flickering = std::thread::spawn(move || {
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_secs(3) {
-            // In one turn, so that it is told that something changed, but not what.
+            // Both in one turn, so that the delta is empty.
             client.send(format!(
                 "heartbeat {uuid} hive 10.0.0.1 80\nderegister {uuid}\n"
             ));
@@ -296,7 +299,7 @@ fn a_watcher_keeps_to_its_time_while_it_is_told_much_that_changes_nothing() {
 }
 
 #[test]
-fn a_registration_ends_in_good_order_when_its_observer_panics() {
+fn a_registration_ends_when_its_observer_panics() {
     let service = Service::start(&[]);
     let observe =
         |notice: Notice| assert!(matches!(notice, Notice::Lost(_)), "the observer panics");
@@ -315,7 +318,7 @@ fn a_registration_ends_in_good_order_when_its_observer_panics() {
     assert!(begun.elapsed() < Duration::from_secs(1));
 }
 
-/// What a service tells a watcher that has lagged behind in between, and was told the whole state again.
+/// What a service sends to a watcher that has lagged in between and got a snapshot again.
 const LAGGED: &str = r#"{"index":7,"services":[{"type":"a","ip":"10.0.0.1","port":1},{"type":"a","ip":"10.0.0.1","port":1}]}
 {"index":8,"up":[{"type":"a","ip":"::1","port":2}],"down":[{"type":"a","ip":"10.0.0.1","port":1}]}
 {"index":8}
@@ -325,7 +328,7 @@ const LAGGED: &str = r#"{"index":7,"services":[{"type":"a","ip":"10.0.0.1","port
 "#;
 
 #[test]
-fn a_watcher_that_has_lagged_behind_is_told_the_difference() {
+fn a_watcher_that_has_lagged_yields_the_difference() {
     let mut watcher = Watcher::new(&Options::new(&scripted(LAGGED)), Some("a"));
     let mut told = || {
         let update = watcher.next().expect("it is endless").expect("a change");
@@ -356,12 +359,12 @@ fn a_watcher_that_has_lagged_behind_is_told_the_difference() {
     assert_eq!(
         told(),
         "92: +[] -[[::1]:2] [10.0.0.3:3]",
-        "the same in another order is no change"
+        "the same services in another order are no change"
     );
 }
 
 #[test]
-fn the_python_client_that_has_lagged_behind_is_told_what_is_live_now() {
+fn a_python_watcher_that_has_lagged_yields_what_is_live_now() {
     let mut command = Command::new("python3");
     let script = "import sys; sys.path.insert(0, sys.argv[1]); import discovery\n\
         pictures = discovery.watch('a')\n\
@@ -377,7 +380,7 @@ fn the_python_client_that_has_lagged_behind_is_told_what_is_live_now() {
     assert_eq!(
         finish(command).stdout,
         "['10.0.0.3:3']\n",
-        "all that has arrived is one change"
+        "everything that has arrived is one change"
     );
 }
 
@@ -408,7 +411,7 @@ for wrong in ("", "a b", "a\nquit"):
         pass
 pictures = client.watch("hive")
 assert next(pictures) == [("hive", "10.0.0.1", 80)]
-# An answer that was not waited for is not the next one's.
+# An answer that was not waited for is not taken for the next one.
 def interrupt(*_): raise KeyboardInterrupt
 signal.signal(signal.SIGUSR1, interrupt)
 print("stop", flush=True)
@@ -431,14 +434,14 @@ uuid = discovery.register("bee", "::1", 82, replace=True)
 assert next(everything) == [("bee", "::1", 82)]
 assert discovery.heartbeat(uuid) and discovery.deregister(uuid)
 
-# Across a restart of the registry, which the test does when it reads this.
+# Across a restart of the registry: the test restarts it when it reads this line.
 with client.hold("hive", "-", 83) as held:
     assert next(pictures) == [("hive", "127.0.0.1", 83)]
     print("restart", flush=True)
     sys.stdin.readline()
     assert client.query("hive") == [], "the client connects again"
     assert held.check()
-    # What was told before is the truth again, so only what is new is told.
+    # After the restart only what is new is yielded.
     uuid = client.register("hive", "127.0.0.1", 84)
     while ("hive", "127.0.0.1", 84) not in (told := next(pictures)):
         pass
@@ -456,7 +459,7 @@ print("done", flush=True)
 "#;
 
 #[test]
-fn the_python_client_does_what_it_says_across_a_restart() {
+fn the_python_client_works_as_documented_also_across_a_restart() {
     let listen = format!("127.0.0.1:{}", free_port());
     let mut service = Service::start(&["--listen", &listen]);
     let mut command = Command::new("python3");
@@ -478,7 +481,7 @@ fn the_python_client_does_what_it_says_across_a_restart() {
     let mut child = command.spawn().expect("Python 3 is there");
     let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
     assert_eq!(lines.next().expect("a line").expect("text"), "stop");
-    // What it waits for, by the number of the system call.
+    // The number of the system call that it waits in.
     let pid = child.id();
     let waits_for = || {
         let call = std::fs::read_to_string(format!("/proc/{pid}/syscall")).expect("it runs");

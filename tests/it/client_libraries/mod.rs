@@ -1,4 +1,4 @@
-//! The client libraries and the client script, against the real service and a hostile one.
+//! The client libraries and the client script, against the real service and hostile ones.
 
 mod hostile_registry;
 mod libraries;

@@ -1,4 +1,4 @@
-//! `socket_client.py`, as a user runs it.
+//! `tests/socket_client.py`, as a user runs it.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -26,7 +26,7 @@ fn run_command(mut command: Command, input: impl AsRef<[u8]>) -> Output {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let mut child = command.spawn().expect("python3 runs");
-    // Where it ends before it has read everything, its status and its message say why.
+    // If it ends before it has read everything, its exit status and its message say why.
     let _ = child
         .stdin
         .take()
@@ -59,7 +59,7 @@ fn commands_from_standard_input_get_one_answer_a_line_in_both_formats() {
 }
 
 #[test]
-fn a_command_that_is_wrong_as_text_is_wrong_as_a_frame_too_and_the_next_is_answered() {
+fn an_invalid_command_is_refused_in_both_formats_and_the_next_is_answered() {
     let service = Service::start(&[]);
     let wrong: [&[u8]; 11] = [
         b"query a b",
@@ -94,11 +94,11 @@ fn a_command_that_is_wrong_as_text_is_wrong_as_a_frame_too_and_the_next_is_answe
 }
 
 #[test]
-fn in_a_terminal_it_prompts_and_helps_and_quits() {
+fn on_a_terminal_it_prompts_helps_and_quits() {
     let service = Service::start(&[]);
     let address = service.address();
     let mut command = Command::new("python3");
-    // The alarm ends a client that does not quit.
+    // The alarm kills a client that does not quit.
     let in_terminal =
         "import pty, signal, sys; signal.alarm(10); sys.exit(pty.spawn(sys.argv[1:]) >> 8)";
     command.args(["-c", in_terminal, "python3", SCRIPT]);
@@ -125,7 +125,7 @@ fn in_a_terminal_it_prompts_and_helps_and_quits() {
 }
 
 #[test]
-fn it_ends_without_a_word_when_nobody_reads_its_answers() {
+fn it_ends_silently_when_its_output_is_closed() {
     let service = Service::start(&[]);
     let address = service.address();
     let mut command = Command::new("sh");
@@ -152,7 +152,7 @@ fn the_demo_passes() {
     assert!(text(&output.stdout).ends_with("all answers are as they should be\n"));
 }
 
-/// A peer that is no discovery service: it answers each connection so, and closes it.
+/// A server that is no registry: it gives this answer to each connection and closes it.
 fn impostor(answer: Vec<u8>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address");
@@ -167,7 +167,7 @@ fn impostor(answer: Vec<u8>) -> SocketAddr {
 }
 
 #[test]
-fn a_wrong_answer_ends_it_with_1_and_one_line_that_says_what_is_wrong() {
+fn a_wrong_answer_exits_with_1_and_one_line_that_says_why() {
     let deep = "[".repeat(100_000);
     let header = format!(
         r#"{{"content-type": "text/json", "content-length": {}}}"#,
@@ -202,7 +202,7 @@ fn a_wrong_answer_ends_it_with_1_and_one_line_that_says_what_is_wrong() {
 }
 
 #[test]
-fn without_a_service_there_is_one_clear_line() {
+fn without_a_service_it_exits_with_1_and_one_clear_line() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address");
     drop(listener);
@@ -219,7 +219,7 @@ fn without_a_service_there_is_one_clear_line() {
 }
 
 #[test]
-fn wrong_usage_ends_with_2() {
+fn wrong_usage_exits_with_2() {
     let cases: [&[&str]; 6] = [
         &["--bogus"],
         &["::1", "0"],

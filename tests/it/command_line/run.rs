@@ -1,4 +1,4 @@
-//! `discovery run`: any program, registered for as long as it lives.
+//! `discovery run`: a program that is registered while it runs.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
@@ -8,7 +8,7 @@ use crate::common::{
     Client, Service, Talking, finish, free_port, path, private_file, signal, verb, wait_until,
 };
 
-/// A program that listens, says what it gets, and ends when it is told.
+/// A program that listens, prints each signal that it gets, and exits with 3 at SIGTERM.
 const PROGRAM: &str = "\
 import os, signal, socket, sys, time
 def told(number, _):
@@ -44,7 +44,7 @@ impl Running {
         }
     }
 
-    /// One that is registered with this service, and the number of its program's process.
+    /// One that is registered with this service, and the process id of its program.
     fn registered(service: &Service, client: &mut Client, options: &[&str]) -> (Self, u32) {
         let mut running = Self::start(&service.address().to_string(), options);
         let pid = running.ready();
@@ -54,7 +54,7 @@ impl Running {
         (running, pid)
     }
 
-    /// Waits until the program is ready; returns the number of its process.
+    /// Waits until the program is ready; returns its process id.
     fn ready(&mut self) -> u32 {
         let line = self.run.line();
         line.strip_prefix("ready ")
@@ -98,7 +98,7 @@ fn is_running(pid: u32) -> bool {
 }
 
 #[test]
-fn a_program_is_registered_once_its_port_answers_and_gone_the_moment_it_dies() {
+fn a_program_is_registered_when_its_port_answers_and_removed_when_it_dies() {
     let service = Service::start(&[]);
     let mut client = service.connect();
     let (mut running, pid) = Running::registered(&service, &mut client, &[]);
@@ -111,7 +111,7 @@ fn a_program_is_registered_once_its_port_answers_and_gone_the_moment_it_dies() {
 }
 
 #[test]
-fn it_is_registered_at_the_address_that_is_given() {
+fn the_given_ip_is_registered() {
     let service = Service::start(&[]);
     let mut client = service.connect();
     let (running, _) = Running::registered(&service, &mut client, &["--ip", "192.0.2.1"]);
@@ -146,7 +146,7 @@ fn a_program_whose_port_does_not_answer_is_not_registered() {
     assert!(client.ask("stats").contains("\"hold\":0"));
 }
 
-/// A program that listens on IPv6 only, and takes its time.
+/// A program that listens on IPv6 only, after a delay.
 const LATE_PROGRAM: &str = "\
 import socket, sys, time
 time.sleep(0.4)
@@ -180,7 +180,7 @@ fn a_port_that_answers_late_and_at_another_address_is_found() {
 }
 
 #[test]
-fn a_program_whose_port_does_not_answer_ends_when_it_is_told() {
+fn a_program_whose_port_does_not_answer_gets_sigterm() {
     let service = Service::start(&[]);
     let mut command = verb(
         service.address(),
@@ -205,7 +205,7 @@ fn a_program_whose_port_does_not_answer_ends_when_it_is_told() {
 }
 
 #[test]
-fn it_is_deregistered_before_it_gets_sigterm_and_drains_in_between() {
+fn on_sigterm_the_program_is_deregistered_then_drains_then_gets_the_signal() {
     let service = Service::start(&[]);
     let mut client = service.connect();
     let (mut running, _) = Running::registered(&service, &mut client, &["--drain", "0.5"]);
@@ -219,14 +219,14 @@ fn it_is_deregistered_before_it_gets_sigterm_and_drains_in_between() {
         asked.elapsed() < Duration::from_millis(450),
         "at once, not after it has drained"
     );
-    assert!(running.goes_on(), "it goes on while it drains");
+    assert!(running.goes_on(), "it keeps running while it drains");
     assert_eq!(running.run.line(), "got SIGTERM");
     assert!(asked.elapsed() >= Duration::from_millis(500));
     assert_eq!(running.run.status(), Some(3), "the status of the program");
 }
 
 #[test]
-fn a_second_signal_is_not_kept_waiting_and_others_are_passed_on_as_they_are() {
+fn a_second_signal_is_forwarded_at_once_and_other_signals_are_forwarded_unchanged() {
     let service = Service::start(&[]);
     let mut client = service.connect();
     let (mut running, _) = Running::registered(&service, &mut client, &["--drain", "60"]);
@@ -249,8 +249,8 @@ fn a_second_signal_is_not_kept_waiting_and_others_are_passed_on_as_they_are() {
     assert_eq!(running.run.status(), Some(3));
 }
 
-/// Runs the program on a terminal, sends SIGINT to `run` alone, then types Ctrl-C, and prints what the program
-/// has got.
+/// Runs the program on a terminal, sends SIGINT to `run` alone, then types Ctrl-C, and prints how many SIGINT
+/// the program got.
 const ON_A_TERMINAL: &str = "\
 import os, pty, signal, sys, time
 signal.alarm(20)
@@ -271,7 +271,7 @@ print(seen.count(b'got SIGINT'), os.waitpid(pid, 0)[1] >> 8)
 ";
 
 #[test]
-fn a_terminal_tells_the_program_itself_and_whoever_else_does_not() {
+fn the_program_gets_each_signal_once_whether_it_comes_from_the_terminal_or_not() {
     let service = Service::start(&[]);
     for redirected in ["exec \"$@\"", "exec \"$@\" </dev/null"] {
         let port = free_port().to_string();
@@ -302,7 +302,7 @@ fn a_terminal_tells_the_program_itself_and_whoever_else_does_not() {
     }
 }
 
-/// Runs a command as the first process of a terminal's session, and hangs up when it is told to.
+/// Runs a command as the session leader of a terminal, and hangs up when it reads a line.
 const HANG_UP: &str = "\
 import os, pty, signal, sys
 signal.alarm(20)
@@ -354,7 +354,7 @@ fn a_terminal_that_hangs_up_ends_the_program_as_it_would_without_run() {
 }
 
 #[test]
-fn the_end_of_the_program_is_noticed_though_its_announcement_is_blocked() {
+fn the_end_of_the_program_is_noticed_though_sigchld_is_blocked() {
     let service = Service::start(&[]);
     let block = "import os, signal, sys\n\
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])\n\
@@ -380,7 +380,7 @@ fn the_end_of_the_program_is_noticed_though_its_announcement_is_blocked() {
 }
 
 #[test]
-fn signals_that_are_ignored_stay_so_for_the_program() {
+fn ignored_signals_stay_ignored_in_the_program() {
     let service = Service::start(&[]);
     let ignored = |before: &str| {
         let mut command = Command::new("sh");
@@ -406,7 +406,7 @@ fn signals_that_are_ignored_stay_so_for_the_program() {
 }
 
 #[test]
-fn a_standard_error_that_nobody_reads_holds_nothing_up() {
+fn a_standard_error_that_nobody_reads_delays_nothing() {
     let service = Service::start(&[]);
     let (_reader, mut writer) = std::io::pipe().expect("a pipe");
     // As many bytes as fit into a pipe (pipe(7)).
@@ -421,7 +421,7 @@ fn a_standard_error_that_nobody_reads_holds_nothing_up() {
 }
 
 #[test]
-fn an_answer_without_an_end_takes_no_memory() {
+fn an_endless_answer_takes_no_memory() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let server = listener.local_addr().expect("an address").to_string();
     std::thread::spawn(move || {
@@ -451,7 +451,7 @@ fn an_answer_without_an_end_takes_no_memory() {
 }
 
 #[test]
-fn where_one_registry_is_full_the_next_is_taken() {
+fn when_one_registry_is_full_the_next_is_used() {
     let full = Service::start(&["--max-services", "1"]);
     full.connect().register("hive", "10.0.0.1", 80);
     let other = Service::start(&[]);
@@ -463,7 +463,7 @@ fn where_one_registry_is_full_the_next_is_taken() {
 }
 
 #[test]
-fn it_comes_back_after_a_restart_of_the_registry_and_never_minds_that_it_is_away() {
+fn the_program_is_registered_again_after_the_registry_has_restarted() {
     let port = free_port();
     let listen = format!("127.0.0.1:{port}");
     let mut running = Running::start(&listen, &[]);
@@ -494,7 +494,7 @@ fn it_comes_back_after_a_restart_of_the_registry_and_never_minds_that_it_is_away
 }
 
 #[test]
-fn the_status_is_the_commands() {
+fn the_exit_status_is_that_of_the_command() {
     let service = Service::start(&[]);
     for (command, status) in [
         (&["true"][..], 0),
@@ -572,7 +572,7 @@ fn as_the_first_process_of_a_container_it_leaves_no_zombie() {
         return;
     }
     let service = Service::start(&[]);
-    // The command leaves a child behind that ends later, and then counts zombies.
+    // The command leaves an orphan behind that ends later, and then counts zombies.
     let script = "sh -c 'sleep 0.1 & exit 0'; sleep 0.4; grep -l '^State:.Z' /proc/[0-9]*/status; echo counted; exit 5";
     let mut command = Command::new("unshare");
     command.args([
@@ -602,7 +602,7 @@ fn as_the_first_process_of_a_container_it_leaves_no_zombie() {
 }
 
 #[test]
-fn the_token_of_the_registry_reaches_it_and_a_missing_file_is_wrong_usage() {
+fn the_token_file_is_used_and_a_missing_one_is_wrong_usage() {
     let tokens = private_file("secret\n");
     let file = path(&tokens);
     let listen = format!("127.0.0.1:{}", free_port());
@@ -621,7 +621,7 @@ fn the_token_of_the_registry_reaches_it_and_a_missing_file_is_wrong_usage() {
         "{said}"
     );
     drop(service);
-    // A token that was changed is read again.
+    // The file is read again when `run` reconnects.
     std::fs::write(&tokens, "another\n").expect("it is ours");
     let service = Service::start(&["--token-file", file, "--listen", &listen]);
     let mut client = service.connect();

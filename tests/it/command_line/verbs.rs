@@ -1,4 +1,4 @@
-//! The client verbs, as people and scripts run them.
+//! The verbs that ask a registry, as people and scripts run them.
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -12,7 +12,7 @@ fn ask(service: &Service, arguments: &[&str]) -> Finished {
     finish(verb(service.address(), arguments))
 }
 
-/// The standard output of a verb that says yes and nothing on standard error.
+/// The standard output of a verb that exits with 0 and prints nothing on standard error.
 fn said(service: &Service, arguments: &[&str]) -> String {
     let Finished {
         stdout,
@@ -104,7 +104,7 @@ fn no_is_exit_status_1() {
 }
 
 #[test]
-fn every_verb_speaks_json_to_programs() {
+fn every_verb_prints_json_on_one_line() {
     let service = Service::start(&[]);
     let json = |arguments: &[&str]| -> serde_json::Value {
         let line = said(&service, &[arguments, &["--json"]].concat());
@@ -282,7 +282,7 @@ fn several_servers_are_tried_in_turn_until_one_answers() {
 }
 
 #[test]
-fn a_token_is_shown_from_its_file() {
+fn the_first_token_of_the_file_is_sent() {
     let right = private_file("\nsecret\nother\n");
     let wrong = private_file("open-barley\n");
     let right = path(&right);
@@ -309,12 +309,12 @@ fn a_token_is_shown_from_its_file() {
     assert_eq!(
         said(&service, &["ping"]),
         "PONG\n",
-        "a health check needs none"
+        "a health check needs no token"
     );
 }
 
 #[test]
-fn no_is_exit_status_1_even_where_nobody_reads_it() {
+fn no_is_exit_status_1_even_when_the_output_is_closed() {
     let service = Service::start(&[]);
     for (arguments, status) in [
         (&["query", "hive", "--json"][..], 1),
@@ -338,7 +338,7 @@ fn no_is_exit_status_1_even_where_nobody_reads_it() {
     }
 }
 
-/// A verb that goes on, and what it prints.
+/// A verb that keeps running, and what it prints.
 fn following(service: &Service, arguments: &[&str]) -> Talking {
     Talking::spawn(verb(service.address(), arguments))
 }
@@ -370,7 +370,7 @@ fn watch_prints_a_line_for_each_change_and_survives_a_restart_of_the_registry() 
     let service = Service::start(&["--listen", &listen]);
     let mut client = service.connect();
     client.register("hive", "10.0.0.3", 83);
-    // What went while nobody could tell is told now.
+    // What was removed while the registry was down is reported now.
     let mut told = [watch.line(), watch.line()];
     told.sort();
     assert_eq!(told, ["down hive 10.0.0.1:80", "up hive 10.0.0.3:83"]);
@@ -392,10 +392,10 @@ fn watch_runs_a_command_at_each_change_with_the_present_list() {
 }
 
 #[test]
-fn a_command_that_falls_behind_is_given_what_is_live_now() {
+fn an_exec_command_that_falls_behind_gets_what_is_live_now() {
     let service = Service::start(&[]);
     let mut client = service.connect();
-    // It stays behind, so that no command waits for it any more.
+    // The file is not removed, so that no command waits for it any more.
     let go = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("verbs-go");
     let _ = std::fs::remove_file(&go);
     let slow = format!(
@@ -408,7 +408,11 @@ fn a_command_that_falls_behind_is_given_what_is_live_now() {
         client.register("hive", "10.0.0.1", port);
     }
     std::fs::write(&go, "").expect("a file");
-    assert_eq!(watch.line().trim(), "50", "not one after the other");
+    assert_eq!(
+        watch.line().trim(),
+        "50",
+        "in one run, not one after the other"
+    );
 }
 
 #[test]
@@ -443,7 +447,7 @@ fn watch_and_wait_say_that_the_registry_is_away_and_that_it_is_back() {
             "{arguments:?}: {message}"
         );
         let _service = Service::start(&["--listen", &listen]);
-        // Though nothing else has changed.
+        // It says so although no service has changed.
         assert_eq!(said(), "discovery: the registry is back", "{arguments:?}");
     }
 }
@@ -491,7 +495,7 @@ fn watch_draws_a_table_on_a_terminal() {
             bold,
             "NO_COLOR={no_colour:?}: {screen}"
         );
-        // What stood there is pushed up, not overwritten.
+        // Earlier output is scrolled up, not overwritten.
         assert!(
             screen.starts_with(&format!("b'{}\\x1b[H", "\\r\\n".repeat(7))),
             "{screen}"
@@ -500,7 +504,7 @@ fn watch_draws_a_table_on_a_terminal() {
 }
 
 #[test]
-fn watch_prints_lines_on_a_terminal_that_can_do_no_more() {
+fn watch_prints_lines_on_a_dumb_terminal() {
     let service = Service::start(&[]);
     service.connect().register("hive", "10.0.0.1", 80);
     for term in ["dumb", ""] {
@@ -510,7 +514,7 @@ fn watch_prints_lines_on_a_terminal_that_can_do_no_more() {
 }
 
 #[test]
-fn wait_returns_when_enough_are_live_and_gives_up_when_told_to() {
+fn wait_returns_when_enough_are_live_and_gives_up_at_its_timeout() {
     let service = Service::start(&[]);
     let mut client = service.connect();
     let mut wait = following(&service, &["wait", "hive", "--count", "2"]);
@@ -546,7 +550,7 @@ fn wait_returns_when_enough_are_live_and_gives_up_when_told_to() {
 }
 
 #[test]
-fn wait_asks_the_next_registry_before_all_its_time_is_over() {
+fn wait_tries_the_next_registry_within_its_timeout() {
     let stopped = Service::start(&[]);
     stopped.signal("STOP");
     let service = Service::start(&[]);
@@ -568,7 +572,7 @@ fn wait_asks_the_next_registry_before_all_its_time_is_over() {
 }
 
 #[test]
-fn watch_ends_when_nobody_reads_it_any_more() {
+fn watch_ends_when_its_output_is_closed() {
     let service = Service::start(&[]);
     service.connect().register("hive", "10.0.0.1", 80);
     let mut command = std::process::Command::new("sh");
@@ -586,7 +590,7 @@ fn watch_ends_when_nobody_reads_it_any_more() {
 }
 
 #[test]
-fn whoever_reads_only_the_first_line_does_no_harm() {
+fn a_reader_that_stops_after_one_line_does_no_harm() {
     let service = Service::start(&[]);
     service.connect().register_many(20_000);
     let mut command = std::process::Command::new("sh");

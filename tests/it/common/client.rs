@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::PATIENCE;
 
-/// One connection. Everything that it waits for must come within `PATIENCE`.
+/// One connection. Reads and writes time out after [`PATIENCE`].
 pub struct Client {
     stream: TcpStream,
     unread: Vec<u8>,
@@ -34,7 +34,7 @@ impl Client {
             .expect("the service reads");
     }
 
-    /// Sends, and does not mind if the service has closed.
+    /// Sends; returns whether the connection still took it.
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.stream.write_all(bytes.as_ref()).is_ok()
     }
@@ -71,7 +71,7 @@ impl Client {
         uuid
     }
 
-    /// Registers so many services of the type `hive` in one write.
+    /// Registers this many services of the type `hive` in one write.
     pub fn register_many(&mut self, count: usize) {
         self.send("register hive 10.0.0.1 80\n".repeat(count));
         for _ in 0..count {
@@ -84,7 +84,7 @@ impl Client {
         self.stream.shutdown(Shutdown::Write).expect("it is open");
     }
 
-    /// Everything until the service closes in good order.
+    /// Everything until the service ends its output; panics at a reset.
     pub fn rest(&mut self) -> Vec<u8> {
         let mut bytes = std::mem::take(&mut self.unread);
         self.stream
@@ -98,7 +98,7 @@ impl Client {
         String::from_utf8(self.rest()).expect("answers are text")
     }
 
-    /// Waits until the service has closed, in whatever order.
+    /// Waits until the service closes, by an end or by a reset.
     pub fn wait_for_close(&mut self) {
         let mut buffer = [0; 4096];
         loop {

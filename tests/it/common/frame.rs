@@ -1,10 +1,10 @@
-//! Frames, made and taken apart.
+//! Frames, built and parsed.
 
 use std::net::SocketAddr;
 
 use super::client::Client;
 
-/// A frame that was received, taken apart.
+/// A received frame, parsed.
 #[derive(Debug, PartialEq)]
 pub struct Frame {
     pub header: serde_json::Value,
@@ -12,7 +12,7 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// Takes apart bytes that must be exactly one frame, with the header that the contract gives.
+    /// Parses bytes that must be exactly one frame, with the header that the protocol prescribes.
     pub fn parse(bytes: &[u8]) -> Self {
         let (prefix, rest) = bytes
             .split_at_checked(2)
@@ -45,7 +45,7 @@ pub fn raw_frame(header: &str, content: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// Sends bytes on a connection of their own; returns all that is answered until the service closes.
+/// Sends bytes on a new connection; returns everything that is answered until the service closes.
 pub fn exchange(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     let mut client = Client::connect(address);
     client.send(bytes);

@@ -14,17 +14,17 @@ pub use frame::{Frame, ask_frame, exchange, frame, raw_frame};
 pub use process::{Captured, Finished, Talking, command, finish, free_port, signal, verb};
 pub use service::Service;
 
-/// How long anything may take that has to happen.
+/// How long to wait for something that must happen.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Asks until there is an answer; panics when that takes too long.
+/// Polls a condition until it yields a value; panics after [`PATIENCE`].
 pub fn wait_until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(value) = condition() {
             return value;
         }
-        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        assert!(Instant::now() < deadline, "timed out before this: {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
 }

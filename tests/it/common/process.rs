@@ -1,4 +1,4 @@
-//! The binary as any process: what it is started with, what it writes, how it ends.
+//! Processes: how they are started, what they write, how they end.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::{PATIENCE, wait_until};
 
-/// What a process writes to one of its streams, read as it comes.
+/// The output of a process on one of its streams; a thread reads it as it comes.
 pub struct Captured {
     bytes: Arc<Mutex<Vec<u8>>>,
     reader: Option<JoinHandle<()>>,
@@ -47,7 +47,7 @@ impl Captured {
     }
 }
 
-/// The binary, without the environment of whoever runs the tests.
+/// The binary, without the variables that it would read from the environment of the tests.
 pub fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_discovery"));
     for (name, _) in std::env::vars_os() {
@@ -59,7 +59,7 @@ pub fn command() -> Command {
     command
 }
 
-/// A client verb at this service, ready to run.
+/// A verb of the command line that asks this service.
 pub fn verb(address: SocketAddr, arguments: &[&str]) -> Command {
     let mut command = command();
     command
@@ -68,7 +68,7 @@ pub fn verb(address: SocketAddr, arguments: &[&str]) -> Command {
     command
 }
 
-/// What a finished process has written and how it has ended.
+/// The output and the exit status of a process that has ended.
 #[derive(Debug)]
 pub struct Finished {
     pub stdout: String,
@@ -76,7 +76,7 @@ pub struct Finished {
     pub status: Option<i32>,
 }
 
-/// Runs a command, which has no input, to its end; panics when that takes too long.
+/// Runs a command, which gets no input, to its end; panics after [`PATIENCE`].
 pub fn finish(mut command: Command) -> Finished {
     let child = command
         .stdin(Stdio::null())
@@ -108,7 +108,7 @@ pub fn finish(mut command: Command) -> Finished {
     }
 }
 
-/// A process that goes on, and what it writes to its standard output line by line; killed when dropped.
+/// A process that keeps running, and the lines that it writes to standard output; killed when dropped.
 pub struct Talking {
     pub child: Child,
     lines: BufReader<ChildStdout>,
@@ -132,7 +132,7 @@ impl Talking {
         line.trim_end().to_owned()
     }
 
-    /// The status that it ends with.
+    /// Waits until it ends; returns its exit status.
     pub fn status(&mut self) -> Option<i32> {
         wait_until("it ends", || self.child.try_wait().expect("it is ours")).code()
     }

@@ -27,7 +27,7 @@ impl Service {
         Self::spawn(command)
     }
 
-    /// Starts the service with this command and waits until it listens wherever it was told to.
+    /// Starts the service with this command and waits until it has announced every listener.
     pub fn spawn(mut command: Command) -> Self {
         let listeners = command
             .get_args()
@@ -63,7 +63,7 @@ impl Service {
         service
     }
 
-    /// Everything that it has written to standard output, once it has ended.
+    /// Waits until it ends; returns all of its standard output.
     pub fn whole_stdout(&mut self) -> String {
         self.wait();
         self.stdout.whole()
@@ -101,12 +101,12 @@ impl Service {
         signal(self.pid(), name);
     }
 
-    /// The status it has ended with, if it has.
+    /// Its exit status, if it has ended.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("it is our child")
     }
 
-    /// Waits until it ends.
+    /// Waits until it ends; returns its exit status.
     pub fn wait(&mut self) -> ExitStatus {
         wait_until("the service ends", || self.ended())
     }
@@ -126,7 +126,7 @@ impl Service {
             .expect("a number")
     }
 
-    /// Descriptors that it holds: its sockets, and a few besides.
+    /// The number of its open file descriptors.
     pub fn open_files(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.pid()))
             .expect("it runs")

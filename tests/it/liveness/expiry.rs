@@ -1,12 +1,12 @@
-//! Registrations live and die by their heartbeats (section 4 of the contract). The exact boundaries
-//! are tested with injected time in `registry.rs`; here the real clock drives the real binary.
+//! Registrations expire without heartbeats. Here the real clock drives the real binary; `tests/random/registry.rs`
+//! tests the exact boundaries with injected time.
 
 use std::time::{Duration, Instant};
 
 use crate::common::{Service, wait_until};
 
 #[test]
-fn a_registration_is_gone_after_its_ttl_whether_or_not_a_tick_has_run() {
+fn a_registration_expires_after_its_ttl_whether_or_not_a_tick_has_run() {
     for tick in ["10", "60000"] {
         let service = Service::start(&["--ttl", "1", "--tick", tick]);
         let mut client = service.connect();
@@ -30,7 +30,7 @@ fn a_registration_is_gone_after_its_ttl_whether_or_not_a_tick_has_run() {
 }
 
 #[test]
-fn heartbeats_keep_a_registration_alive_and_others_are_not_kept_with_it() {
+fn heartbeats_keep_their_own_registration_alive_and_no_other() {
     let service = Service::start(&["--ttl", "1", "--tick", "50"]);
     let mut client = service.connect();
     let alive = client.register("hive", "10.0.0.1", 1);
@@ -47,12 +47,12 @@ fn heartbeats_keep_a_registration_alive_and_others_are_not_kept_with_it() {
     assert_eq!(client.ask("query hive"), r#"[{"ip":"10.0.0.1","port":1}]"#);
 }
 
-/// How long after its TTL a registration may still show: this process asks a little before the
-/// service reads its clock.
+/// How long after its TTL a registration may still show: the test measures the time a little before the service
+/// reads its clock.
 const LATE: Duration = Duration::from_millis(100);
 
 #[test]
-fn nothing_older_than_its_ttl_is_shown_or_kept_though_neither_tick_nor_query_has_touched_it() {
+fn an_expired_registration_is_neither_shown_nor_renewed_before_a_tick_removes_it() {
     let service = Service::start(&["--ttl", "1", "--tick", "60000"]);
     let mut client = service.connect();
     let untouched = client.register("untouched", "10.0.0.1", 1);
@@ -75,7 +75,7 @@ fn nothing_older_than_its_ttl_is_shown_or_kept_though_neither_tick_nor_query_has
 }
 
 #[test]
-fn a_full_registry_has_room_as_soon_as_one_expires_though_no_tick_has_run() {
+fn a_full_registry_has_room_as_soon_as_a_registration_expires() {
     let service = Service::start(&["--ttl", "1", "--tick", "60000", "--max-services", "1"]);
     let mut client = service.connect();
     let begun = Instant::now();
@@ -91,7 +91,7 @@ fn a_full_registry_has_room_as_soon_as_one_expires_though_no_tick_has_run() {
         );
         assert!(
             full || begun.elapsed() >= Duration::from_millis(999),
-            "{answer} displaced what lives"
+            "{answer} displaced a live registration"
         );
         (!full).then_some(())
     });
@@ -99,7 +99,7 @@ fn a_full_registry_has_room_as_soon_as_one_expires_though_no_tick_has_run() {
     assert_eq!(client.ask(&format!("heartbeat {first}")), "NOT FOUND");
 }
 
-/// Switches of the processor that the process made of itself: each wake-up of an idle loop is one.
+/// How often the process has gone to sleep by itself; each wake-up of an idle loop adds one.
 #[cfg(target_os = "linux")]
 fn wake_ups(service: &Service) -> u64 {
     let status =
@@ -117,7 +117,7 @@ fn wake_ups(service: &Service) -> u64 {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_service_that_holds_nothing_sleeps_and_one_that_holds_something_wakes_once_a_tick() {
+fn an_empty_registry_sleeps_and_one_with_registrations_wakes_once_a_tick() {
     let service = Service::start(&["--ttl", "1", "--tick", "100"]);
     let mut client = service.connect();
     client.register("hive", "10.0.0.1", 1);
@@ -126,7 +126,7 @@ fn a_service_that_holds_nothing_sleeps_and_one_that_holds_something_wakes_once_a
     std::thread::sleep(Duration::from_millis(500));
     let ticks = wake_ups(&service) - before;
     assert!((2..=8).contains(&ticks), "{ticks} wake-ups in five ticks");
-    // The registration expires by the service's own doing; then there is nothing to wake for.
+    // A tick removes the expired registration; then there is nothing to wake for.
     wait_until("it sleeps", || {
         let before = wake_ups(&service);
         std::thread::sleep(Duration::from_millis(400));
@@ -136,7 +136,7 @@ fn a_service_that_holds_nothing_sleeps_and_one_that_holds_something_wakes_once_a
 
 #[cfg(target_os = "linux")]
 #[test]
-fn row_30_a_stopped_process_ages_nobody_and_heartbeats_that_waited_count_first() {
+fn row_30_a_stopped_process_loses_no_registration_and_waiting_heartbeats_count_first() {
     // The pause is twice the TTL, as 40 s are against 30 s and more.
     let service = Service::start(&["--ttl", "2"]);
     let mut client = service.connect();
@@ -149,7 +149,7 @@ fn row_30_a_stopped_process_ages_nobody_and_heartbeats_that_waited_count_first()
     for uuid in &uuids {
         late.send(format!("heartbeat {uuid}\n"));
     }
-    // Connections that nobody has accepted yet wait too.
+    // Connections that are not accepted yet wait too.
     let frames: Vec<_> = uuids
         .iter()
         .map(|uuid| {
@@ -176,7 +176,7 @@ fn row_30_a_stopped_process_ages_nobody_and_heartbeats_that_waited_count_first()
 
 #[cfg(target_os = "linux")]
 #[test]
-fn row_28_interrupted_waits_go_on() {
+fn row_28_an_interrupted_poll_goes_on() {
     let service = Service::start(&["--ttl", "1", "--tick", "50"]);
     let mut client = service.connect();
     client.register("hive", "10.0.0.1", 1);

@@ -1,4 +1,4 @@
-//! Leaving, holding, watching: the truth at every moment, from the real binary.
+//! Deregistering, replacing, holding and watching.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ fn parse(line: &str) -> Value {
     serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
 }
 
-/// The one service of a change line, with its sign.
+/// The port of the only change in a delta, and whether it came (1) or went (-1).
 fn change(line: &str) -> (i32, u64) {
     let line = parse(line);
     let port = |key: &str| line[key][0]["port"].as_u64();
@@ -83,7 +83,7 @@ fn a_registration_has_the_ttl_it_asks_for() {
 }
 
 #[test]
-fn a_restarted_service_that_replaces_leaves_no_double() {
+fn register_with_replace_leaves_no_duplicate() {
     let service = Service::start(&[]);
     let mut client = service.connect();
     let first = client.register("hive", "10.0.0.1", 80);
@@ -165,7 +165,7 @@ fn after_a_restart_of_the_registry_one_round_of_heartbeats_restores_everything()
 }
 
 #[test]
-fn types_list_and_stats_tell_what_there_is_and_never_a_uuid() {
+fn types_list_and_stats_show_what_is_live_and_never_a_uuid() {
     let service = Service::start(&[]);
     let mut client = service.connect();
     assert_eq!(
@@ -253,7 +253,7 @@ fn types_list_and_stats_tell_what_there_is_and_never_a_uuid() {
 }
 
 #[test]
-fn ping_help_and_quit_are_for_people() {
+fn ping_and_help_answer_and_quit_closes() {
     let service = Service::start(&[]);
     let mut client = service.connect();
     assert_eq!(client.ask("PING"), "PONG");
@@ -277,12 +277,12 @@ fn ping_help_and_quit_are_for_people() {
     assert_eq!(
         client.text(),
         "PONG\n",
-        "answered, then closed in good order"
+        "answered, then closed without a reset"
     );
 }
 
 #[test]
-fn a_stranger_may_ping_and_nothing_else() {
+fn without_a_token_only_ping_is_answered() {
     let tokens = private_file("secret\n");
     let service = Service::start(&["--token-file", path(&tokens)]);
     let mut client = service.connect();
@@ -325,7 +325,7 @@ fn holder(service: &Service, port: u16) -> std::process::Child {
 }
 
 #[test]
-fn row_49_a_holder_that_dies_is_told_of_in_milliseconds_however_it_dies() {
+fn row_49_watchers_are_told_at_once_however_a_holder_dies() {
     let service = Service::start(&[]);
     let (mut watcher, mut client) = (service.connect(), service.connect());
     assert_eq!(watcher.ask("watch hive"), r#"{"index":0,"services":[]}"#);
@@ -370,7 +370,7 @@ fn row_49_a_holder_that_dies_is_told_of_in_milliseconds_however_it_dies() {
 }
 
 #[test]
-fn a_watcher_that_does_not_read_is_told_the_whole_truth_when_it_does() {
+fn a_watcher_that_has_lagged_gets_a_snapshot_when_it_reads_again() {
     let service = Service::start(&["--idle-timeout", "1"]);
     let (mut watcher, mut client) = (service.connect(), service.connect());
     watcher.ask("watch");
@@ -409,11 +409,11 @@ fn a_watcher_that_does_not_read_is_told_the_whole_truth_when_it_does() {
         }
     }
     assert_eq!(known, usize::from(ROUNDS) * 250 + 1);
-    assert!(states >= 1, "it fell behind and was told the whole state");
+    assert!(states >= 1, "it lagged and got a snapshot");
 }
 
 #[test]
-fn the_log_names_a_service_whose_heartbeats_come_late_and_a_refused_registration() {
+fn the_log_names_late_heartbeats_and_refused_registrations() {
     let service = Service::start(&["--max-services", "1", "--tick", "10"]);
     let mut client = service.connect();
     let uuid = client.ask("register hive 10.0.0.1 80 ttl=1");
@@ -425,7 +425,7 @@ fn the_log_names_a_service_whose_heartbeats_come_late_and_a_refused_registration
     wait_until("the last tenth of the TTL", || {
         (Instant::now() >= beat).then_some(())
     });
-    // On a slow machine the heartbeat may come too late altogether.
+    // On a slow machine the registration may have expired by now.
     if client.ask(&format!("heartbeat {uuid}")) == "OK" {
         wait_until("a line in the log", || {
             service
@@ -444,7 +444,7 @@ fn the_log_names_a_service_whose_heartbeats_come_late_and_a_refused_registration
 }
 
 #[test]
-fn a_service_that_stops_does_not_tell_its_watchers_that_everything_is_gone() {
+fn a_service_that_stops_sends_its_watchers_no_removals() {
     let mut service = Service::start(&[]);
     let (mut watcher, mut holder) = (service.connect(), service.connect());
     watcher.ask("watch");

@@ -1,4 +1,4 @@
-//! Who counts as live, and when a death is told.
+//! Which registrations are live, and when watchers are told of a change.
 
 mod expiry;
 mod hold_and_watch;

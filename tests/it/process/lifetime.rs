@@ -1,5 +1,4 @@
-//! How the process behaves: arguments, exit status, signals, standard streams (section 1 of the
-//! contract).
+//! The process: arguments, exit status, signals, standard streams.
 
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
@@ -7,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::common::{Client, Finished, Service, ask_frame, command, finish, wait_until};
 
-/// The variables of the environment that the service looks at.
+/// The variables that the service reads from the environment.
 const VARIABLES: [&str; 8] = [
     "DISCOVERY_LISTEN",
     "DISCOVERY_TTL",
@@ -26,7 +25,7 @@ fn run(args: &[&str]) -> Finished {
 }
 
 #[test]
-fn wrong_usage_ends_with_2_and_a_message_that_names_the_option() {
+fn wrong_usage_exits_with_2_and_a_message_that_names_the_option() {
     let cases: [&[&str]; 11] = [
         &["--no-such-option"],
         &["--ttl", "0"],
@@ -53,7 +52,7 @@ fn wrong_usage_ends_with_2_and_a_message_that_names_the_option() {
 }
 
 #[test]
-fn a_public_address_without_protection_is_refused_and_both_ways_out_are_named() {
+fn a_public_address_without_a_token_file_is_refused_and_both_remedies_are_named() {
     let output = run(&["--listen", "0.0.0.0:0"]);
     assert_eq!(output.status, Some(2));
     let message = output.stderr;
@@ -68,7 +67,7 @@ fn a_public_address_without_protection_is_refused_and_both_ways_out_are_named() 
         .next()
         .expect("one");
     assert_eq!(Client::connect(address).ask("query hive"), "[]");
-    // Not even the loopback address beside it is listened on before the refusal.
+    // The service does not even listen on the loopback address that is given beside it.
     for public in ["[::]:0", "192.0.2.1:0"] {
         let output = run(&["--listen", "127.0.0.1:0", "--listen", public]);
         assert_eq!(
@@ -99,7 +98,7 @@ fn nothing_but_the_listening_lines_goes_to_standard_output() {
 }
 
 #[test]
-fn help_and_version_end_with_0() {
+fn help_and_version_exit_with_0() {
     let help = run(&["--help"]);
     assert_eq!(help.status, Some(0));
     let said = [
@@ -126,7 +125,7 @@ fn help_and_version_end_with_0() {
 }
 
 #[test]
-fn row_46_an_address_that_cannot_be_listened_on_ends_with_1_and_one_clear_line() {
+fn row_46_an_address_that_cannot_be_bound_exits_with_1_and_one_clear_line() {
     let holder = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = holder.local_addr().expect("it has an address").to_string();
     let cases = [
@@ -162,7 +161,7 @@ fn several_addresses_and_ipv6_are_announced_and_served() {
 }
 
 #[test]
-fn options_come_from_the_environment_and_arguments_beat_it() {
+fn options_come_from_the_environment_and_arguments_override_it() {
     let mut from_environment = command();
     from_environment
         .env("DISCOVERY_LISTEN", "127.0.0.1:0")
@@ -192,7 +191,7 @@ fn options_come_from_the_environment_and_arguments_beat_it() {
         ("DISCOVERY_IDLE_TIMEOUT", "-5"),
     ];
     for (name, value) in wrong {
-        // Where the variable were not read, the service would run.
+        // If the variable were ignored, the service would start.
         let mut refused = command();
         refused
             .env("DISCOVERY_LISTEN", "127.0.0.1:0")
@@ -248,14 +247,14 @@ fn sigint_and_sigterm_end_an_idle_service_at_once_with_0() {
         assert_eq!(service.wait().code(), Some(0), "SIG{name}");
         assert!(
             begun.elapsed() < Duration::from_millis(1_500),
-            "an idle connection delays nothing"
+            "an idle connection causes no delay"
         );
-        assert_eq!(idle.text(), "", "the connection is closed in good order");
+        assert_eq!(idle.text(), "", "the connection is closed without a reset");
     }
 }
 
 #[test]
-fn row_39_sigterm_finishes_the_replies_in_flight() {
+fn row_39_sigterm_answers_what_has_arrived() {
     let mut service = Service::start(&[]);
     let mut client = service.connect();
     let commands = 20_000;
@@ -300,7 +299,7 @@ fn busy() -> (Service, Client) {
 }
 
 #[test]
-fn row_39_sigterm_finishes_answers_that_wait_for_a_reader() {
+fn row_39_sigterm_writes_pending_output_to_a_slow_reader() {
     let (mut service, mut client) = busy();
     service.signal("TERM");
     wait_until("it stops", || {
@@ -319,8 +318,7 @@ fn row_39_sigterm_finishes_answers_that_wait_for_a_reader() {
 }
 
 #[test]
-fn row_39_a_second_signal_ends_the_process_at_once_and_a_peer_that_does_not_read_delays_it_by_2_s_at_most()
- {
+fn row_39_a_second_signal_exits_at_once_and_a_peer_that_never_reads_delays_the_exit_by_2_s() {
     let (mut service, _client) = busy();
     let begun = Instant::now();
     service.signal("TERM");
@@ -375,7 +373,7 @@ fn row_40_closed_standard_streams_do_no_harm() {
 }
 
 #[test]
-fn row_40_readers_of_the_standard_streams_that_have_gone_away_do_no_harm() {
+fn row_40_standard_streams_that_are_broken_pipes_do_no_harm() {
     let broken_pipe = || {
         std::io::pipe()
             .map(|(_reader, writer)| writer)
@@ -439,7 +437,7 @@ fn row_07_and_44_the_log_shows_no_whole_uuid_and_no_control_character() {
 }
 
 #[test]
-fn row_40_a_wrong_rust_log_is_ignored_with_a_warning_even_where_none_can_be_written() {
+fn row_40_an_invalid_rust_log_is_ignored_even_when_the_warning_cannot_be_written() {
     let mut wrong = command();
     wrong
         .args(["--listen", "127.0.0.1:0"])
@@ -455,7 +453,7 @@ fn row_40_a_wrong_rust_log_is_ignored_with_a_warning_even_where_none_can_be_writ
     let full = std::fs::File::options()
         .write(true)
         .open("/dev/full")
-        .expect("a device that takes nothing");
+        .expect("a device that is always full");
     let mut child = command()
         .args(["--listen", "127.0.0.1:0"])
         .env("RUST_LOG", "mio=loud")

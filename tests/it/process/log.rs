@@ -1,4 +1,4 @@
-//! The log (section 1 of the contract): what it says, and that the loop never waits for it.
+//! The log: what it says, and that the loop never waits for it.
 
 use std::collections::BTreeSet;
 use std::fs::File;

@@ -1,10 +1,10 @@
-//! JSON frames, byte for byte, over real sockets (sections 3 and 5 of the contract).
+//! JSON frames, byte for byte, over real sockets.
 
 use crate::common::{Client, Frame, Service, ask_frame, exchange, frame, is_uuid, raw_frame};
 use serde_json::json;
 
 #[test]
-fn register_heartbeat_and_query_answer_as_in_the_contract() {
+fn register_heartbeat_and_query_answer_as_documented() {
     let service = Service::start(&[]);
     let address = service.address();
     let registered = ask_frame(
@@ -74,7 +74,7 @@ fn text_and_frames_share_one_registry() {
 }
 
 #[test]
-fn one_frame_is_answered_and_what_else_arrives_is_dropped() {
+fn one_frame_is_answered_and_further_input_is_dropped() {
     let service = Service::start(&[]);
     let query = frame(r#"{"action": "query", "type": "late"}"#);
     let register = frame(r#"{"action": "register", "type": "late", "ip": "10.0.0.1", "port": 1}"#);
@@ -315,7 +315,7 @@ fn row_11_12_13_15_every_malformed_frame_is_answered_with_its_reason_and_the_con
 }
 
 #[test]
-fn a_bad_header_is_refused_before_its_content_comes() {
+fn a_bad_header_is_refused_before_its_content_arrives() {
     let service = Service::start(&[]);
     let mut client = service.connect();
     client.send(raw_frame(
@@ -326,7 +326,7 @@ fn a_bad_header_is_refused_before_its_content_comes() {
 }
 
 #[test]
-fn row_13_any_byteorder_is_utf_8_json() {
+fn row_13_the_byteorder_changes_nothing() {
     let service = Service::start(&[]);
     for byteorder in ["little", "big", "middle"] {
         let content = br#"{"action": "query", "type": "a"}"#;
@@ -341,7 +341,7 @@ fn row_13_any_byteorder_is_utf_8_json() {
 }
 
 #[test]
-fn an_input_that_ends_inside_a_frame_is_told_so() {
+fn input_that_ends_inside_a_frame_is_refused() {
     let service = Service::start(&[]);
     let whole = frame(r#"{"action": "query", "type": "a"}"#);
     for len in [1, 2, 50, whole.len() - 1] {
@@ -357,7 +357,7 @@ fn an_input_that_ends_inside_a_frame_is_told_so() {
 }
 
 #[test]
-fn row_47_frames_cut_anywhere_are_answered_as_in_one_piece() {
+fn row_47_frames_split_anywhere_are_answered_as_in_one_piece() {
     let service = Service::start(&[]);
     let inputs = [
         frame(r#"{"action": "query", "type": "nobody"}"#),
@@ -383,7 +383,7 @@ fn row_47_frames_cut_anywhere_are_answered_as_in_one_piece() {
 }
 
 #[test]
-fn the_further_actions_answer_what_their_lines_answer() {
+fn the_other_actions_answer_like_their_text_commands() {
     let service = Service::start(&[]);
     let mut client = service.connect();
     let uuid = client.register("hive", "10.0.0.1", 80);
@@ -391,7 +391,7 @@ fn the_further_actions_answer_what_their_lines_answer() {
     for action in ["types", "list"] {
         let answer = ask_frame(service.address(), &format!(r#"{{"action": "{action}"}}"#));
         assert_eq!(answer.header["content-type"], "text/json");
-        // The age and the time are those of the moment.
+        // These change from moment to moment.
         let masked = |text: &str| {
             let mut rows: serde_json::Value =
                 serde_json::from_str(text).expect("once-encoded JSON");

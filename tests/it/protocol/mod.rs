@@ -1,4 +1,4 @@
-//! What each format is answered.
+//! What the service answers in each format.
 
 mod frames;
 mod text;

@@ -1,4 +1,4 @@
-//! Text commands, byte for byte, over real sockets (sections 2 and 5 of the contract).
+//! Text commands, byte for byte, over real sockets.
 
 use crate::common::{Client, Service, is_uuid, mask_uuids};
 
@@ -11,7 +11,7 @@ fn transcript(service: &Service, input: &[u8]) -> String {
 }
 
 #[test]
-fn register_heartbeat_and_query_answer_as_in_the_contract() {
+fn register_heartbeat_and_query_answer_as_documented() {
     let service = Service::start(&[]);
     let mut client = service.connect();
     let uuid = client.ask("register hive 127.0.0.1 65433");
@@ -34,7 +34,7 @@ fn register_heartbeat_and_query_answer_as_in_the_contract() {
 }
 
 #[test]
-fn row_35_whatever_is_not_the_uuid_in_hyphens_is_not_found() {
+fn row_35_anything_but_the_hyphenated_uuid_is_not_found() {
     let service = Service::start(&[]);
     let mut client = service.connect();
     let uuid = client.register("hive", "127.0.0.1", 1);
@@ -80,7 +80,7 @@ fn types_of_up_to_63_bytes_are_compared_byte_for_byte() {
 }
 
 #[test]
-fn a_query_answers_in_the_order_of_registration_and_each_type_for_itself() {
+fn a_query_lists_one_type_in_the_order_of_registration() {
     let service = Service::start(&[]);
     let mut client = service.connect();
     let first = client.register("hive", "127.0.0.1", 3);
@@ -256,7 +256,7 @@ fn every_error_has_a_reason_and_leaves_the_connection_usable() {
 }
 
 #[test]
-fn verbs_are_taken_in_any_case_and_words_apart_by_any_blanks() {
+fn verbs_match_in_any_case_and_any_blanks_separate_words() {
     let service = Service::start(&[]);
     let input = b"REGISTER hive 127.0.0.1 1\n  Query\t \thive  \t\r\n\n\r\n \t \nqUeRy hive\n";
     let array = r#"[{"ip":"127.0.0.1","port":1}]"#;
@@ -294,12 +294,12 @@ fn row_05_a_half_close_behind_pipelined_commands_loses_no_reply() {
 }
 
 #[test]
-fn row_01_and_47_input_cut_anywhere_is_answered_as_in_one_piece() {
+fn row_01_and_47_input_split_anywhere_is_answered_as_in_one_piece() {
     let service = Service::start(&[]);
     let input = "register cut 127.0.0.1 7\r\n\nquery none\nbogus\nquery \u{1b}\nheartbeat nobody\r\nquery é";
     let whole = mask_uuids(&transcript(&service, input.as_bytes()));
     assert_eq!(whole.lines().count(), 6);
-    // All cuts are under way together: each connection gets its first part, then each its second.
+    // One connection for each cut: all get their first part, then all their second.
     let mut clients: Vec<Client> = (0..=input.len()).map(|_| service.connect()).collect();
     for (cut, client) in clients.iter_mut().enumerate() {
         client.send(&input.as_bytes()[..cut]);

@@ -10,14 +10,15 @@ use crate::common::{
 
 /// A program that listens, prints each signal that it gets, and exits with 3 at SIGTERM.
 const PROGRAM: &str = "\
-import os, signal, socket, sys, time
-def told(number, _):
-    print('got', signal.Signals(number).name, flush=True)
-    if number == signal.SIGTERM: os._exit(3)
-for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT): signal.signal(number, told)
+import os, signal, socket, sys
+signals = [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT]
+signal.pthread_sigmask(signal.SIG_BLOCK, signals)
 s = socket.create_server(('127.0.0.1', int(sys.argv[1])))
 print('ready', os.getpid(), flush=True)
-while True: time.sleep(1)
+while True:
+    number = signal.sigwait(signals)
+    print('got', signal.Signals(number).name, flush=True)
+    if number == signal.SIGTERM: sys.exit(3)
 ";
 
 /// A `run` with the program under it.

@@ -1,16 +1,13 @@
-//! Every bound of the service: what happens at it, and what it costs. Some tests limit the process with
-//! prlimit(2), on Linux only.
+//! Every bound of the service, and what happens at it. Some tests limit the process with prlimit(2), on Linux
+//! only.
 
 use std::fs;
 use std::io::Write;
 use std::net::{TcpStream, ToSocketAddrs};
-use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::common::{
-    Client, PATIENCE, Service, ask_frame, command, finish, path, private_file, wait_until,
-};
+use crate::common::{Client, PATIENCE, Service, ask_frame, wait_until};
 
 #[test]
 fn row_38_a_full_registry_refuses_keeps_what_is_live_and_has_room_again_later() {
@@ -178,47 +175,6 @@ fn row_02_the_idle_timeout_counts_from_the_last_completed_command() {
 }
 
 #[test]
-fn row_03_a_thousand_peers_that_never_read_cost_no_more_than_their_buffers() {
-    const PEERS: u64 = 1_000;
-    const COST_KB_MAX: u64 = 80;
-    let service = Service::start(&["--ttl", "60"]);
-    let mut witness = service.connect();
-    for port in 1..=30 {
-        witness.register("hive", "10.0.0.1", port);
-    }
-    let expected = witness.ask("query hive");
-    let before = service.status_kb("RssAnon");
-    // More answers than the kernel's buffers and the service's bound hold together.
-    let queries = "query hive\n".repeat(10_000);
-    let mut peers: Vec<TcpStream> = Vec::new();
-    for _ in 0..PEERS {
-        let mut peer = service
-            .connect()
-            .stream()
-            .try_clone()
-            .expect("a second handle");
-        socket2::SockRef::from(&peer)
-            .set_recv_buffer_size(4096)
-            .expect("an option");
-        peer.set_nonblocking(true).expect("an option");
-        let _ = peer.write(queries.as_bytes());
-        peers.push(peer);
-        if peers.len().is_multiple_of(100) {
-            assert_eq!(witness.ask("query hive"), expected, "others are served");
-        }
-    }
-    let each = (service.status_kb("RssAnon").saturating_sub(before)) / PEERS;
-    println!("{each} kB for each peer that never reads");
-    assert!(each <= COST_KB_MAX, "{each} kB each");
-    assert_eq!(witness.ask("query hive"), expected);
-    // Without progress they are closed after 10 s.
-    wait_until("they are closed", || {
-        (service.open_files() < 20).then_some(())
-    });
-    assert_eq!(witness.ask("query hive"), expected);
-}
-
-#[test]
 fn a_peer_that_reads_late_gets_every_answer_in_order() {
     let service = Service::start(&[]);
     let mut client = service.connect();
@@ -239,101 +195,6 @@ fn a_peer_that_reads_late_gets_every_answer_in_order() {
         assert_eq!(client.line(), "NOT FOUND", "answer {i}");
     }
     sending.join().expect("all was sent");
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn row_18_readers_of_a_large_type_that_changes_all_the_time_stay_under_the_bound() {
-    const WAITING_KB_MAX: u64 = 64 * 1024;
-    let service = Service::start(&["--ttl", "600"]);
-    let mut client = service.connect();
-    // 40,000 registrations make an answer of 1.5 MB.
-    for _ in 0..40 {
-        client.register_many(1_000);
-    }
-    let before = service.status_kb("RssAnon");
-    let open_before = service.open_files();
-    // Each asks for more than the kernel's buffers take, and reads nothing.
-    let reader = || {
-        let mut reader = service.connect();
-        socket2::SockRef::from(reader.stream())
-            .set_recv_buffer_size(4096)
-            .expect("an option");
-        reader.send("query hive\n".repeat(5));
-        reader
-    };
-    let mut readers: Vec<Client> = (0..60).map(|_| reader()).collect();
-    assert_eq!(client.ask("query nobody"), "[]");
-    let shared = service.status_kb("RssAnon").saturating_sub(before) / 1024;
-    assert!(
-        shared < 10,
-        "60 readers of one answer of 1.5 MB hold {shared} MB"
-    );
-    // Now the type changes before each query, so that no answer is shared.
-    for _ in 0..90 {
-        readers.push(reader());
-        assert_eq!(client.ask("query nobody"), "[]", "others are served");
-        client.register("hive", "10.0.0.2", 80);
-    }
-    let begun = Instant::now();
-    wait_until("the reader that has waited longest is closed", || {
-        (service.open_files() < open_before + readers.len()).then_some(())
-    });
-    let waiting = service.status_kb("RssAnon").saturating_sub(before);
-    assert!(
-        begun.elapsed() < Duration::from_secs(5),
-        "by the bound, not because it made no progress for 10 s"
-    );
-    println!(
-        "{waiting} kB wait for {} readers",
-        service.open_files() - open_before
-    );
-    // The margin: the latest answer that is kept, and what the allocator has not returned.
-    assert!(waiting < WAITING_KB_MAX + 16 * 1024, "{waiting} kB wait");
-    assert!(
-        service.connect().ask("query hive").ends_with("}]"),
-        "a client that reads gets a whole answer"
-    );
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn row_43_ten_thousand_idle_connections_cost_at_most_512_bytes_each() {
-    const CONNECTIONS: u64 = 10_000;
-    raise_descriptor_limit();
-    let service = Service::start(&["--max-connections", "20000"]);
-    let before = service.status_kb("RssAnon");
-    let mut clients: Vec<Client> = Vec::new();
-    for _ in 0..CONNECTIONS {
-        let mut client = service.connect();
-        client.send("query hive\n");
-        clients.push(client);
-    }
-    for client in &mut clients {
-        assert_eq!(client.line(), "[]");
-    }
-    let each = (service.status_kb("RssAnon") - before) * 1024 / CONNECTIONS;
-    println!("{each} bytes for each idle connection");
-    assert!(each <= 512, "{each} bytes each");
-}
-
-/// The test itself holds the other end of all these connections.
-#[cfg(target_os = "linux")]
-fn raise_descriptor_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: maximum,
-            maximum,
-        },
-    )
-    .expect("the soft limit can be raised");
-    assert!(
-        maximum.is_none_or(|maximum| maximum >= 12_000),
-        "the hard limit on open files is {maximum:?}"
-    );
 }
 
 #[cfg(target_os = "linux")]
@@ -406,128 +267,6 @@ fn limit_descriptors(service: &Service, soft: u64) {
         },
     )
     .expect("it can be set");
-}
-
-#[test]
-fn row_44_without_a_valid_token_no_command_is_run_and_no_token_is_logged() {
-    let file = private_file("open-sesame\nsecond\n");
-    let mut traced = command();
-    traced
-        .args(["--listen", "127.0.0.1:0", "--token-file", path(&file)])
-        .env("RUST_LOG", "trace");
-    let service = Service::spawn(traced);
-    let mut stranger = service.connect();
-    for question in [
-        "query hive",
-        "register hive 10.0.0.1 1",
-        "bogus",
-        "heartbeat",
-    ] {
-        assert_eq!(
-            stranger.ask(question),
-            "ERROR authentication required",
-            "{question}"
-        );
-    }
-    assert_eq!(stranger.ask("auth"), "ERROR authentication required");
-    for token in ["open-sesam", "open-sesame2", "OPEN-SESAME", "wr0ng"] {
-        let mut client = service.connect();
-        client.send(format!("auth {token}\nquery hive\n"));
-        assert_eq!(
-            client.text(),
-            "ERROR authentication failed\n",
-            "closed, and no command after it is run"
-        );
-    }
-    for token in ["open-sesame", "second"] {
-        let mut client = service.connect();
-        assert_eq!(client.ask(&format!("auth {token}")), "OK");
-        assert_eq!(client.ask("query hive"), "[]");
-    }
-    let frame = |token: &str| {
-        ask_frame(
-            service.address(),
-            &format!(r#"{{"action": "query", "type": "hive"{token}}}"#),
-        )
-    };
-    assert_eq!(frame("").header["error"], "authentication required");
-    assert_eq!(
-        frame(r#", "token": "wr0ng""#).header["error"],
-        "authentication failed"
-    );
-    assert_eq!(frame(r#", "token": "open-sesame""#).content, r#""[]""#);
-
-    fs::write(&file, "new-word\n").expect("it is ours");
-    service.signal("HUP");
-    wait_until("the file is read again", || {
-        (frame(r#", "token": "new-word""#).content == r#""[]""#).then_some(())
-    });
-    assert_eq!(
-        frame(r#", "token": "open-sesame""#).header["error"],
-        "authentication failed"
-    );
-    fs::write(&file, "\n").expect("it is ours");
-    service.signal("HUP");
-    wait_until("the bad file is refused", || {
-        service.log().contains("the old tokens stay").then_some(())
-    });
-    assert_eq!(frame(r#", "token": "new-word""#).content, r#""[]""#);
-    let log = service.log();
-    for secret in ["open-sesame", "second", "wr0ng", "new-word"] {
-        assert!(!log.contains(secret), "{secret} is in the log");
-    }
-}
-
-#[test]
-fn without_a_token_file_any_token_is_accepted() {
-    let service = Service::start(&[]);
-    let mut client = service.connect();
-    assert_eq!(client.ask("auth whatever"), "OK");
-    assert_eq!(client.ask("auth"), "ERROR usage: auth <token>");
-    let answer = ask_frame(
-        service.address(),
-        r#"{"action": "query", "type": "a", "token": "whatever"}"#,
-    );
-    assert_eq!(answer.content, r#""[]""#);
-}
-
-#[test]
-fn row_45_a_token_file_that_cannot_be_used_is_refused_at_start_with_its_reason() {
-    let empty = private_file("\n\n");
-    let words = private_file("good\ntwo words\n");
-    let folder = std::env::temp_dir();
-    let cases = [
-        ("/nonexistent/tokens", "No such file or directory"),
-        (path(&empty), "it holds no token"),
-        (
-            path(&words),
-            "line 2 holds white space or a control character",
-        ),
-        (
-            folder.to_str().expect("a path in UTF-8"),
-            "it is not a regular file",
-        ),
-    ];
-    for (path, reason) in cases {
-        let mut refused = command();
-        refused.args(["--listen", "127.0.0.1:0", "--token-file", path]);
-        let ended = finish(refused);
-        assert_eq!(ended.status, Some(1), "{path}");
-        assert_eq!(
-            ended.stderr,
-            format!("cannot use the token file {path}: {reason}\n")
-        );
-    }
-    let open = private_file("secret\n");
-    fs::set_permissions(&open, fs::Permissions::from_mode(0o644)).expect("it is ours");
-    let service = Service::start(&["--token-file", path(&open)]);
-    wait_until("it warns", || {
-        service
-            .log()
-            .contains("readable by everybody")
-            .then_some(())
-    });
-    assert!(!service.log().contains("secret"));
 }
 
 #[test]

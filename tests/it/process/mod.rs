@@ -2,3 +2,4 @@
 
 mod lifetime;
 mod log;
+mod tokens;

@@ -1,0 +1,143 @@
+//! What connections and pending output cost in memory.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use crate::common::{Client, Service, wait_until};
+
+#[test]
+fn row_03_a_thousand_peers_that_never_read_cost_no_more_than_their_buffers() {
+    const PEERS: u64 = 1_000;
+    const COST_KB_MAX: u64 = 80;
+    let service = Service::start(&["--ttl", "60"]);
+    let mut witness = service.connect();
+    for port in 1..=30 {
+        witness.register("hive", "10.0.0.1", port);
+    }
+    let expected = witness.ask("query hive");
+    let before = service.status_kb("RssAnon");
+    // More answers than the kernel's buffers and the service's bound hold together.
+    let queries = "query hive\n".repeat(10_000);
+    let mut peers: Vec<TcpStream> = Vec::new();
+    for _ in 0..PEERS {
+        let mut peer = service
+            .connect()
+            .stream()
+            .try_clone()
+            .expect("a second handle");
+        socket2::SockRef::from(&peer)
+            .set_recv_buffer_size(4096)
+            .expect("an option");
+        peer.set_nonblocking(true).expect("an option");
+        let _ = peer.write(queries.as_bytes());
+        peers.push(peer);
+        if peers.len().is_multiple_of(100) {
+            assert_eq!(witness.ask("query hive"), expected, "others are served");
+        }
+    }
+    let each = (service.status_kb("RssAnon").saturating_sub(before)) / PEERS;
+    println!("{each} kB for each peer that never reads");
+    assert!(each <= COST_KB_MAX, "{each} kB each");
+    assert_eq!(witness.ask("query hive"), expected);
+    // Without progress they are closed after 10 s.
+    wait_until("they are closed", || {
+        (service.open_files() < 20).then_some(())
+    });
+    assert_eq!(witness.ask("query hive"), expected);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn row_18_readers_of_a_large_type_that_changes_all_the_time_stay_under_the_bound() {
+    const WAITING_KB_MAX: u64 = 64 * 1024;
+    let service = Service::start(&["--ttl", "600"]);
+    let mut client = service.connect();
+    // 40,000 registrations make an answer of 1.5 MB.
+    for _ in 0..40 {
+        client.register_many(1_000);
+    }
+    let before = service.status_kb("RssAnon");
+    let open_before = service.open_files();
+    // Each asks for more than the kernel's buffers take, and reads nothing.
+    let reader = || {
+        let mut reader = service.connect();
+        socket2::SockRef::from(reader.stream())
+            .set_recv_buffer_size(4096)
+            .expect("an option");
+        reader.send("query hive\n".repeat(5));
+        reader
+    };
+    let mut readers: Vec<Client> = (0..60).map(|_| reader()).collect();
+    assert_eq!(client.ask("query nobody"), "[]");
+    let shared = service.status_kb("RssAnon").saturating_sub(before) / 1024;
+    assert!(
+        shared < 10,
+        "60 readers of one answer of 1.5 MB hold {shared} MB"
+    );
+    // Now the type changes before each query, so that no answer is shared.
+    for _ in 0..90 {
+        readers.push(reader());
+        assert_eq!(client.ask("query nobody"), "[]", "others are served");
+        client.register("hive", "10.0.0.2", 80);
+    }
+    let begun = Instant::now();
+    wait_until("the reader that has waited longest is closed", || {
+        (service.open_files() < open_before + readers.len()).then_some(())
+    });
+    let waiting = service.status_kb("RssAnon").saturating_sub(before);
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "by the bound, not because it made no progress for 10 s"
+    );
+    println!(
+        "{waiting} kB wait for {} readers",
+        service.open_files() - open_before
+    );
+    // The margin: the latest answer that is kept, and what the allocator has not returned.
+    assert!(waiting < WAITING_KB_MAX + 16 * 1024, "{waiting} kB wait");
+    assert!(
+        service.connect().ask("query hive").ends_with("}]"),
+        "a client that reads gets a whole answer"
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn row_43_ten_thousand_idle_connections_cost_at_most_512_bytes_each() {
+    const CONNECTIONS: u64 = 10_000;
+    raise_descriptor_limit();
+    let service = Service::start(&["--max-connections", "20000"]);
+    let before = service.status_kb("RssAnon");
+    let mut clients: Vec<Client> = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let mut client = service.connect();
+        client.send("query hive\n");
+        clients.push(client);
+    }
+    for client in &mut clients {
+        assert_eq!(client.line(), "[]");
+    }
+    let each = (service.status_kb("RssAnon") - before) * 1024 / CONNECTIONS;
+    println!("{each} bytes for each idle connection");
+    assert!(each <= 512, "{each} bytes each");
+}
+
+/// The test itself holds the other end of all these connections.
+#[cfg(target_os = "linux")]
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: maximum,
+            maximum,
+        },
+    )
+    .expect("the soft limit can be raised");
+    assert!(
+        maximum.is_none_or(|maximum| maximum >= 12_000),
+        "the hard limit on open files is {maximum:?}"
+    );
+}

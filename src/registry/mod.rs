@@ -15,6 +15,7 @@ mod address_index;
 mod check;
 mod entry;
 mod index;
+mod operation;
 mod pages;
 mod table;
 mod types;
@@ -22,7 +23,6 @@ mod view;
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -34,6 +34,7 @@ use crate::time::wheel::Wheel;
 use address_index::AddressIndex;
 use entry::{Entries, NewEntry};
 use index::{Chains, Index};
+pub use operation::{Heartbeat, RegisterError, Registration, Sweep};
 use types::Types;
 pub use view::{Record, TypeView};
 
@@ -42,58 +43,6 @@ const NONE: u32 = u32::MAX;
 
 /// Capacity, in changes, that the list keeps from one turn to the next.
 const CHANGES_KEPT: usize = 4096;
-
-/// A registration to be made.
-#[derive(Clone, Copy, Debug)]
-pub struct Registration<'a> {
-    /// Its UUID, which is the right to change it.
-    pub uuid: Uuid,
-    /// The name of its type.
-    pub service_type: &'a str,
-    /// The address at which it can be reached.
-    pub address: ServiceAddress,
-    /// How long it lives without a heartbeat; whole milliseconds, a day at most.
-    pub ttl: Duration,
-}
-
-/// Why a registration failed. The registry is unchanged, except that an expired entry of the same
-/// UUID may have been removed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RegisterError {
-    /// The registry is full, counting those that have expired but are not swept.
-    Full,
-    /// A live registration has this UUID.
-    UuidTaken,
-}
-
-/// The result of a heartbeat.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Heartbeat {
-    /// The registration lives for another TTL.
-    InTime,
-    /// Likewise, but the heartbeat came in the last tenth of the TTL, so a delayed packet could let
-    /// the registration expire. Reported once for each registration.
-    Late,
-    /// No live registration has this UUID.
-    Unknown,
-}
-
-impl Heartbeat {
-    /// Whether a live registration has the UUID.
-    #[must_use]
-    pub fn is_known(self) -> bool {
-        self != Heartbeat::Unknown
-    }
-}
-
-/// The result of a sweep.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sweep {
-    /// The number of registrations that were removed.
-    pub expired: usize,
-    /// Whether all expired registrations are removed.
-    pub caught_up: bool,
-}
 
 /// The state of the registry.
 #[derive(Debug)]

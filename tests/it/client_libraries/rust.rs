@@ -223,7 +223,10 @@ fn a_watcher_that_reads_a_malformed_line_ends_with_an_error() {
             .services
             .is_empty()
     );
-    assert!(matches!(watcher.next(), Some(Err(Error::Unexpected { .. }))));
+    assert!(matches!(
+        watcher.next(),
+        Some(Err(Error::Unexpected { .. }))
+    ));
     assert!(
         watcher.next().is_none(),
         "nothing of the malformed line is applied"

@@ -7,9 +7,9 @@ use super::sources::{File, Source, files, sources};
 /// Each room, and the rooms that it imports. Kept exact: what is not here may not be imported, and what is
 /// here must be.
 const MAP: &[(&str, &[&str])] = &[
-    ("auth", &["limits"]),
+    ("auth", &["escape", "limits"]),
     ("bin", &["client", "escape", "limits", "message", "server"]),
-    ("client", &["auth", "escape", "limits", "message"]),
+    ("client", &["auth", "escape", "message"]),
     (
         "engine",
         &["limits", "message", "service", "session", "time", "wire"],

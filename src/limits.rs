@@ -69,18 +69,37 @@ pub const ANSWER_COPY_LEN_MAX: usize = 2048;
 
 /// Bytes read from one connection in one turn of the loop.
 pub const TURN_READ_LEN_MAX: usize = 8 * READ_LEN_MAX;
-/// Commands run for one connection in one turn of the loop.
-pub const TURN_COMMANDS_MAX: usize = 256;
+/// Units of work in one turn of the loop, of a quarter of a microsecond each on an ordinary core:
+/// 3 ms, which leaves room for the last piece, the system calls and a slower core below 5 ms.
+pub const TURN_WORK_MAX: u32 = 12_000;
+/// Units of work on one session in one turn of the loop.
+pub const SHARE_WORK_MAX: usize = 1_200;
+/// Units of work on a session that had nothing to do before: enough for what a client sends at once
+/// that waits for its answers. Who has more is served with those that always have.
+pub const FIRST_SHARE_WORK_MAX: usize = 160;
+/// Units of a visit to a session: its system calls.
+pub const VISIT_WORK: usize = 16;
+/// Bytes read or written for one unit.
+pub const BYTES_A_UNIT: u64 = 2048;
+/// Units of a command that is refused before it is run.
+pub const REFUSAL_WORK: usize = 2;
+/// Units of accepting a connection.
+pub const ACCEPT_WORK: usize = 32;
+/// Units of removing a registration, or of looking at one whose time may have come. Less than half of
+/// what letting one in costs, so that the sweep keeps up with whatever is let in.
+pub const REMOVAL_WORK: usize = 2;
+/// Registrations that an answer looks at for one unit.
+pub const RECORDS_A_UNIT: usize = 2;
 /// Bytes written to one connection in one turn of the loop.
 pub const TURN_WRITE_LEN_MAX: usize = 256 * 1024;
 /// Connections accepted from one listener in one turn of the loop.
 pub const TURN_ACCEPTS_MAX: usize = 256;
 /// Registrations that one turn of the loop takes from the timing wheel.
-pub const TURN_SWEEP_MAX: usize = 1024;
-/// Bytes of query answers built in one turn of the loop; the answer that passes it is the last.
-pub const TURN_BUILD_LEN_MAX: usize = 256 * 1024;
-/// Connections served in one turn of the loop.
-pub const TURN_VISITS_MAX: usize = 512;
+pub const TURN_SWEEP_MAX: usize = TURN_WORK_MAX as usize / 2 / REMOVAL_WORK;
+/// Registrations of a type that is swept by itself when it is asked for and the sweep is behind.
+pub const SWEPT_ALONE_MAX: usize = 512;
+/// Registrations that answers look at in one turn of the loop; the answer that passes it is the last.
+pub const TURN_BUILD_RECORDS_MAX: usize = 4096;
 /// Timers of connections that go off in one turn of the loop.
 pub const TURN_TIMERS_MAX: usize = 1024;
 /// Datagrams received from one socket in one turn of the loop.
@@ -104,9 +123,6 @@ pub const TURN_REMOVALS_MAX: usize = 4096;
 pub const DEPARTURES_MAX: usize = 1024;
 /// Registrations or types in one answer of `list` or `types`.
 pub const LISTED_MAX: usize = 65_536;
-/// Bytes that each registration that a `list` or a query with `max-age=` examines counts towards
-/// [`TURN_BUILD_LEN_MAX`].
-pub const RECORD_LEN: usize = 64;
 /// Bytes of deltas that are moved into a watcher's output together.
 pub const FEED_BATCH_LEN_MAX: usize = 16 * 1024;
 /// Milliseconds without an update after which a watcher is sent a keepalive.
@@ -138,6 +154,10 @@ pub const ACCEPT_RETRY_MS: u64 = 50;
 pub const SHUTDOWN_MS_MAX: u64 = 2_000;
 
 const _: () = {
+    assert!(
+        SHARE_WORK_MAX * 4 <= TURN_WORK_MAX as usize,
+        "several sessions get a share in a turn"
+    );
     assert!(
         FRAME_HEADER_LEN_MAX >> 8 == 0x07,
         "the first byte decides between frame and text"

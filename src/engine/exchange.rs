@@ -5,9 +5,13 @@ use std::io;
 use log::debug;
 
 use super::Network;
+use super::ready::Reason;
 use super::sessions::Connection;
 use super::transport::Read;
-use crate::limits::{TURN_COMMANDS_MAX, TURN_READ_LEN_MAX, TURN_WRITE_LEN_MAX};
+use crate::limits::{
+    BYTES_A_UNIT, FIRST_SHARE_WORK_MAX, SHARE_WORK_MAX, TURN_READ_LEN_MAX, TURN_WRITE_LEN_MAX,
+    VISIT_WORK,
+};
 use crate::message::{CloseReason, Responder};
 use crate::session::{Active, Pause, Phase, Scratch, Session};
 use crate::time::Moment;
@@ -18,35 +22,54 @@ pub(super) enum Visit {
     Blocked,
     /// More work is possible without an event.
     Again,
+    /// The service has put the request off to the next turn.
+    PutOff,
     /// The connection has failed.
     Failed,
 }
 
 /// The remaining budget of a visit, and the bytes it has moved.
 pub(super) struct Budget {
-    requests: usize,
+    /// Units of work that are left, and that were granted.
+    share: usize,
+    granted: usize,
     read_len: usize,
     write_len: usize,
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
 }
 
-impl Default for Budget {
-    fn default() -> Self {
+impl Budget {
+    /// The budget of a visit to a session that has work to do for this reason.
+    pub(super) fn new(reason: Reason) -> Self {
+        let share = match reason {
+            Reason::Woken => FIRST_SHARE_WORK_MAX,
+            Reason::Unfinished | Reason::PutOff => SHARE_WORK_MAX,
+        };
         Budget {
-            requests: TURN_COMMANDS_MAX,
+            share,
+            granted: share,
             read_len: TURN_READ_LEN_MAX,
             write_len: TURN_WRITE_LEN_MAX,
             bytes_in: 0,
             bytes_out: 0,
         }
     }
-}
 
-impl Budget {
+    /// The work of the visit: its requests, and its system calls.
+    pub(super) fn visit_work(&self) -> usize {
+        let requests = self.granted - self.share;
+        requests + VISIT_WORK + ((self.bytes_in + self.bytes_out) / BYTES_A_UNIT) as usize
+    }
+
     /// Whether no request was run in this visit.
     fn is_unused(&self) -> bool {
-        self.requests == TURN_COMMANDS_MAX
+        self.share == self.granted
+    }
+
+    /// Whether the session had more to do than one that asks now and then.
+    pub(super) fn was_heavy(&self) -> bool {
+        self.granted - self.share >= FIRST_SHARE_WORK_MAX
     }
 }
 
@@ -107,7 +130,7 @@ impl<T> Connection<T> {
         // A watcher's pending updates are sent before the reply to its next request.
         active.refill(now);
         loop {
-            let pause = active.run(responder, now, &mut wire.budget.requests);
+            let pause = active.run(responder, now, &mut wire.budget.share);
             let waiting = active.session().output().len();
             if let Err(visit) = wire.send(&mut active, now) {
                 return visit;
@@ -118,13 +141,14 @@ impl<T> Connection<T> {
                     active.session().close(CloseReason::Stopped);
                 }
                 Pause::Parked => return wire.look_for_failure(&mut active),
-                Pause::Retry | Pause::Budget => return Visit::Again,
+                Pause::Retry => return Visit::PutOff,
+                Pause::Budget => return Visit::Again,
                 Pause::Full if active.session().output().len() < waiting => {}
                 Pause::Full => return wire.wait_for_room(),
                 Pause::Starved => match wire.read(&mut active) {
                     Input::Bytes(n) => active.received(n),
                     Input::End => match active.finish(responder, now) {
-                        Pause::Retry => return Visit::Again,
+                        Pause::Retry => return Visit::PutOff,
                         Pause::Parked if !stopping => return Visit::Blocked,
                         Pause::Parked => active.session().close_drained(CloseReason::Stopped),
                         _ => {}

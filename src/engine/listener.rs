@@ -8,7 +8,7 @@ use log::{debug, warn};
 use super::transport::Transport;
 use super::{Engine, Network};
 use crate::limits::{
-    ACCEPT_FAILURES_MAX, ACCEPT_LOG_QUIET_MS, ACCEPT_RETRY_MS, LINGERING_REFUSED_MAX,
+    ACCEPT_FAILURES_MAX, ACCEPT_LOG_QUIET_MS, ACCEPT_RETRY_MS, ACCEPT_WORK, LINGERING_REFUSED_MAX,
     TURN_ACCEPTS_MAX,
 };
 use crate::message::{CloseReason, Peer, Refusal, Reply};
@@ -86,6 +86,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
                 Ok((stream, address)) => {
                     failures = 0;
                     self.admit(network, stream, address, listener.protocol, now);
+                    self.handler.work().spend(ACCEPT_WORK);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     listener.pending = false;

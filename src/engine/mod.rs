@@ -11,6 +11,7 @@ mod interface;
 mod links;
 mod listener;
 mod network;
+mod ready;
 mod sessions;
 mod transport;
 mod waiting;
@@ -19,7 +20,7 @@ use std::time::Duration;
 
 use log::{debug, warn};
 
-use crate::limits::{LOG_QUIET_MS, SHUTDOWN_MS_MAX, TURN_VISITS_MAX};
+use crate::limits::{LOG_QUIET_MS, SHUTDOWN_MS_MAX};
 use crate::message::{CloseReason, Delivery, Tally, Update};
 use crate::service::{Handler, Meter, Turn};
 use crate::session::{Phase, Scratch, Timeout};
@@ -34,6 +35,7 @@ pub use interface::{Reading, Settings, Sockets, Turned};
 use links::Links;
 use listener::Listener;
 pub use network::{Event, Network, Readiness};
+use ready::Reason;
 use sessions::Sessions;
 
 /// The service with all its sessions.
@@ -121,12 +123,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
             self.on_event(event);
         }
         self.accept_ready(network, now);
-        for _ in 0..self.sessions.ready_len().min(TURN_VISITS_MAX) {
-            let Some(key) = self.sessions.next_ready() else {
-                break;
-            };
-            self.serve(network, key, now);
-        }
+        self.serve_ready(network, now);
         for socket in self.datagrams.iter_mut().flatten() {
             socket.serve(network, &mut self.handler, &mut self.scratch);
         }
@@ -192,6 +189,12 @@ impl<N: Network, H: Handler> Engine<N, H> {
         socket.map_or(DatagramCounts::default(), |socket| socket.counts)
     }
 
+    /// Units of work that the last turn took.
+    #[must_use]
+    pub fn work_spent(&mut self) -> u32 {
+        self.handler.work().spent()
+    }
+
     /// The service behind the sessions.
     #[must_use]
     pub fn handler(&self) -> &H {
@@ -252,14 +255,30 @@ impl<N: Network, H: Handler> Engine<N, H> {
         }
     }
 
-    /// Serves the session `key`, which has been taken from the ready list.
-    fn serve(&mut self, network: &mut N, key: usize, now: Moment) {
+    /// Serves the sessions that have work to do, until this turn's work is done.
+    fn serve_ready(&mut self, network: &mut N, now: Moment) {
+        let mut round = self.sessions.ready().round();
+        while !self.handler.work().is_over()
+            && let Some((key, reason)) = round.next(self.sessions.ready())
+        {
+            let before = self.handler.work().spent();
+            self.serve(network, key, reason, now);
+            round.spent(reason, self.handler.work().spent() - before);
+        }
+    }
+
+    /// Serves the session `key`, which was taken from the ready list.
+    fn serve(&mut self, network: &mut N, key: usize, reason: Reason, now: Moment) {
         let Some(connection) = self.sessions.take(key) else {
             return;
         };
-        let mut budget = Budget::default();
+        let mut budget = Budget::new(reason);
         let (scratch, handler) = (&mut self.scratch, &mut self.handler);
         let visit = connection.serve(network, scratch, handler, now, &mut budget);
+        handler.work().spend(budget.visit_work());
+        // One that only waits for its peer to read is as heavy as it was.
+        let waits = connection.session.pending_since().is_some();
+        connection.is_heavy = budget.was_heavy() || (connection.is_heavy && waits);
         self.counters.bytes_in += budget.bytes_in;
         self.counters.bytes_out += budget.bytes_out;
         let session = &mut connection.session;
@@ -272,8 +291,10 @@ impl<N: Network, H: Handler> Engine<N, H> {
         if self.sessions.asks_for_snapshot(key) {
             self.handler.wants_snapshot(key);
         }
-        if let Visit::Again = visit {
-            self.sessions.enqueue(key);
+        match visit {
+            Visit::Again => self.sessions.enqueue(key, Reason::Unfinished),
+            Visit::PutOff => self.sessions.enqueue(key, Reason::PutOff),
+            Visit::Blocked | Visit::Failed => {}
         }
         self.sessions.served(key);
     }
@@ -335,7 +356,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
         let accepts = self.listeners.iter().flatten().any(Listener::can_accept);
         let mut datagrams = self.datagrams.iter().flatten();
         accepts
-            || self.sessions.ready_len() > 0
+            || self.sessions.has_ready()
             || datagrams.any(DatagramSocket::has_backlog)
             || self.links.has_backlog()
     }

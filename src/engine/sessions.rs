@@ -1,10 +1,9 @@
 //! All sessions with their sockets: the ready list, the sessions to reap, and the timers.
 
-use std::collections::VecDeque;
-
 use slab::Slab;
 
 use super::Readiness;
+use super::ready::{Ready, Reason};
 use super::transport::Transport;
 use super::waiting::Waiting;
 use crate::limits::{OUTPUT_WAITING_LEN_MAX, READ_LEN_MAX, TURN_TIMERS_MAX, WAITING_LEN_MAX};
@@ -19,6 +18,8 @@ pub(super) struct Connection<T> {
     pub(super) session: Session,
     /// Whether it is in the ready list.
     queued: bool,
+    /// Whether it had more to do, when it was last served, than a client that asks now and then.
+    pub(super) is_heavy: bool,
     /// Whether it was refused because there were too many connections.
     pub(super) refused: bool,
     /// The service is stopping: the session ends when the requests that have arrived are answered.
@@ -35,8 +36,8 @@ pub(super) struct Connection<T> {
 /// All sessions, by key.
 pub(super) struct Sessions<T> {
     connections: Slab<Connection<T>>,
-    /// The ready list: keys of sessions that have work, in the order in which it came up.
-    ready: VecDeque<usize>,
+    /// Sessions with work to do.
+    ready: Ready,
     /// Keys of sessions to reap. Their slots are freed at the end of the turn, so that no event of
     /// this turn reaches a new session under an old key.
     over: Vec<usize>,
@@ -64,7 +65,7 @@ impl<T> Sessions<T> {
     pub(super) fn new(idle_ms_max: Option<u64>) -> Self {
         Sessions {
             connections: Slab::new(),
-            ready: VecDeque::new(),
+            ready: Ready::default(),
             over: Vec::new(),
             timers: Wheel::new(),
             waiting: Waiting::default(),
@@ -104,6 +105,7 @@ impl<T> Sessions<T> {
             transport,
             session,
             queued: false,
+            is_heavy: false,
             refused,
             stopping: false,
             waits_for_snapshot: false,
@@ -112,26 +114,30 @@ impl<T> Sessions<T> {
             timer: WheelLink::default(),
         });
         self.waiting.add(key, &self.connections[key].session);
-        self.enqueue(key);
+        self.enqueue(key, Reason::Woken);
     }
 
-    /// Appends the session to the ready list, unless it is in there.
-    pub(super) fn enqueue(&mut self, key: usize) {
+    /// Puts the session into the ready list, unless it is in there.
+    pub(super) fn enqueue(&mut self, key: usize, reason: Reason) {
         if let Some(connection) = self.connections.get_mut(key)
             && !std::mem::replace(&mut connection.queued, true)
         {
-            self.ready.push_back(key);
+            let reason = match reason {
+                Reason::Woken if connection.is_heavy => Reason::Unfinished,
+                reason => reason,
+            };
+            self.ready.push(key, reason);
         }
     }
 
-    /// The length of the ready list.
-    pub(super) fn ready_len(&self) -> usize {
-        self.ready.len()
+    /// The sessions that may be served in one turn.
+    pub(super) fn ready(&mut self) -> &mut Ready {
+        &mut self.ready
     }
 
-    /// Takes the first key from the ready list.
-    pub(super) fn next_ready(&mut self) -> Option<usize> {
-        self.ready.pop_front()
+    /// Whether any session has work to do.
+    pub(super) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
     }
 
     /// Takes a session to serve it, unless it is done. Its pending output is not counted until
@@ -189,7 +195,7 @@ impl<T> Sessions<T> {
         session.deliver(delivery, now);
         self.waiting.add(key, session);
         // Requests that arrived after the parked one can be run now.
-        self.enqueue(key);
+        self.enqueue(key, Reason::Woken);
         self.arm(key);
     }
 
@@ -207,7 +213,7 @@ impl<T> Sessions<T> {
                 }
                 let is_delta = matches!(delivery, Delivery::Update(Update::Delta(_)));
                 if connection.transport.is_writable() || !is_delta {
-                    self.enqueue(key);
+                    self.enqueue(key, Reason::Woken);
                 }
             }
             Delivered::Lagged(dropped) => {
@@ -288,7 +294,7 @@ impl<T> Sessions<T> {
     pub(super) fn on_event(&mut self, key: usize, readiness: Readiness) {
         if let Some(connection) = self.connections.get_mut(key) {
             connection.transport.on_event(readiness);
-            self.enqueue(key);
+            self.enqueue(key, Reason::Woken);
         }
     }
 
@@ -299,7 +305,7 @@ impl<T> Sessions<T> {
             let connection = &mut self.connections[key];
             connection.stopping = true;
             connection.transport.expect_input();
-            self.enqueue(key);
+            self.enqueue(key, Reason::Woken);
         }
     }
 

@@ -13,6 +13,7 @@ mod rendering;
 mod reply;
 mod update;
 mod verb;
+mod work;
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -33,6 +34,7 @@ pub use rendering::{Bytes, Form, Rendered};
 pub use reply::{Reply, Services};
 pub use update::{Delta, Service, Snapshot, Update};
 pub use verb::Verb;
+pub use work::Work;
 
 /// A request, with the token that came in the same message where the format has one.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -17,6 +17,7 @@ mod entry;
 mod index;
 mod operation;
 mod pages;
+mod sweep;
 mod table;
 mod types;
 mod view;
@@ -206,31 +207,6 @@ impl<S: BuildHasher> Registry<S> {
             self.remove(slot, now, Reason::Replaced);
         }
         true
-    }
-
-    /// Removes registrations that have expired by `now`, examining at most `budget` entries.
-    pub fn sweep(&mut self, now: Moment, budget: usize) -> Sweep {
-        let mut expired = 0;
-        for _ in 0..budget {
-            let Some(slot) = self.deadlines.poll(&mut self.entries, now) else {
-                return Sweep {
-                    expired,
-                    caught_up: true,
-                };
-            };
-            let entry = self.entries.get(slot);
-            if entry.is_live(now) {
-                let deadline = entry.deadline();
-                self.deadlines.insert(&mut self.entries, slot, deadline);
-            } else {
-                self.remove(slot, now, Reason::Expired);
-                expired += 1;
-            }
-        }
-        Sweep {
-            expired,
-            caught_up: self.deadlines.next_due().is_none_or(|due| due > now),
-        }
     }
 
     /// The registration with this UUID, if it is live.

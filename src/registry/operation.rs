@@ -54,6 +54,8 @@ impl Heartbeat {
 pub struct Sweep {
     /// The number of registrations that were removed.
     pub expired: usize,
+    /// The number of entries that were examined.
+    pub examined: usize,
     /// Whether all expired registrations are removed.
     pub caught_up: bool,
 }

@@ -163,6 +163,7 @@ mod tests {
     use crate::engine::{Engine, Reading, Settings, Sockets};
     use crate::message::{
         Change, LinkCommand, LinkEnd, LinkEvent, Outcome, Peer, Refusal, Reply, Request, Responder,
+        Work,
     };
     use crate::service::{Deliver, Handler, Turn};
     use crate::wire::Protocol;
@@ -172,6 +173,7 @@ mod tests {
     struct Dialer {
         commands: Vec<LinkCommand>,
         told: Vec<String>,
+        work: Work,
     }
 
     impl Responder for Dialer {
@@ -184,7 +186,12 @@ mod tests {
     }
 
     impl Handler for Dialer {
-        fn begin_turn(&mut self, _: Turn) {}
+        fn work(&mut self) -> &mut Work {
+            &mut self.work
+        }
+        fn begin_turn(&mut self, _: Turn) {
+            self.work = Work::default();
+        }
         fn expire(&mut self, _: &mut Peer) -> Reply {
             Reply::NotFound
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::message::{
-    Change, CloseReason, Delivery, LinkCommand, LinkEvent, Peer, Reply, Responder, Tally,
+    Change, CloseReason, Delivery, LinkCommand, LinkEvent, Peer, Reply, Responder, Tally, Work,
 };
 use crate::time::{Moment, WallTime};
 
@@ -49,6 +49,10 @@ pub type Deliver<'a> = dyn FnMut(usize, &Delivery) -> bool + 'a;
 ///
 /// The service hands over all deliveries to sessions at the end of a turn, through `deliver`.
 pub trait Handler: Responder {
+    /// What is left of this turn's work, which the service shares with the sessions. The engine
+    /// charges what it does itself, and the [work](crate::message::Verb::work) of each request.
+    fn work(&mut self) -> &mut Work;
+
     /// Starts a turn, and does the bounded work that no request triggers.
     fn begin_turn(&mut self, turn: Turn);
 

@@ -4,6 +4,7 @@
 //! knowledge of wire formats, sockets or clocks.
 
 mod answers;
+mod budget;
 mod departures;
 mod handler;
 mod holds;
@@ -21,13 +22,14 @@ use log::debug;
 use uuid::Uuid;
 
 use crate::auth::Tokens;
-use crate::limits::{TURN_BUILD_LEN_MAX, TURN_REMOVALS_MAX};
+use crate::limits::{RECORDS_A_UNIT, REMOVAL_WORK, SWEPT_ALONE_MAX};
 use crate::message::{
     Outcome, Peer, Reason, Refusal, Reply, Request, Responder, ServiceType, Verb,
 };
 use crate::registry::{Heartbeat, Registry};
 
 use answers::Answers;
+use budget::Budget;
 use departures::Departures;
 pub use handler::{Deliver, Handler, Meter, Turn};
 use holds::Holds;
@@ -51,14 +53,11 @@ pub struct Service<S = RandomState> {
     ttl: Duration,
     tokens: Option<Tokens>,
     turn: Turn,
+    budget: Budget,
     /// How many of this turn's changes `holds` and `departures` have taken over.
     recorded: usize,
     /// Whether all registrations that have expired by this turn's moment are swept.
     swept: bool,
-    /// Bytes of answers that may still be built in this turn.
-    build_len_left: usize,
-    /// Registrations that may still be removed in this turn, beside those that have expired.
-    removals_left: usize,
 }
 
 impl<S: BuildHasher> Service<S> {
@@ -76,10 +75,9 @@ impl<S: BuildHasher> Service<S> {
             ttl,
             tokens: None,
             turn: Turn::default(),
+            budget: Budget::default(),
             recorded: 0,
             swept: true,
-            build_len_left: TURN_BUILD_LEN_MAX,
-            removals_left: TURN_REMOVALS_MAX,
         }
     }
 
@@ -92,6 +90,25 @@ impl<S: BuildHasher> Service<S> {
     #[must_use]
     pub fn registry(&self) -> &Registry<S> {
         &self.registry
+    }
+
+    /// Makes sure that nothing of this type is stored that has expired: an answer about one type needs
+    /// no sweep of the others, unless the type is large. `None` when that has to wait for the next turn.
+    fn settle_type(&mut self, service_type: &str) -> Option<()> {
+        if self.holds.are_leaving() {
+            return None;
+        }
+        if !self.swept {
+            let view = self.registry.service_type(service_type);
+            let len = view.map_or(0, |view| view.len());
+            if len > SWEPT_ALONE_MAX {
+                return None;
+            }
+            self.budget.build(len * REMOVAL_WORK * RECORDS_A_UNIT)?;
+            let expired = self.registry.sweep_type(self.turn.now, service_type);
+            self.counts.expirations += expired as u64;
+        }
+        Some(())
     }
 
     fn admits(&self, peer: &Peer) -> bool {
@@ -235,10 +252,4 @@ impl<S: BuildHasher> Responder for Service<S> {
             Refusal::AuthenticationRequired
         })
     }
-}
-
-/// The rest of a turn's budget after a piece of work, which may overdraw it; `None` when the budget
-/// was used up already.
-fn spend(left: usize, len: usize) -> Option<usize> {
-    (left > 0).then(|| left.saturating_sub(len))
 }

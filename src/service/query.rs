@@ -3,8 +3,7 @@
 use std::hash::BuildHasher;
 use std::rc::Rc;
 
-use super::{Service, spend};
-use crate::limits::RECORD_LEN;
+use super::Service;
 use crate::message::{Reply, ServiceType, Services, Ttl};
 
 impl<S: BuildHasher> Service<S> {
@@ -13,15 +12,13 @@ impl<S: BuildHasher> Service<S> {
         service_type: &ServiceType<'_>,
         max_age: Option<Ttl>,
     ) -> Option<Reply> {
-        if !self.is_settled() {
-            return None;
-        }
+        self.settle_type(service_type.as_str())?;
         let Some(view) = self.registry.service_type(service_type.as_str()) else {
             return Some(Reply::Services(self.answers.none()));
         };
         let now = self.turn.now;
         if let Some(max_age) = max_age {
-            self.build_len_left = spend(self.build_len_left, view.len() * RECORD_LEN)?;
+            self.budget.build(view.len())?;
             let young = view
                 .records(now)
                 .filter(|record| now.since(record.heartbeat) < max_age.duration());
@@ -31,7 +28,7 @@ impl<S: BuildHasher> Service<S> {
         if let Some(services) = self.answers.get(view.slot(), view.version()) {
             return Some(Reply::Services(services));
         }
-        self.build_len_left = spend(self.build_len_left, view.len() * RECORD_LEN)?;
+        self.budget.build(view.len())?;
         let services = Rc::new(Services::new(view.addresses().collect()));
         self.answers.keep(view.slot(), view.version(), &services);
         Some(Reply::Services(services))

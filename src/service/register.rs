@@ -24,9 +24,12 @@ impl<S: BuildHasher> Service<S> {
         let now = self.turn.now;
         let address = offer.address(peer.ip());
         let name = offer.service_type.as_str();
-        let budget = &mut self.removals_left;
-        if replace && !self.registry.replace(now, name, address, budget) {
-            return None;
+        if replace {
+            let registry = &mut self.registry;
+            let remove = |budget: &mut usize| registry.replace(now, name, address, budget);
+            if !self.budget.replace(remove) {
+                return None;
+            }
         }
         self.add(offer, ttl, peer, Registry::register)
     }

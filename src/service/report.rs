@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{Service, Turn, spend};
-use crate::limits::{LISTED_MAX, RECORD_LEN};
+use super::{Service, Turn};
+use crate::limits::LISTED_MAX;
 use crate::message::{
     Document, Record, Refusal, Reply, ServiceType, Stats, Tally, TypeCount, Verb, Why,
 };
@@ -24,8 +24,7 @@ impl<S: BuildHasher> Service<S> {
                 "more than 65536 types, too many for one answer",
             )));
         }
-        let len = self.registry.types_len() * RECORD_LEN;
-        self.build_len_left = spend(self.build_len_left, len)?;
+        self.budget.build(self.registry.types_len())?;
         let count = |view: registry::TypeView<'_, S>| TypeCount {
             service_type: Arc::clone(view.name()),
             count: view.len() as u64,
@@ -36,8 +35,10 @@ impl<S: BuildHasher> Service<S> {
     }
 
     pub(super) fn list(&mut self, service_type: Option<&ServiceType<'_>>) -> Option<Reply> {
-        if !self.is_settled() {
-            return None;
+        match service_type {
+            Some(name) => self.settle_type(name.as_str())?,
+            None if !self.is_settled() => return None,
+            None => {}
         }
         let view = service_type.map(|name| self.registry.service_type(name.as_str()));
         let (len, advice) = match &view {
@@ -54,7 +55,8 @@ impl<S: BuildHasher> Service<S> {
         if len > LISTED_MAX {
             return Some(Reply::Refused(Refusal::TooMany(advice)));
         }
-        self.build_len_left = spend(self.build_len_left, len * 2 * RECORD_LEN)?;
+        // A record takes about twice as much as an address.
+        self.budget.build(2 * len)?;
         let mut types: Vec<_> = match view {
             None => self.registry.types().collect(),
             Some(view) => view.into_iter().collect(),

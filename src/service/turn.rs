@@ -4,9 +4,10 @@ use std::hash::BuildHasher;
 
 use log::debug;
 
+use super::budget::Budget;
 use super::{Deliver, Handler, Service, Turn};
-use crate::limits::{TURN_BUILD_LEN_MAX, TURN_REMOVALS_MAX, TURN_SWEEP_MAX};
-use crate::message::{Change, ChangeKind, Delivery, Gone, Peer, Reason, Reply, Update};
+use crate::limits::{REMOVAL_WORK, TURN_SWEEP_MAX};
+use crate::message::{Change, ChangeKind, Delivery, Gone, Peer, Reason, Reply, Update, Work};
 
 impl<S: BuildHasher> Service<S> {
     /// Updates `holds` and `departures` from the changes of this turn. Called before either is read,
@@ -31,10 +32,10 @@ impl<S: BuildHasher> Service<S> {
 
     /// Removes the registrations of holders that have ended.
     fn remove_leaving(&mut self) {
-        while self.removals_left > 0
-            && let Some(uuid) = self.holds.next_leaving()
-        {
-            self.removals_left -= 1;
+        while self.holds.are_leaving() && self.budget.remove() {
+            let Some(uuid) = self.holds.next_leaving() else {
+                break;
+            };
             self.registry
                 .deregister(self.turn.now, &uuid, Reason::ConnectionClosed);
         }
@@ -43,10 +44,11 @@ impl<S: BuildHasher> Service<S> {
     /// Delivers snapshots to the watchers that need one, in the order of their requests, within budget.
     fn deliver_snapshots(&mut self, deliver: &mut Deliver<'_>) {
         while let Some(session) = self.watchers.first_wanting() {
+            // To sweep now would make changes that this turn's deltas do not tell.
             if !self.is_settled() {
                 break;
             }
-            let budget = &mut self.build_len_left;
+            let budget = &mut self.budget;
             let Some(update) = self.watchers.snapshot(session, &self.registry, budget) else {
                 break;
             };
@@ -58,15 +60,19 @@ impl<S: BuildHasher> Service<S> {
 }
 
 impl<S: BuildHasher> Handler for Service<S> {
+    fn work(&mut self) -> &mut Work {
+        &mut self.budget.work
+    }
+
     /// Sweeps a bounded number of expired registrations.
     fn begin_turn(&mut self, turn: Turn) {
         self.turn = turn;
         self.registry.clear_changes();
         self.recorded = 0;
-        self.build_len_left = TURN_BUILD_LEN_MAX;
-        self.removals_left = TURN_REMOVALS_MAX;
+        self.budget = Budget::default();
         let sweep = self.registry.sweep(turn.now, TURN_SWEEP_MAX);
         self.swept = sweep.caught_up;
+        self.budget.work.spend(sweep.examined * REMOVAL_WORK);
         self.counts.expirations += sweep.expired as u64;
         if sweep.expired > 0 {
             debug!("{} registrations expired", sweep.expired);

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::Deliver;
-use crate::limits::RECORD_LEN;
+use super::budget::Budget;
 use crate::message::{
     Change, ChangeKind, Delivery, Delta, Rendered, Service, ServiceAddress, Snapshot, Update,
 };
@@ -169,20 +169,21 @@ impl Watchers {
         &mut self,
         session: usize,
         registry: &Registry<S>,
-        build_len_left: &mut usize,
+        budget: &mut Budget,
     ) -> Option<Update> {
         let watched = &self.watches.get(&session)?.watched;
         if let Some(snapshot) = self.snapshots.get(watched) {
             return Some(Update::Snapshot(Rc::clone(snapshot)));
         }
-        if *build_len_left == 0 {
-            return None;
-        }
+        let len = match watched {
+            Some(name) => registry.service_type(name).map_or(0, |view| view.len()),
+            None => registry.len(),
+        };
+        budget.build(len)?;
         let services = match watched {
             Some(name) => services(registry.service_type(name).into_iter()),
             None => services(registry.types()),
         };
-        *build_len_left = build_len_left.saturating_sub(services.len() * RECORD_LEN);
         let index = registry.index();
         let snapshot = Rc::new(Rendered::new(Snapshot { index, services }));
         self.snapshots.insert(watched.clone(), Rc::clone(&snapshot));

@@ -1,7 +1,7 @@
 //! Decodes requests, runs them, and encodes the replies.
 
 use super::{Parked, Pause, Phase, Session};
-use crate::limits::OUTPUT_RUN_LEN_MAX;
+use crate::limits::{OUTPUT_RUN_LEN_MAX, REFUSAL_WORK};
 use crate::message::{CloseReason, Outcome, Reply, Responder};
 use crate::time::Moment;
 use crate::wire::{Decoded, Step};
@@ -14,11 +14,11 @@ impl Session {
         input: &[u8],
         responder: &mut impl Responder,
         now: Moment,
-        requests: &mut usize,
+        share: &mut usize,
     ) -> (usize, Pause) {
         let mut used = 0;
         loop {
-            if let Some(pause) = self.pause(*requests) {
+            if let Some(pause) = self.pause(*share) {
                 let used = if pause == Pause::Ended {
                     input.len()
                 } else {
@@ -30,7 +30,7 @@ impl Session {
             }
             let Step { consumed, decoded } = self.codec.decode(&input[used..]);
             match self.decide(decoded, responder, now) {
-                Decided::Taken => *requests -= 1,
+                Decided::Taken(work) => *share = share.saturating_sub(work),
                 Decided::Retry => {
                     self.request_since = None;
                     return (used, Pause::Retry);
@@ -46,14 +46,14 @@ impl Session {
     }
 
     /// Why the next request is not decoded, if there is a reason.
-    fn pause(&self, requests: usize) -> Option<Pause> {
+    fn pause(&self, share: usize) -> Option<Pause> {
         if self.phase != Phase::Open {
             Some(Pause::Ended)
         } else if self.output.len() > OUTPUT_RUN_LEN_MAX {
             Some(Pause::Full)
         } else if self.is_parked() || self.needs_snapshot() {
             Some(Pause::Parked)
-        } else if requests == 0 {
+        } else if share == 0 {
             Some(Pause::Budget)
         } else {
             None
@@ -86,10 +86,16 @@ impl Session {
         responder: &mut impl Responder,
         now: Moment,
     ) -> Decided {
-        let outcome = match decoded {
+        let (outcome, work) = match decoded {
             Decoded::Incomplete => return Decided::Incomplete,
-            Decoded::Refused(refusal) => Outcome::Done(responder.refuse(refusal, &self.peer)),
-            Decoded::Command(command) => command.run(responder, &mut self.peer),
+            Decoded::Refused(refusal) => {
+                let reply = responder.refuse(refusal, &self.peer);
+                (Outcome::Done(reply), REFUSAL_WORK)
+            }
+            Decoded::Command(command) => {
+                let outcome = command.run(responder, &mut self.peer);
+                (outcome, command.request.verb().work())
+            }
         };
         match &outcome {
             Outcome::Done(reply) => self.answer(reply, now),
@@ -101,7 +107,7 @@ impl Session {
             &Outcome::Parked { until } => self.parked = Some(Parked { until }),
         }
         self.completed_at = now;
-        Decided::Taken
+        Decided::Taken(work)
     }
 
     #[inline]
@@ -125,7 +131,7 @@ impl Session {
 /// The result of one decoded command.
 enum Decided {
     /// It was answered or parked.
-    Taken,
+    Taken(usize),
     Retry,
     Incomplete,
 }

@@ -86,14 +86,9 @@ impl Active<'_> {
 
     /// Runs the requests that have arrived, at most `requests`, which it counts down. Returns the
     /// reason it stopped.
-    pub fn run(
-        &mut self,
-        responder: &mut impl Responder,
-        now: Moment,
-        requests: &mut usize,
-    ) -> Pause {
+    pub fn run(&mut self, responder: &mut impl Responder, now: Moment, share: &mut usize) -> Pause {
         let input = &self.scratch.input[..self.len];
-        let (used, pause) = self.session.run(input, responder, now, requests);
+        let (used, pause) = self.session.run(input, responder, now, share);
         self.scratch.input.copy_within(used..self.len, 0);
         self.len -= used;
         pause

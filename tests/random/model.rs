@@ -77,6 +77,9 @@ pub enum Step {
     Sweep {
         budget: usize,
     },
+    SweepType {
+        service_type: usize,
+    },
     Query,
     Advance {
         ms: u64,
@@ -90,7 +93,7 @@ pub fn steps(bytes: &[u8]) -> Vec<Step> {
 }
 
 fn step(bytes: &mut impl Iterator<Item = u8>) -> Option<Step> {
-    const KINDS: u8 = 23;
+    const KINDS: u8 = 24;
     let kind = bytes.next()? % KINDS;
     let mut below = |limit: usize| Some(usize::from(bytes.next()?) % limit);
     Some(match kind {
@@ -121,10 +124,13 @@ fn step(bytes: &mut impl Iterator<Item = u8>) -> Option<Step> {
         },
         16..18 => Step::Sweep { budget: below(5)? },
         18 => Step::Query,
-        19 | 20 => Step::Advance {
+        19 => Step::SweepType {
+            service_type: below(TYPES.len())?,
+        },
+        20 | 21 => Step::Advance {
             ms: (TTLS_MS[below(TTLS_MS.len())?] + below(3)? as u64) - 1,
         },
-        21 => Step::Advance {
+        22 => Step::Advance {
             ms: below(200)? as u64,
         },
         _ => Step::Advance {
@@ -289,12 +295,25 @@ impl Model {
             }
             Step::Sweep { budget } => {
                 let len = registry.len();
-                let Sweep { expired, caught_up } = registry.sweep(at(self.now), budget);
-                assert!(expired <= budget);
+                let Sweep {
+                    expired,
+                    examined,
+                    caught_up,
+                } = registry.sweep(at(self.now), budget);
+                assert!(expired <= examined && examined <= budget);
                 assert_eq!(registry.len(), len - expired);
                 if caught_up {
                     self.compare(registry);
                 }
+            }
+            Step::SweepType { service_type } => {
+                let name = TYPES[service_type];
+                let len = registry.len();
+                let expired = registry.sweep_type(at(self.now), name);
+                assert_eq!(registry.len(), len - expired);
+                let live = self.live().filter(|row| row.service_type == name);
+                let expected: Vec<_> = live.map(|row| row.address).collect();
+                assert_eq!(query(registry, name), expected);
             }
             Step::Query => {
                 sweep_all(registry, at(self.now));

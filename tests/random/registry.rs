@@ -61,6 +61,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => uuids.clone().prop_map(|uuid| Step::Heartbeat { uuid }),
         2 => uuids.prop_map(|uuid| Step::Deregister { uuid }),
         2 => (0..5usize).prop_map(|budget| Step::Sweep { budget }),
+        1 => (0..TYPES.len()).prop_map(|service_type| Step::SweepType { service_type }),
         1 => Just(Step::Query),
         3 => ms.prop_map(|ms| Step::Advance { ms }),
     ];
@@ -110,6 +111,10 @@ fn answer(registry: &mut Registry, now: u64, step: &Step) -> String {
         Step::Deregister { uuid: number } => registry
             .deregister(now, &uuid(number), Reason::Deregistered)
             .to_string(),
+        Step::SweepType { service_type } => {
+            registry.sweep_type(now, TYPES[service_type]);
+            format!("{:?}", query(registry, TYPES[service_type]))
+        }
         Step::Query => {
             sweep_all(registry, now);
             format!(
@@ -227,6 +232,7 @@ fn a_heartbeat_that_comes_too_late_does_not_bring_a_registration_back() {
         registry.sweep(at(100), 10),
         Sweep {
             expired: 1,
+            examined: 1,
             caught_up: true
         }
     );
@@ -301,7 +307,9 @@ fn row_32_a_million_registrations_that_expire_together_go_in_slices_and_come_aga
     let mut slices = 0;
     loop {
         let len = registry.len();
-        let Sweep { expired, caught_up } = registry.sweep(now, BUDGET);
+        let Sweep {
+            expired, caught_up, ..
+        } = registry.sweep(now, BUDGET);
         assert_eq!(registry.changes().len(), expired);
         registry.clear_changes();
         assert!(expired <= BUDGET);

@@ -9,6 +9,7 @@ use discovery_service::engine::{Engine, Reading, Settings};
 use discovery_service::limits::LINKS_MAX;
 use discovery_service::message::{
     Change, LinkCommand, LinkEnd, LinkEvent, Outcome, Peer, Refusal, Reply, Request, Responder,
+    Work,
 };
 use discovery_service::service::{Deliver, Handler, Turn};
 use discovery_service::time::Moment;
@@ -23,6 +24,7 @@ struct Dialer {
     now: Moment,
     commands: Vec<LinkCommand>,
     links: BTreeMap<usize, Dialed>,
+    work: Work,
     /// Counts of links by outcome.
     opened: u64,
     refused: u64,
@@ -40,12 +42,17 @@ struct Dialed {
 }
 
 impl Handler for Dialer {
+    fn work(&mut self) -> &mut Work {
+        &mut self.work
+    }
+
     fn begin_turn(&mut self, turn: Turn) {
         for dialed in self.links.values() {
             let late = !dialed.is_open && dialed.until <= self.now;
             assert!(!late, "a connect exceeds its time limit");
         }
         self.now = turn.now;
+        self.work = Work::default();
     }
 
     fn next_link_command(&mut self) -> Option<LinkCommand> {

@@ -10,6 +10,7 @@
 
 mod client;
 mod datagrams;
+mod fairness;
 mod faults;
 mod history;
 mod links;

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use discovery_service::auth::Tokens;
 use discovery_service::engine::{Engine, Reading, Settings};
-use discovery_service::limits::LINGERING_REFUSED_MAX;
-use discovery_service::message::{Change, Outcome, Peer, Refusal, Reply, Request, Responder};
+use discovery_service::limits::{LINGERING_REFUSED_MAX, TURN_WORK_MAX};
+use discovery_service::message::{Change, Outcome, Peer, Refusal, Reply, Request, Responder, Work};
 use discovery_service::registry::Registry;
 use discovery_service::service::{Deliver, Handler, Service, Turn};
 use discovery_service::time::{Moment, WallTime};
@@ -88,6 +88,10 @@ impl Responder for Shadowed {
 }
 
 impl Handler for Shadowed {
+    fn work(&mut self) -> &mut Work {
+        self.service.work()
+    }
+
     fn begin_turn(&mut self, turn: Turn) {
         assert!(turn.now >= self.now, "registry time went back");
         self.parking.none_is_overdue(self.now);
@@ -424,6 +428,8 @@ impl World {
             "registry time advanced by {advanced:?} at once"
         );
         self.engine.check_invariants();
+        let spent = self.engine.work_spent();
+        assert!(spent <= TURN_WORK_MAX + 2_000, "a turn of {spent} units");
         assert!(self.engine.connections() <= self.settings.connections_max + LINGERING_REFUSED_MAX);
         for client in &mut self.clients {
             client.check_prefix(

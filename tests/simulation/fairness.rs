@@ -1,0 +1,105 @@
+//! No client can starve another, and no turn is long: one scenario each, without chance.
+
+use std::time::Duration;
+
+use discovery_service::engine::Settings;
+use discovery_service::limits::TURN_WORK_MAX;
+
+use crate::rig::{Rig, TICK_MS, TTL_MS};
+
+/// The last visit of a turn may pass its work by its own share.
+const OVERSHOOT: u32 = 1_300;
+
+fn rig() -> Rig {
+    Rig::with(Settings {
+        connections_max: 2_000,
+        idle_ms_max: None,
+        tick: Duration::from_millis(TICK_MS),
+        ttl: Duration::from_millis(TTL_MS),
+    })
+}
+
+/// Takes turns, a millisecond each, until the client has an answer. Returns how many.
+fn turns_until_answered(rig: &mut Rig, client: usize, mut between: impl FnMut(&mut Rig)) -> u32 {
+    for turns in 1..=1_000 {
+        rig.now_ms += 1;
+        rig.turn();
+        between(rig);
+        if !rig.received(client).is_empty() {
+            return turns;
+        }
+    }
+    panic!("no answer in 1,000 turns");
+}
+
+#[test]
+fn a_client_that_asks_now_and_then_is_answered_in_the_next_turn_whatever_three_hundred_others_send()
+{
+    let mut rig = rig();
+    let polite = rig.connect();
+    let floods: Vec<usize> = (0..300).map(|_| rig.connect()).collect();
+    for &flood in &floods {
+        rig.send(flood, &b"stats\n".repeat(2_000));
+    }
+    let check_and_read = |rig: &mut Rig| {
+        let spent = rig.engine.work_spent();
+        assert!(
+            spent <= TURN_WORK_MAX + OVERSHOOT,
+            "a turn of {spent} units"
+        );
+        for &flood in &floods {
+            rig.received(flood);
+        }
+    };
+    // At first nobody knows who asks much: each of the three hundred is served a little.
+    rig.send(polite, b"ping\n");
+    let turns = turns_until_answered(&mut rig, polite, check_and_read);
+    assert!(turns <= 8, "the first answer came after {turns} turns");
+    // Until they have as many answers pending as may be, and wait for room again and again.
+    for _ in 0..150 {
+        rig.now_ms += 1;
+        rig.turn();
+        check_and_read(&mut rig);
+    }
+    for _ in 0..100 {
+        rig.send(polite, b"ping\nquery small\n");
+        let turns = turns_until_answered(&mut rig, polite, check_and_read);
+        assert!(turns <= 2, "answered after {turns} turns");
+    }
+}
+
+#[test]
+fn the_sweep_keeps_up_with_whatever_is_let_in() {
+    let mut rig = rig();
+    let other = rig.connect();
+    let floods: Vec<usize> = (0..4).map(|_| rig.connect()).collect();
+    rig.ask(other, "register small 10.0.0.2 2 ttl=3600");
+    let mut largest = 0;
+    for round in 0..400 {
+        for &flood in &floods {
+            rig.send(flood, &b"register f 10.0.0.1 80 ttl=1\n".repeat(300));
+        }
+        if round % 20 == 0 {
+            rig.send(other, b"query small\n");
+            let turns = turns_until_answered(&mut rig, other, |rig| {
+                for &flood in &floods {
+                    rig.received(flood);
+                }
+            });
+            assert!(turns <= 2, "answered after {turns} turns");
+        }
+        rig.now_ms += 10;
+        rig.turn();
+        for &flood in &floods {
+            rig.received(flood);
+        }
+        largest = largest.max(rig.engine.handler().registry().len());
+    }
+    // What is let in lives for a second; more would be what the sweep has not reached.
+    assert!(largest < 200_000, "{largest} registrations");
+    for &flood in &floods {
+        rig.net.reset(flood);
+    }
+    rig.pass(3_000);
+    assert_eq!(rig.engine.handler().registry().len(), 1);
+}

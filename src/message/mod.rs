@@ -18,7 +18,7 @@ mod work;
 use std::borrow::Cow;
 use std::time::Duration;
 
-use uuid::Uuid;
+use uuid::{Uuid, Variant, Version};
 
 use crate::limits::{TTL_SECONDS, TYPE_LEN_MAX};
 
@@ -96,9 +96,10 @@ pub enum Request<'a> {
         /// The registration.
         uuid: Option<Uuid>,
     },
-    /// Keep a registration alive, or re-register it under its UUID when no live one has it.
+    /// Keep a registration alive, or re-register it under its UUID when no live one has it. Refused
+    /// when a live one of another type or address has it.
     Revive {
-        /// The registration.
+        /// The registration; its UUID is of version 4.
         uuid: Uuid,
         /// The service to re-register.
         offer: Offer<'a>,
@@ -213,6 +214,22 @@ pub fn parse_uuid(text: &str) -> Option<Uuid> {
     Uuid::try_parse(text).ok()
 }
 
+/// Reads a UUID that its client asks to register under. Only version 4 is taken (RFC 9562 section
+/// 5.4): those are random, so that two services do not choose the same, and nobody can guess them.
+///
+/// # Errors
+/// A [`Refusal`] that says what is wrong with it.
+pub fn parse_random_uuid(text: &str) -> Result<Uuid, Refusal> {
+    let uuid = parse_uuid(text).ok_or(Refusal::Uuid)?;
+    let is_random =
+        uuid.get_version() == Some(Version::Random) && uuid.get_variant() == Variant::RFC4122;
+    if is_random {
+        Ok(uuid)
+    } else {
+        Err(Refusal::UuidVersion)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -236,6 +253,27 @@ mod tests {
         for text in nobody {
             assert_eq!(parse_uuid(text), None, "{text:?}");
         }
+    }
+
+    #[test]
+    fn only_random_uuids_are_taken_to_register_under() {
+        let random = "3999da30-2a11-463a-be8e-6b2beca7bfe6";
+        assert_eq!(parse_random_uuid(random).unwrap().to_string(), random);
+        for other in [
+            "00000000-0000-0000-0000-000000000000",
+            "ffffffff-ffff-ffff-ffff-ffffffffffff",
+            "3999da30-2a11-163a-be8e-6b2beca7bfe6",
+            "3999da30-2a11-763a-be8e-6b2beca7bfe6",
+            // Version 4 of another variant.
+            "3999da30-2a11-463a-ce8e-6b2beca7bfe6",
+        ] {
+            assert_eq!(
+                parse_random_uuid(other),
+                Err(Refusal::UuidVersion),
+                "{other}"
+            );
+        }
+        assert_eq!(parse_random_uuid("ERROR"), Err(Refusal::Uuid));
     }
 
     #[test]

@@ -28,6 +28,10 @@ pub enum Refusal {
     OptionSeconds(&'static str),
     /// A word that is not a UUID in a heartbeat that may re-register.
     Uuid,
+    /// A UUID of another version than 4 in such a heartbeat.
+    UuidVersion,
+    /// A live registration of another type or address has the UUID.
+    UuidTaken,
     /// An empty type.
     TypeEmpty,
     /// A type of more than 63 bytes.
@@ -94,6 +98,8 @@ impl Refusal {
             | Refusal::OptionTwice(_)
             | Refusal::OptionSeconds(_)
             | Refusal::Uuid
+            | Refusal::UuidVersion
+            | Refusal::UuidTaken
             | Refusal::TypeEmpty
             | Refusal::TypeTooLong
             | Refusal::TypeCharacter
@@ -145,6 +151,8 @@ impl Refusal {
             Refusal::IpBroadcast => "the ip is the broadcast address",
             Refusal::Port => "the port is not a decimal number from 1 to 65535",
             Refusal::Uuid => "the uuid is not a UUID",
+            Refusal::UuidVersion => "the uuid is not of version 4: use one that register gave",
+            Refusal::UuidTaken => "another service has this UUID",
             Refusal::RegistryFull => "registry full",
             Refusal::TooManyHolds => "too many holds on one connection: open another",
             Refusal::TooMany(advice) => advice,

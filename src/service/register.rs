@@ -54,8 +54,14 @@ impl<S: BuildHasher> Service<S> {
         ttl: Option<Ttl>,
         peer: &Peer,
     ) -> Option<Reply> {
-        if let Reply::Ok = self.heartbeat(Some(&uuid)) {
-            return Some(Reply::Ok);
+        if let Some(record) = self.registry.get(self.turn.now, &uuid) {
+            let is_same = record.address == offer.address(peer.ip())
+                && **record.service_type == *offer.service_type.as_str();
+            return Some(if is_same {
+                self.heartbeat(Some(&uuid))
+            } else {
+                Reply::Refused(Refusal::UuidTaken)
+            });
         }
         match self.add_as(uuid, offer, ttl, peer, Registry::register) {
             Ok(()) => Some(Reply::Ok),

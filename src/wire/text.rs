@@ -5,7 +5,9 @@ use memchr::memchr;
 use super::guard::Guard;
 use super::{Decoded, Step, json};
 use crate::limits::LINE_LEN_MAX;
-use crate::message::{Command, Offer, Refusal, Reply, Request, ServiceType, Ttl, Verb, parse_uuid};
+use crate::message::{
+    Command, Offer, Refusal, Reply, Request, ServiceType, Ttl, Verb, parse_random_uuid, parse_uuid,
+};
 use crate::wire::output::Output;
 
 /// Finds lines in the input of one connection.
@@ -241,15 +243,15 @@ fn hold(mut words: Words<'_>) -> Result<Request<'_>, Refusal> {
 fn heartbeat(mut words: Words<'_>) -> Result<Request<'_>, Refusal> {
     const VERB: Verb = Verb::Heartbeat;
     let [uuid] = first_arguments(&mut words, VERB)?;
-    let uuid = parse_uuid(uuid);
     if words.is_over() {
+        let uuid = parse_uuid(uuid);
         return Ok(Request::Heartbeat { uuid });
     }
     let [service_type, ip, port] = first_arguments(&mut words, VERB)?;
     let offer = Offer::parse(service_type, ip, port)?;
     let ttl = seconds_option(words, TTL)?;
     Ok(Request::Revive {
-        uuid: uuid.ok_or(Refusal::Uuid)?,
+        uuid: parse_random_uuid(uuid)?,
         offer,
         ttl,
     })

@@ -22,7 +22,7 @@ use crate::wire::frame;
 const RUNS: u64 = 20_000;
 
 /// What commands, and things that are nearly commands, are made of; line ends and blanks more often.
-const WORDS: [&[u8]; 76] = [
+const WORDS: [&[u8]; 77] = [
     b"deregister",
     b"hold",
     b"types",
@@ -42,6 +42,7 @@ const WORDS: [&[u8]; 76] = [
     b"hold hive - 80",
     b"query hive max-age=86400",
     b"heartbeat 3999da30-2a11-463a-be8e-6b2beca7bfe6 hive - 80",
+    b"heartbeat 00000000-0000-0000-0000-000000000000 hive - 80",
     b"deregister 3999da30-2a11-463a-be8e-6b2beca7bfe6",
     b"watch hive",
     b"list hive",

@@ -142,6 +142,8 @@ fn no_reason_needs_escaping_in_json_and_each_is_one_line() {
         Refusal::AuthenticationFailed,
         Refusal::AuthenticationRequired,
         Refusal::Uuid,
+        Refusal::UuidVersion,
+        Refusal::UuidTaken,
         Refusal::TooManyHolds,
         Refusal::Watching,
     ];

@@ -244,10 +244,18 @@ impl Model {
             ) => {
                 assert_eq!(live, self.services_max, "refused below --max-services");
             }
-            (Request::Revive { uuid, offer, ttl }, Reply::Ok) => {
-                match self.entries.iter_mut().find(|entry| entry.uuid == *uuid) {
-                    Some(entry) => entry.heartbeat = now,
-                    None => self.add(*uuid, offer, *ttl, peer, false, now),
+            (Request::Revive { uuid, offer, ttl }, _) => {
+                let name = offer.service_type.as_str();
+                let address = offer.address(peer.ip());
+                let live = self.entries.iter_mut().find(|entry| entry.uuid == *uuid);
+                let same = live
+                    .as_ref()
+                    .map(|entry| entry.service_type == name && entry.address == address);
+                match (live, same, reply) {
+                    (Some(entry), Some(true), Reply::Ok) => entry.heartbeat = now,
+                    (_, Some(false), Reply::Refused(Refusal::UuidTaken)) => {}
+                    (None, None, Reply::Ok) => self.add(*uuid, offer, *ttl, peer, false, now),
+                    (_, _, other) => panic!("the long heartbeat was answered {other:?}"),
                 }
             }
             (Request::Heartbeat { uuid }, _) => {

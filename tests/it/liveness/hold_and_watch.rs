@@ -156,11 +156,33 @@ fn after_a_restart_of_the_registry_one_round_of_heartbeats_restores_everything()
         "under its own UUID"
     );
     assert_eq!(parse(&client.ask("list hive"))[7]["ttl_ms"], 60_000);
-    // Where it is known, nothing of it changes.
-    assert_eq!(
-        client.ask(&format!("heartbeat {} bee 10.9.9.9 9", uuids[7])),
-        "OK"
-    );
+}
+
+#[test]
+fn the_long_heartbeat_never_confirms_a_registration_of_another_type_or_address() {
+    let service = Service::start(&[]);
+    let mut client = service.connect();
+    let uuid = client.register("hive", "10.0.0.1", 80);
+    let mut long = |words: &str| client.ask(&format!("heartbeat {words}"));
+    for other in ["bee 10.0.0.1 80", "hive 10.0.0.2 80", "hive 10.0.0.1 81"] {
+        assert_eq!(
+            long(&format!("{uuid} {other}")),
+            "ERROR another service has this UUID",
+            "{other}"
+        );
+    }
+    assert_eq!(long(&format!("{uuid} hive 10.0.0.1 80 ttl=5")), "OK");
+    // A program that counts up its UUIDs meets those of others.
+    for guessable in [
+        "00000000-0000-0000-0000-000000000000",
+        "3999da30-2a11-163a-be8e-6b2beca7bfe6",
+    ] {
+        assert_eq!(
+            long(&format!("{guessable} hive 10.0.0.3 80")),
+            "ERROR the uuid is not of version 4: use one that register gave"
+        );
+    }
+    assert_eq!(client.ask("query hive"), r#"[{"ip":"10.0.0.1","port":80}]"#);
     assert_eq!(client.ask("query bee"), "[]");
 }
 

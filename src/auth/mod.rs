@@ -4,22 +4,31 @@
 
 mod file;
 
+use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 
-use subtle::{Choice, ConstantTimeEq};
+use subtle::ConstantTimeEq;
 
 use crate::limits::TOKEN_LEN_MAX;
 
 pub use file::{TokenFileError, is_readable_by_everybody, read_first_token, read_tokens};
 
 /// The tokens of a token file; at least one.
-pub struct Tokens(Vec<Padded>);
+///
+/// They lie in a table by a keyed hash. What a peer shows is hashed, and compared with the one token
+/// that has this hash, so that a wrong token costs the same whatever the number of tokens.
+pub struct Tokens {
+    key: RandomState,
+    /// By the [`digest`] of the token.
+    table: HashMap<u128, Box<str>>,
+}
 
-/// A token in a buffer of fixed length, so that the time of a comparison does not depend on the
-/// lengths.
-struct Padded {
-    bytes: [u8; TOKEN_LEN_MAX],
-    len: u64,
+/// The keyed hash of a token. Nobody without the key can choose two tokens of one digest, and in a
+/// file that fits into memory two of 2^128 digests do not meet.
+fn digest(key: &RandomState, token: &str) -> u128 {
+    let half = |part: u8| u128::from(key.hash_one((part, token)));
+    half(0) << 64 | half(1)
 }
 
 /// Why a token file is invalid. It names lines, never their content.
@@ -55,32 +64,41 @@ impl Tokens {
     /// # Errors
     /// When there is no token, or a line is not a token that a client could send.
     pub fn parse(text: &str) -> Result<Self, TokensError> {
-        let mut tokens = Vec::new();
+        let key = RandomState::new();
+        let mut table = HashMap::new();
         for token in lines(text) {
             let (line, token) = token?;
-            tokens.push(Padded::new(token).ok_or(TokensError::TooLong(line))?);
+            if token.len() > TOKEN_LEN_MAX {
+                return Err(TokensError::TooLong(line));
+            }
+            table.insert(digest(&key, token), token.into());
         }
-        if tokens.is_empty() {
+        if table.is_empty() {
             Err(TokensError::Empty)
         } else {
-            Ok(Tokens(tokens))
+            Ok(Tokens { key, table })
         }
     }
 
-    /// Whether `token` is one of them, in a time that depends only on the number of tokens.
+    /// Whether `token` is one of them, in a time that depends only on the length of `token`.
     #[must_use]
     pub fn accept(&self, token: &str) -> bool {
-        let presented = Padded::new(token);
-        let fits = Choice::from(u8::from(presented.is_some()));
-        let presented = presented.unwrap_or(Padded {
-            bytes: [0; TOKEN_LEN_MAX],
-            len: 0,
-        });
-        let found = self.0.iter().fold(Choice::from(0), |found, token| {
-            found | token.ct_eq(&presented)
-        });
-        (found & fits).into()
+        self.candidate(token)
+            .is_some_and(|candidate| is_same(candidate, token))
     }
+
+    /// The only one of them that `token` may be.
+    fn candidate(&self, token: &str) -> Option<&str> {
+        let candidate = self.table.get(&digest(&self.key, token));
+        candidate.map(|candidate| &**candidate)
+    }
+}
+
+/// Compares two tokens in constant time, if they have one length.
+fn is_same(a: &str, b: &str) -> bool {
+    #[cfg(test)]
+    tests::COMPARISONS.set(tests::COMPARISONS.get() + 1);
+    a.as_bytes().ct_eq(b.as_bytes()).into()
 }
 
 /// The first token in the text of a token file, which a client presents.
@@ -113,30 +131,40 @@ fn lines(text: &str) -> impl Iterator<Item = Result<(usize, &str), TokensError>>
 
 impl fmt::Debug for Tokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Tokens({})", self.0.len())
-    }
-}
-
-impl Padded {
-    fn new(token: &str) -> Option<Self> {
-        let mut bytes = [0; TOKEN_LEN_MAX];
-        bytes
-            .get_mut(..token.len())?
-            .copy_from_slice(token.as_bytes());
-        Some(Padded {
-            bytes,
-            len: token.len() as u64,
-        })
-    }
-
-    fn ct_eq(&self, other: &Self) -> Choice {
-        self.bytes.ct_eq(&other.bytes) & self.len.ct_eq(&other.len)
+        write!(f, "Tokens({})", self.table.len())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
+
+    thread_local! {
+        /// Calls of [`is_same`].
+        pub(super) static COMPARISONS: Cell<usize> = const { Cell::new(0) };
+    }
+
+    #[test]
+    fn row_44_a_shown_token_is_compared_with_one_line_at_most() {
+        let text: String = (0..1000).map(|line| format!("token-{line}\n")).collect();
+        let tokens = Tokens::parse(&text).unwrap();
+        let compared = |token: &str| {
+            COMPARISONS.set(0);
+            (tokens.accept(token), COMPARISONS.get())
+        };
+        for line in [0, 1, 499, 999] {
+            assert_eq!(compared(&format!("token-{line}")), (true, 1));
+            assert_eq!(compared(&format!("wrong-{line}")), (false, 0));
+        }
+        let other = Tokens::parse(&text).unwrap();
+        assert_ne!(
+            digest(&tokens.key, "token-1"),
+            digest(&other.key, "token-1"),
+            "the hash has a key of its own"
+        );
+    }
 
     #[test]
     fn a_token_is_accepted_whole_and_nothing_else_is() {

@@ -64,6 +64,8 @@ pub enum Refusal {
     TooManyConnections,
     /// The peer speaks HTTP.
     Http,
+    /// The peer speaks another line protocol, such as SMTP, SSH or that of Redis.
+    OtherProtocol,
     /// The peer speaks TLS.
     Tls,
     /// The peer sends a PROXY protocol header.
@@ -86,6 +88,7 @@ impl Refusal {
             Refusal::AuthenticationFailed => Some(CloseReason::Token),
             Refusal::LineTooLong
             | Refusal::Http
+            | Refusal::OtherProtocol
             | Refusal::Tls
             | Refusal::Proxy
             | Refusal::UnknownAction
@@ -162,6 +165,9 @@ impl Refusal {
             Refusal::TooManyConnections => "too many connections",
             Refusal::Http => {
                 "this is not an HTTP server: send one command a line, such as: query <type>"
+            }
+            Refusal::OtherProtocol => {
+                "this is the opening of another protocol: send one command a line, such as: query <type>"
             }
             Refusal::Tls => "TLS is not spoken here: connect in plain text",
             Refusal::Proxy => "PROXY protocol headers are not accepted",

@@ -22,7 +22,7 @@ use crate::wire::frame;
 const RUNS: u64 = 20_000;
 
 /// What commands, and things that are nearly commands, are made of; line ends and blanks more often.
-const WORDS: [&[u8]; 77] = [
+const WORDS: [&[u8]; 86] = [
     b"deregister",
     b"hold",
     b"types",
@@ -62,6 +62,15 @@ const WORDS: [&[u8]; 77] = [
     b"65536",
     b"3999da30-2a11-463a-be8e-6b2beca7bfe6",
     b"GET / HTTP/1.1",
+    b"GET /",
+    b"http/1.1",
+    b"HTTP/1.1 200 OK",
+    b"CLIENT libcurl 7",
+    b"EHLO x",
+    b"*1",
+    b"SSH-2.0-x",
+    b"SIP/2.0",
+    b"/",
     b"HTTP/",
     b"PROXY TCP4 a b",
     b"\x16\x03",
@@ -217,6 +226,24 @@ fn row_47_any_split_of_the_input_decodes_to_the_same() {
             _ => noise(rng, 300),
         };
         [&[cuts.len() as u8][..], &cuts, &input].concat()
+    });
+}
+
+#[test]
+fn row_19_and_20_nothing_behind_the_opening_of_another_protocol_is_decoded() {
+    fuzz("foreign_opening", properties::foreign_opening, |rng| {
+        let mut bytes: Vec<u8> = (0..3).map(|_| rng.next() as u8).collect();
+        bytes.extend(text(rng));
+        bytes
+    });
+}
+
+#[test]
+fn row_19_and_20_a_command_of_ours_with_one_argument_is_no_opening_of_another_protocol() {
+    fuzz("own_first_line", properties::own_first_line, |rng| {
+        let mut bytes: Vec<u8> = (0..2).map(|_| rng.next() as u8).collect();
+        bytes.extend(WORDS[rng.index(WORDS.len())]);
+        bytes
     });
 }
 

@@ -4,13 +4,80 @@
 use std::hash::{BuildHasherDefault, DefaultHasher};
 
 use crate::model::{run, steps};
-use crate::reference::{decode, naive};
+use crate::reference::{VERBS, decode, naive};
 
 /// Lines decode as the protocol describes it.
 pub fn text_input(input: &[u8]) {
     // Behind a first line nothing is taken for the opening of another protocol.
     let input = [b"query a\n", input].concat();
     assert_eq!(decode(&[&input]), naive(&input));
+}
+
+/// The openings of other protocols, each a whole line without its end.
+const OPENINGS: [&str; 18] = [
+    "GET /",
+    "GET / http/1.1",
+    "POST /x HTTP/1.1",
+    "QUERY / HTTP/1.1",
+    "HTTP/1.1 200 OK",
+    "PROXY TCP4 a b 1 2",
+    "CLIENT libcurl 7",
+    "EHLO x",
+    "HELO x",
+    "LHLO x",
+    "NICK x",
+    "USER x",
+    "STOMP",
+    "CONNECT",
+    "*1",
+    "SSH-2.0-x",
+    "REGISTER sip:x SIP/2.0",
+    "RTSP/1.0 200 OK",
+];
+
+/// An opening of another protocol is refused, and whatever stands behind its line is never decoded. The first
+/// byte chooses the opening, the second the case of its letters, the third what stands before and behind it.
+pub fn foreign_opening(bytes: &[u8]) {
+    let &[opening, case, around, ref rest @ ..] = bytes else {
+        return;
+    };
+    let opening = OPENINGS[usize::from(opening) % OPENINGS.len()];
+    let opening = match case % 3 {
+        0 => opening.to_owned(),
+        1 if !opening.starts_with("PROXY") => opening.to_ascii_lowercase(),
+        _ => opening.to_ascii_uppercase(),
+    };
+    let before = ["", "\n", "\r\n", " \n\t"][usize::from(around) % 4];
+    let end = ["\n", "\r\n", " \n", "\t\r\n"][usize::from(around) / 4 % 4];
+    let input = [before.as_bytes(), opening.as_bytes(), end.as_bytes(), rest].concat();
+    let seen = decode(&[&input]);
+    let is_refused = matches!(
+        seen.as_slice(),
+        [only] if ["Refused(Http)", "Refused(OtherProtocol)", "Refused(Proxy)"].contains(&only.as_str())
+    );
+    assert!(is_refused, "{opening:?} was decoded as {seen:?}");
+}
+
+/// A line with one of our verbs and at most one argument is never taken for another protocol, whatever the case of
+/// the verb: as a first line it decodes as it does behind another line. The first byte chooses the verb, the second
+/// the case; the rest is the argument.
+pub fn own_first_line(bytes: &[u8]) {
+    let &[verb, case, ref argument @ ..] = bytes else {
+        return;
+    };
+    let verb = VERBS[usize::from(verb) % VERBS.len()];
+    let verb = if case % 2 == 0 {
+        verb.to_owned()
+    } else {
+        verb.to_ascii_uppercase()
+    };
+    let argument: Vec<u8> = argument
+        .iter()
+        .copied()
+        .filter(|byte| !byte.is_ascii_whitespace())
+        .collect();
+    let line = [verb.as_bytes(), b" ", &argument, b"\n"].concat();
+    assert_eq!(decode(&[&line]), naive(&line));
 }
 
 /// A frame gets one answer, and what is taken for a command is an object for another reader of JSON too.

@@ -4,7 +4,7 @@ use discovery_service::limits::{FRAME_LEN_MAX, LINE_LEN_MAX};
 use discovery_service::message::{Refusal, Reply};
 use discovery_service::wire::{Codec, Decoded};
 
-const VERBS: [&str; 14] = [
+pub const VERBS: [&str; 14] = [
     "auth",
     "register",
     "hold",

@@ -137,6 +137,7 @@ fn no_reason_needs_escaping_in_json_and_each_is_one_line() {
         Refusal::RegistryFull,
         Refusal::TooManyConnections,
         Refusal::Http,
+        Refusal::OtherProtocol,
         Refusal::Tls,
         Refusal::Proxy,
         Refusal::AuthenticationFailed,

@@ -7,4 +7,6 @@ mod properties;
 #[path = "../../random/reference.rs"]
 mod reference;
 
-pub use properties::{any_split, frame_input, registry_operations, text_input};
+pub use properties::{
+    any_split, foreign_opening, frame_input, own_first_line, registry_operations, text_input,
+};

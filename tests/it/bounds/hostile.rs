@@ -37,6 +37,10 @@ fn row_19_http_requests_are_refused_whole_and_split() {
         "QUERY / HTTP/1.1\r\n\r\n",
         "register / HTTP/1.1\r\n\r\n",
         "HEARTBEAT http://localhost/ HTTP/1.1\r\n\r\n",
+        "GET / http/1.1\r\n\r\n",
+        "GET /\r\n",
+        "get http://localhost/\n",
+        "HTTP/1.1 200 OK\r\n\r\n",
     ];
     for start in openings {
         let input = format!("{start}{REGISTER}");
@@ -71,6 +75,61 @@ fn row_19_only_the_first_line_can_be_an_http_request() {
         "ERROR unknown command: help lists the commands"
     );
     assert_eq!(client.ask("query hive"), "[]");
+}
+
+#[test]
+fn row_20_openings_of_other_line_protocols_are_refused_whole_and_split() {
+    let service = Service::start(&[]);
+    let openings = [
+        "CLIENT libcurl 7\r\n",
+        "client libcurl 7\n",
+        "EHLO x\r\n",
+        "HELO x\r\n",
+        "*1\r\n$4\r\nPING\r\n",
+        "SSH-2.0-x\r\n",
+        "SSH-2.0-OpenSSH_9.2p1 Debian\r\n",
+        "USER anonymous\r\n",
+        "STOMP\n\n",
+        // Methods that are verbs of ours, too.
+        "REGISTER sip:example.com SIP/2.0\r\n\r\n",
+        "OPTIONS rtsp://example.com/ RTSP/1.0\r\n\r\n",
+        "\r\nRTSP/1.0 200 OK\r\n\r\n",
+    ];
+    const NOT_OURS: &str = "ERROR this is the opening of another protocol: send one command a line, such as: query <type>\n";
+    for start in openings {
+        let input = format!("{start}{REGISTER}");
+        let input = input.as_bytes();
+        assert_eq!(opening(&service, &[input]), NOT_OURS, "{start:?}");
+        for cut in [1, start.len() / 2, start.len()] {
+            let (a, b) = input.split_at(cut);
+            assert_eq!(
+                opening(&service, &[a, b]),
+                NOT_OURS,
+                "{start:?} cut at {cut}"
+            );
+        }
+    }
+}
+
+#[test]
+fn row_20_no_command_of_ours_is_taken_for_another_protocol() {
+    let service = Service::start(&[]);
+    for (line, answer) in [
+        ("PING", "PONG"),
+        ("query HTTP/1.1", "[]"),
+        ("QUERY sip/2.0", "[]"),
+        ("list /", "[]"),
+        ("Query http://x", "[]"),
+        ("query *1", "[]"),
+        ("heartbeat SSH-2.0-x", "NOT FOUND"),
+        ("bogus", "ERROR unknown command: help lists the commands"),
+        ("x y", "ERROR unknown command: help lists the commands"),
+        ("*", "ERROR unknown command: help lists the commands"),
+    ] {
+        let mut client = service.connect();
+        assert_eq!(client.ask(line), answer, "{line}");
+        assert_eq!(client.ask("query hive"), "[]", "behind {line}");
+    }
 }
 
 #[test]

@@ -139,6 +139,11 @@ pub const LOG_LINE_LEN_MAX: usize = 4096;
 pub const STALL_BACKLOG_MS_MAX: u64 = 1_000;
 /// Milliseconds from the first byte of a command to its last.
 pub const COMMAND_MS_MAX: u64 = 10_000;
+/// Milliseconds from the accept of a connection until its peer must have shown a token, where the
+/// service requires one.
+pub const AUTHENTICATE_MS_MAX: u64 = 10_000;
+/// One connection in so many is kept for peers that have shown a token, where one is required.
+pub const CONNECTIONS_KEPT_ONE_IN: usize = 10;
 /// Milliseconds that a peer may take no byte of its pending output.
 pub const OUTPUT_STALL_MS_MAX: u64 = 10_000;
 /// Milliseconds for which the input of a closing connection is drained, so that its peer reads the

@@ -8,8 +8,8 @@ use log::{debug, warn};
 use super::transport::Transport;
 use super::{Engine, Network};
 use crate::limits::{
-    ACCEPT_FAILURES_MAX, ACCEPT_LOG_QUIET_MS, ACCEPT_RETRY_MS, ACCEPT_WORK, LINGERING_REFUSED_MAX,
-    TURN_ACCEPTS_MAX,
+    ACCEPT_FAILURES_MAX, ACCEPT_LOG_QUIET_MS, ACCEPT_RETRY_MS, ACCEPT_WORK,
+    CONNECTIONS_KEPT_ONE_IN, LINGERING_REFUSED_MAX, TURN_ACCEPTS_MAX,
 };
 use crate::message::{CloseReason, Peer, Refusal, Reply};
 use crate::service::Handler;
@@ -63,6 +63,13 @@ impl<L> Listener<L> {
     }
 }
 
+/// How many connections may be without a token where the service requires one. The others are kept
+/// for those that have shown theirs; a single place serves both.
+fn strangers_max(connections_max: usize) -> usize {
+    let kept = (connections_max / CONNECTIONS_KEPT_ONE_IN).max(1);
+    (connections_max - kept).max(1)
+}
+
 impl<N: Network, H: Handler> Engine<N, H> {
     pub(super) fn accept_ready(&mut self, network: &mut N, now: Moment) {
         for number in 0..self.listeners.len() {
@@ -113,7 +120,10 @@ impl<N: Network, H: Handler> Engine<N, H> {
     ) {
         const REFUSAL: Refusal = Refusal::TooManyConnections;
         let lingering = self.sessions.refused_lingering();
-        let refused = self.sessions.len() - lingering >= self.settings.connections_max;
+        let connections_max = self.settings.connections_max;
+        let requires_token = self.handler.requires_token();
+        let refused = self.sessions.len() - lingering >= connections_max
+            || requires_token && self.sessions.strangers() >= strangers_max(connections_max);
         if refused {
             self.counters.refused += 1;
             debug!("{address}: refused: {REFUSAL}");
@@ -138,7 +148,11 @@ impl<N: Network, H: Handler> Engine<N, H> {
         let session = if refused {
             Session::refused(peer, protocol, REFUSAL, now)
         } else {
-            Session::new(peer, protocol, now)
+            let mut session = Session::new(peer, protocol, now);
+            if requires_token {
+                session.require_token();
+            }
+            session
         };
         self.sessions.add(Transport::accepted(stream), session);
     }

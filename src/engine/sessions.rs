@@ -22,6 +22,8 @@ pub(super) struct Connection<T> {
     pub(super) is_heavy: bool,
     /// Whether it was refused because there were too many connections.
     pub(super) refused: bool,
+    /// Whether it counts as one that has shown no token.
+    stranger: bool,
     /// The service is stopping: the session ends when the requests that have arrived are answered.
     pub(super) stopping: bool,
     /// The service has been asked for its snapshot.
@@ -46,6 +48,8 @@ pub(super) struct Sessions<T> {
     waiting: Waiting,
     /// Refused sessions that linger.
     refused_lingering: usize,
+    /// Sessions that must show a token and have not yet.
+    strangers: usize,
     /// How long a session may take to complete a request, if there is a limit, in milliseconds.
     idle_ms_max: Option<u64>,
 }
@@ -70,6 +74,7 @@ impl<T> Sessions<T> {
             timers: Wheel::new(),
             waiting: Waiting::default(),
             refused_lingering: 0,
+            strangers: 0,
             idle_ms_max,
         }
     }
@@ -81,6 +86,11 @@ impl<T> Sessions<T> {
     /// Refused sessions that linger.
     pub(super) fn refused_lingering(&self) -> usize {
         self.refused_lingering
+    }
+
+    /// Sessions that must show a token and have not yet.
+    pub(super) fn strangers(&self) -> usize {
+        self.strangers
     }
 
     /// Bytes of pending output of all sessions together.
@@ -101,12 +111,15 @@ impl<T> Sessions<T> {
     pub(super) fn add(&mut self, transport: Transport<T>, session: Session) {
         let refused = session.phase() != Phase::Open;
         self.refused_lingering += usize::from(refused);
+        let stranger = session.is_stranger();
+        self.strangers += usize::from(stranger);
         let key = self.connections.insert(Connection {
             transport,
             session,
             queued: false,
             is_heavy: false,
             refused,
+            stranger,
             stopping: false,
             waits_for_snapshot: false,
             guarded: false,
@@ -155,7 +168,13 @@ impl<T> Sessions<T> {
     /// Counts the session's pending output again after it was served, and arms its timer or queues it
     /// for reaping.
     pub(super) fn served(&mut self, key: usize) {
-        let session = &self.connections[key].session;
+        let Connection {
+            session, stranger, ..
+        } = &mut self.connections[key];
+        if *stranger && !session.is_stranger() {
+            *stranger = false;
+            self.strangers -= 1;
+        }
         self.waiting.add(key, session);
         if session.phase() == Phase::Done {
             self.over.push(key);
@@ -287,6 +306,7 @@ impl<T> Sessions<T> {
         self.timers.remove(&mut self.connections, timer_key(key));
         let connection = self.connections.remove(key);
         self.refused_lingering -= usize::from(connection.refused);
+        self.strangers -= usize::from(connection.stranger);
         Some(connection)
     }
 
@@ -316,13 +336,15 @@ impl<T> Sessions<T> {
             "a session that is done was not reaped"
         );
         let mut waiting = Waiting::default();
-        let mut refused = 0;
+        let (mut refused, mut strangers) = (0, 0);
         for (key, connection) in &self.connections {
             connection.check_invariants(key, self.idle_ms_max);
             waiting.add(key, &connection.session);
             refused += usize::from(connection.refused);
+            strangers += usize::from(connection.session.is_stranger());
         }
         assert_eq!(refused, self.refused_lingering);
+        assert_eq!(strangers, self.strangers);
         assert_eq!(
             waiting, self.waiting,
             "the count of pending output is wrong"

@@ -186,6 +186,8 @@ pub enum CloseReason {
     Protocol,
     /// The peer showed a wrong token.
     Token,
+    /// The peer showed no token in time, where one is required.
+    Unauthenticated,
     /// There were too many connections.
     TooMany,
     /// The service stopped.
@@ -212,7 +214,7 @@ pub trait Named<const N: usize>: Copy + 'static {
 
 impl CloseReason {
     /// All reasons, in the order of their declaration.
-    pub const ALL: [CloseReason; 11] = [
+    pub const ALL: [CloseReason; 12] = [
         CloseReason::Peer,
         CloseReason::Done,
         CloseReason::Failed,
@@ -222,6 +224,7 @@ impl CloseReason {
         CloseReason::Memory,
         CloseReason::Protocol,
         CloseReason::Token,
+        CloseReason::Unauthenticated,
         CloseReason::TooMany,
         CloseReason::Stopped,
     ];
@@ -241,6 +244,7 @@ impl Named<{ CloseReason::ALL.len() }> for CloseReason {
             CloseReason::Memory => "memory",
             CloseReason::Protocol => "protocol",
             CloseReason::Token => "token",
+            CloseReason::Unauthenticated => "unauthenticated",
             CloseReason::TooMany => "too_many",
             CloseReason::Stopped => "stopped",
         }

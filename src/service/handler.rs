@@ -53,6 +53,12 @@ pub trait Handler: Responder {
     /// charges what it does itself, and the [work](crate::message::Verb::work) of each request.
     fn work(&mut self) -> &mut Work;
 
+    /// Whether peers must show a token before other requests. The engine then bounds the connections
+    /// that have shown none, in number and in time.
+    fn requires_token(&self) -> bool {
+        false
+    }
+
     /// Starts a turn, and does the bounded work that no request triggers.
     fn begin_turn(&mut self, turn: Turn);
 

@@ -64,6 +64,10 @@ impl<S: BuildHasher> Handler for Service<S> {
         &mut self.budget.work
     }
 
+    fn requires_token(&self) -> bool {
+        self.tokens.is_some()
+    }
+
     /// Sweeps a bounded number of expired registrations.
     fn begin_turn(&mut self, turn: Turn) {
         self.turn = turn;

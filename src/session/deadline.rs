@@ -1,7 +1,9 @@
 //! The time limits of a session.
 
 use super::{Phase, Session};
-use crate::limits::{COMMAND_MS_MAX, LINGER_MS_MAX, OUTPUT_STALL_MS_MAX, WATCH_SILENCE_MS};
+use crate::limits::{
+    AUTHENTICATE_MS_MAX, COMMAND_MS_MAX, LINGER_MS_MAX, OUTPUT_STALL_MS_MAX, WATCH_SILENCE_MS,
+};
 use crate::message::CloseReason;
 use crate::time::Moment;
 
@@ -38,16 +40,19 @@ impl Session {
 
     /// A session that holds or watches may be idle or leave output unread for any time: TCP keepalive
     /// detects a dead peer. A parked request is not the peer's delay, so the idle limit does not apply.
+    /// A stranger has its own limit instead.
     fn next_timeout(&self, idle_ms_max: Option<u64>) -> Option<(Moment, Timeout)> {
         let mut next = Next::default();
         match self.phase {
             Phase::Open => {
+                self.limit_stranger(&mut next);
                 if let Some(since) = self.request_since {
                     next.close(since, COMMAND_MS_MAX, CloseReason::Incomplete);
                 }
                 if !self.peer.stays() {
                     self.limit_unread(&mut next);
-                    if let (Some(ms), None) = (idle_ms_max, self.parked) {
+                    if let (Some(ms), None, false) = (idle_ms_max, self.parked, self.is_stranger())
+                    {
                         next.close(self.completed_at, ms, CloseReason::Idle);
                     }
                 }
@@ -58,12 +63,23 @@ impl Session {
                     next.add(at, Timeout::Keepalive);
                 }
             }
-            Phase::Ending { .. } => self.limit_unread(&mut next),
+            Phase::Ending { .. } => {
+                self.limit_stranger(&mut next);
+                self.limit_unread(&mut next);
+            }
             // The session ignores this reason, because it has one already.
             Phase::Lingering { since } => next.close(since, LINGER_MS_MAX, CloseReason::Peer),
             Phase::Done => {}
         }
         next.0
+    }
+
+    /// Nothing that a stranger sends, reads or leaves unread renews this limit.
+    fn limit_stranger(&self, next: &mut Next) {
+        if self.is_stranger() {
+            let reason = CloseReason::Unauthenticated;
+            next.close(self.completed_at, AUTHENTICATE_MS_MAX, reason);
+        }
     }
 
     fn limit_unread(&self, next: &mut Next) {

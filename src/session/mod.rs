@@ -39,7 +39,10 @@ pub struct Session {
     parked: Option<Parked>,
     /// Why the session ends, once that is known.
     close_reason: Option<CloseReason>,
-    /// When the last request was complete; at first, when the connection was accepted.
+    /// Whether the peer must show a token.
+    needs_token: bool,
+    /// When the last request was complete; at first, and for a stranger, when the connection was
+    /// accepted.
     completed_at: Moment,
     /// When the first byte of an incomplete request arrived.
     request_since: Option<Moment>,
@@ -107,6 +110,7 @@ impl Session {
             feed: None,
             parked: None,
             close_reason: None,
+            needs_token: false,
             completed_at: now,
             request_since: None,
             progress_at: now,
@@ -121,6 +125,17 @@ impl Session {
         let mut session = Session::new(peer, protocol, now);
         session.answer(&Reply::Refused(refusal), now);
         session
+    }
+
+    /// Requires the peer to show a token in bounded time.
+    pub fn require_token(&mut self) {
+        self.needs_token = true;
+    }
+
+    /// Whether the peer must show a token and has not yet.
+    #[must_use]
+    pub fn is_stranger(&self) -> bool {
+        self.needs_token && !self.peer.authenticated
     }
 
     /// The other end.

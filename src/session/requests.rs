@@ -106,7 +106,9 @@ impl Session {
             }
             &Outcome::Parked { until } => self.parked = Some(Parked { until }),
         }
-        self.completed_at = now;
+        if !self.is_stranger() {
+            self.completed_at = now;
+        }
         Decided::Taken(work)
     }
 

@@ -19,6 +19,7 @@ mod net;
 mod parking;
 mod rig;
 mod rng;
+mod strangers;
 mod stream;
 mod watching;
 mod world;

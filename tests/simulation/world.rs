@@ -92,6 +92,10 @@ impl Handler for Shadowed {
         self.service.work()
     }
 
+    fn requires_token(&self) -> bool {
+        self.service.requires_token()
+    }
+
     fn begin_turn(&mut self, turn: Turn) {
         assert!(turn.now >= self.now, "registry time went back");
         self.parking.none_is_overdue(self.now);

@@ -1,0 +1,76 @@
+//! Peers without a token, and peers on other hosts: what they may do, and for how long.
+
+use std::time::Duration;
+
+use discovery_service::auth::Tokens;
+use discovery_service::engine::Settings;
+use discovery_service::limits::AUTHENTICATE_MS_MAX;
+
+use crate::rig::{Rig, TICK_MS, TTL_MS};
+
+/// A service that requires the token `secret`.
+fn guarded(connections_max: usize) -> Rig {
+    let mut rig = Rig::with(Settings {
+        connections_max,
+        idle_ms_max: Some(300_000),
+        tick: Duration::from_millis(TICK_MS),
+        ttl: Duration::from_millis(TTL_MS),
+    });
+    let tokens = Tokens::parse("secret").expect("a token");
+    rig.engine.handler_mut().set_tokens(tokens);
+    rig
+}
+
+#[test]
+fn row_44_a_stranger_has_10_s_from_its_accept_whatever_it_sends() {
+    let mut rig = guarded(100);
+    let (stranger, silent, friend) = (rig.connect(), rig.connect(), rig.connect());
+    assert_eq!(rig.ask(friend, "auth secret"), "OK\n");
+    const STEP_MS: u64 = 500;
+    for _ in 1..AUTHENTICATE_MS_MAX / STEP_MS {
+        rig.pass(STEP_MS);
+        assert_eq!(rig.ask(stranger, "x"), "ERROR authentication required\n");
+        assert_eq!(rig.ask(stranger, "ping"), "PONG\n");
+    }
+    rig.pass(STEP_MS - 1);
+    assert!(!rig.is_closed(stranger) && !rig.is_closed(silent));
+    rig.pass(1);
+    assert!(
+        rig.is_closed(stranger),
+        "neither a refusal nor a ping renews it"
+    );
+    assert!(rig.is_closed(silent));
+    assert_eq!(rig.ask(friend, "query hive"), "[]\n");
+    rig.pass(2 * AUTHENTICATE_MS_MAX);
+    let stats = rig.ask(friend, "stats");
+    assert!(stats.contains(r#""unauthenticated":2"#), "{stats}");
+}
+
+#[test]
+fn row_25_strangers_never_take_the_places_that_are_kept_for_those_with_a_token() {
+    for (connections_max, strangers_max) in [(1, 1), (2, 1), (3, 2), (9, 8), (10, 9), (40, 36)] {
+        let mut rig = guarded(connections_max);
+        let connect = |rig: &mut Rig| {
+            let client = rig.connect();
+            let told = rig.received(client);
+            assert!(["", "ERROR too many connections\n"].contains(&told.as_str()));
+            told.is_empty().then_some(client)
+        };
+        let mut strangers = Vec::new();
+        while let Some(stranger) = connect(&mut rig) {
+            strangers.push(stranger);
+        }
+        assert_eq!(strangers.len(), strangers_max, "of {connections_max}");
+        // Who shows a token takes a kept place, and makes room for the next.
+        let mut admitted = 0;
+        while let Some(stranger) = strangers.pop() {
+            assert_eq!(rig.ask(stranger, "auth secret"), "OK\n");
+            admitted += 1;
+            strangers.extend(connect(&mut rig));
+        }
+        assert_eq!(
+            admitted, connections_max,
+            "those with a token take every place"
+        );
+    }
+}

@@ -3,7 +3,7 @@
 
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::io::{self, ErrorKind};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use discovery_service::engine::{Engine, Event, Network, Readiness, Reading, Settings, Sockets};
@@ -149,6 +149,10 @@ impl Network for Buffers {
             return Err(ErrorKind::WouldBlock.into());
         }
         Ok(((), (Ipv4Addr::LOCALHOST, 1).into()))
+    }
+
+    fn local_ip(&self, (): &()) -> Option<IpAddr> {
+        Some(Ipv4Addr::LOCALHOST.into())
     }
 
     fn watch(&mut self, (): &mut (), _key: usize) -> io::Result<()> {

@@ -144,7 +144,11 @@ impl<N: Network, H: Handler> Engine<N, H> {
             self.counters.closed.add(CloseReason::Failed);
             return;
         }
-        let peer = Peer::new(key, address);
+        let mut peer = Peer::new(key, address);
+        if !peer.is_local {
+            let local = network.local_ip(&stream);
+            peer.is_local = local.is_some_and(|ip| ip == peer.ip() || ip.is_loopback());
+        }
         let session = if refused {
             Session::refused(peer, protocol, REFUSAL, now)
         } else {

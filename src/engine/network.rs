@@ -2,7 +2,7 @@
 //! implement it with queues.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// Non-blocking sockets whose readiness is reported once per change (edge-triggered): after
@@ -22,6 +22,9 @@ pub trait Network {
     /// `WouldBlock` when there is none. Any other error concerns one connection or a lack of
     /// resources, and the listener stays usable.
     fn accept(&mut self, listener: &mut Self::Listener) -> io::Result<(Self::Stream, SocketAddr)>;
+
+    /// The address of this host that the stream's peer has connected to, if it can be told.
+    fn local_ip(&self, stream: &Self::Stream) -> Option<IpAddr>;
 
     /// Starts to report the readiness of `stream` as events of the session `key`.
     ///

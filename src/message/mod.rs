@@ -60,7 +60,18 @@ impl Command<'_> {
     }
 }
 
-impl Request<'_> {
+impl<'a> Request<'a> {
+    /// The service that the request would register, if it does.
+    #[must_use]
+    pub fn offer(&self) -> Option<&Offer<'a>> {
+        match self {
+            Request::Register { offer, .. }
+            | Request::Hold { offer }
+            | Request::Revive { offer, .. } => Some(offer),
+            _ => None,
+        }
+    }
+
     /// Whether the request needs a session, because its effect lasts as long as one.
     #[must_use]
     pub fn needs_session(&self) -> bool {

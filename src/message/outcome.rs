@@ -12,6 +12,9 @@ pub struct Peer {
     pub session: usize,
     /// The address and port of the peer's socket.
     pub address: SocketAddr,
+    /// Whether it is on this host: it connects from or to a loopback address, or from the very address
+    /// that it connects to.
+    pub is_local: bool,
     /// Whether it has presented a valid token.
     pub authenticated: bool,
     /// Whether it has ever held a registration.
@@ -21,12 +24,15 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// The peer of a new session.
+    /// The peer of a new session. The engine finds out whether it is on this host where its address
+    /// is not a loopback address.
     #[must_use]
     pub fn new(session: usize, address: SocketAddr) -> Self {
+        let ip = address.ip().to_canonical();
         Peer {
             session,
-            address: SocketAddr::new(address.ip().to_canonical(), address.port()),
+            address: SocketAddr::new(ip, address.port()),
+            is_local: ip.is_loopback(),
             authenticated: false,
             holds: false,
             watches: false,

@@ -50,6 +50,8 @@ pub enum Refusal {
     IpBroadcast,
     /// A port that is not a number from 1 to 65535.
     Port,
+    /// An address other than the peer's own, where the service registers no other.
+    OtherAddress,
     /// `--max-services` registrations are live.
     RegistryFull,
     /// The connection holds as many registrations as it may.
@@ -112,6 +114,7 @@ impl Refusal {
             | Refusal::IpMulticast
             | Refusal::IpBroadcast
             | Refusal::Port
+            | Refusal::OtherAddress
             | Refusal::RegistryFull
             | Refusal::TooManyHolds
             | Refusal::TooMany(_)
@@ -156,6 +159,9 @@ impl Refusal {
             Refusal::Uuid => "the uuid is not a UUID",
             Refusal::UuidVersion => "the uuid is not of version 4: use one that register gave",
             Refusal::UuidTaken => "another service has this UUID",
+            Refusal::OtherAddress => {
+                "this service registers only the address that you connect from: give - as the ip"
+            }
             Refusal::RegistryFull => "registry full",
             Refusal::TooManyHolds => "too many holds on one connection: open another",
             Refusal::TooMany(advice) => advice,

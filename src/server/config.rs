@@ -39,6 +39,8 @@ pub struct Config {
     pub token_file: Option<PathBuf>,
     /// Whether an address that is not a loopback address may be listened on without a token file.
     pub insecure: bool,
+    /// Whether a caller that is not on this host may register its own address only.
+    pub own_address: bool,
 }
 
 impl Default for Config {
@@ -53,6 +55,7 @@ impl Default for Config {
             idle_timeout: Some(Duration::from_secs(limits::IDLE_SECONDS_DEFAULT.into())),
             token_file: None,
             insecure: false,
+            own_address: false,
         }
     }
 }
@@ -160,6 +163,7 @@ mod tests {
             idle_timeout: Some(Duration::from_secs(300)),
             token_file: None,
             insecure: false,
+            own_address: false,
         };
         assert_eq!(Config::default(), expected);
         assert_eq!(expected.validate(), Ok(()));

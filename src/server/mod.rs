@@ -110,6 +110,9 @@ pub fn run(
     };
     let registry = Registry::new(config.services_max, RandomState::new());
     let mut service = Service::new(registry, uuids, config.ttl);
+    if config.own_address {
+        service.require_own_address();
+    }
     if let Some(tokens) = tokens {
         service.set_tokens(tokens);
         signals
@@ -144,7 +147,7 @@ fn log_start(config: &Config, settings: &Settings, addresses: &[SocketAddr]) {
         .map_or_else(|| "off".to_owned(), |timeout| format!("{timeout:?}"));
     info!(
         "discovery {} is ready: listen={} ttl={:?} tick={:?} max-services={} max-connections={} \
-         idle-timeout={idle_timeout} tokens={}",
+         idle-timeout={idle_timeout} tokens={} own-address={}",
         env!("CARGO_PKG_VERSION"),
         addresses.join(","),
         config.ttl,
@@ -155,6 +158,11 @@ fn log_start(config: &Config, settings: &Settings, addresses: &[SocketAddr]) {
             "required"
         } else {
             "none"
+        },
+        if config.own_address {
+            "required"
+        } else {
+            "off"
         },
     );
 }

@@ -1,7 +1,7 @@
 //! The engine's network, made of mio's sockets.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::time::Duration;
 
 use mio::event::Event as MioEvent;
@@ -82,6 +82,12 @@ impl Network for MioNetwork {
 
     fn accept(&mut self, listener: &mut TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
         listener.accept()
+    }
+
+    fn local_ip(&self, stream: &TcpStream) -> Option<IpAddr> {
+        // A dual-stack listener has IPv4 clients at mapped addresses.
+        let ip = stream.local_addr().ok()?.ip().to_canonical();
+        Some(ip)
     }
 
     fn watch(&mut self, stream: &mut TcpStream, key: usize) -> io::Result<()> {

@@ -52,6 +52,8 @@ pub struct Service<S = RandomState> {
     uuids: UuidSource,
     ttl: Duration,
     tokens: Option<Tokens>,
+    /// Whether peers on other hosts may register their own address only.
+    own_address: bool,
     turn: Turn,
     budget: Budget,
     /// How many of this turn's changes `holds` and `departures` have taken over.
@@ -74,6 +76,7 @@ impl<S: BuildHasher> Service<S> {
             uuids,
             ttl,
             tokens: None,
+            own_address: false,
             turn: Turn::default(),
             budget: Budget::default(),
             recorded: 0,
@@ -84,6 +87,11 @@ impl<S: BuildHasher> Service<S> {
     /// Requires peers to present one of these tokens; authenticated peers stay so.
     pub fn set_tokens(&mut self, tokens: Tokens) {
         self.tokens = Some(tokens);
+    }
+
+    /// Lets peers on other hosts register, hold, revive and replace at their own address only.
+    pub fn require_own_address(&mut self) {
+        self.own_address = true;
     }
 
     /// The registry behind the verbs.
@@ -113,6 +121,17 @@ impl<S: BuildHasher> Service<S> {
 
     fn admits(&self, peer: &Peer) -> bool {
         self.tokens.is_none() || peer.authenticated
+    }
+
+    /// Whether the peer may register what the request offers, if it offers something.
+    fn may_offer(&self, request: &Request<'_>, peer: &Peer) -> bool {
+        if !self.own_address || peer.is_local {
+            return true;
+        }
+        request.offer().is_none_or(|offer| {
+            let named = offer.address(peer.ip()).ip;
+            named.to_canonical() == peer.ip()
+        })
     }
 
     /// Whether the registry contains only live registrations.
@@ -151,6 +170,7 @@ impl<S: BuildHasher> Service<S> {
             _ if peer.watches => Some(Refusal::Watching),
             Request::Auth { .. } => None,
             _ if !self.admits(peer) => Some(Refusal::AuthenticationRequired),
+            _ if !self.may_offer(request, peer) => Some(Refusal::OtherAddress),
             _ => None,
         };
         match refusal {

@@ -134,6 +134,7 @@ fn no_reason_needs_escaping_in_json_and_each_is_one_line() {
         Refusal::IpMulticast,
         Refusal::IpBroadcast,
         Refusal::Port,
+        Refusal::OtherAddress,
         Refusal::RegistryFull,
         Refusal::TooManyConnections,
         Refusal::Http,

@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -111,6 +111,8 @@ pub struct FakeNetwork {
     pub descriptors_out: u64,
     /// The errors of the next calls to accept.
     pub accept_errors: VecDeque<io::ErrorKind>,
+    /// Where the connections that are accepted next come from, and what they have connected to.
+    pub addresses: (IpAddr, IpAddr),
     /// Calls to accept.
     pub accepts: u64,
     pub listening: bool,
@@ -131,6 +133,7 @@ impl FakeNetwork {
             accept_edge: false,
             descriptors_out: 0,
             accept_errors: VecDeque::new(),
+            addresses: (Ipv4Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()),
             accepts: 0,
             listening: true,
             owners,
@@ -359,7 +362,11 @@ impl Network for FakeNetwork {
         }
         let client = self.backlog.pop_front().expect("it is not empty");
         let port = 1024 + (client % 60_000) as u16;
-        Ok((client, (Ipv4Addr::LOCALHOST, port).into()))
+        Ok((client, (self.addresses.0, port).into()))
+    }
+
+    fn local_ip(&self, _: &usize) -> Option<IpAddr> {
+        Some(self.addresses.1)
     }
 
     fn watch(&mut self, client: &mut usize, key: usize) -> io::Result<()> {

@@ -74,3 +74,53 @@ fn row_25_strangers_never_take_the_places_that_are_kept_for_those_with_a_token()
         );
     }
 }
+
+#[test]
+fn with_own_address_a_peer_on_another_host_registers_holds_revives_and_replaces_its_own_only() {
+    const REFUSED: &str = "ERROR this service registers only the address that you connect from: \
+                           give - as the ip\n";
+    let ip = |text: &str| text.parse().expect("an address");
+    let mut rig = Rig::new();
+    rig.engine.handler_mut().require_own_address();
+    let local = rig.connect();
+    let by_local = rig.ask(local, "register web 10.0.0.7 80");
+    let by_local = by_local.trim_end();
+    assert!(!by_local.contains("ERROR"), "loopback is on this host");
+    // From the very address that it connects to, and from another address of this host to loopback.
+    for addresses in [("10.0.0.1", "10.0.0.1"), ("10.0.0.1", "127.0.0.1")] {
+        rig.net.addresses = (ip(addresses.0), ip(addresses.1));
+        let neighbour = rig.connect();
+        let answer = rig.ask(neighbour, "hold web 10.0.0.8 80");
+        assert!(!answer.contains("ERROR"), "{addresses:?}: {answer}");
+    }
+    // An IPv4 client of a dual-stack listener.
+    rig.net.addresses = (ip("::ffff:10.0.0.9"), ip("10.0.0.1"));
+    let stranger = rig.connect();
+    for refused in [
+        "register web 10.0.0.7 80",
+        "register web 10.0.0.7 80 replace ttl=1",
+        "register web 127.0.0.1 80",
+        "register web 10.0.0.1 80",
+        "hold web 10.0.0.7 80",
+        "heartbeat 3999da30-2a11-463a-be8e-6b2beca7bfe6 web 10.0.0.7 80",
+        &format!("heartbeat {by_local} web 10.0.0.7 80"),
+    ] {
+        assert_eq!(rig.ask(stranger, refused), REFUSED, "{refused}");
+    }
+    for own in [
+        "register web - 81",
+        "register web 10.0.0.9 82",
+        "register web ::ffff:10.0.0.9 83",
+        "hold web - 84",
+        "register web - 81 replace",
+        "heartbeat 3999da30-2a11-463a-be8e-6b2beca7bfe6 web - 85",
+    ] {
+        let answer = rig.ask(stranger, own);
+        assert!(!answer.contains("ERROR"), "{own}: {answer}");
+    }
+    let left = rig.ask(stranger, "query web");
+    assert_eq!(left.matches("10.0.0.7").count(), 1, "{left}");
+    assert_eq!(left.matches("10.0.0.9").count(), 5, "{left}");
+    // Who knows a UUID may still use it.
+    assert_eq!(rig.ask(stranger, &format!("heartbeat {by_local}")), "OK\n");
+}

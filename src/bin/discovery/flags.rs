@@ -60,6 +60,10 @@ pub(crate) struct Flags {
     /// Allow a non-loopback address without a token; as a variable: true or false; default: off
     #[arg(long, env = "DISCOVERY_INSECURE", value_parser = BoolishValueParser::new())]
     insecure: bool,
+
+    /// A caller on another host may register its own address only; as a variable: true or false; default: off
+    #[arg(long, env = "DISCOVERY_OWN_ADDRESS", value_parser = BoolishValueParser::new())]
+    own_address: bool,
 }
 
 impl From<Flags> for Config {
@@ -74,6 +78,7 @@ impl From<Flags> for Config {
                 .then(|| Duration::from_secs(flags.idle_timeout.into())),
             token_file: flags.token_file,
             insecure: flags.insecure,
+            own_address: flags.own_address,
         }
     }
 }

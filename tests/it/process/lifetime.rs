@@ -1,13 +1,13 @@
 //! The process: arguments, exit status, signals, standard streams.
 
-use std::net::TcpListener;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::common::{Client, Finished, Service, ask_frame, command, finish, wait_until};
 
 /// The variables that the service reads from the environment.
-const VARIABLES: [&str; 8] = [
+const VARIABLES: [&str; 9] = [
     "DISCOVERY_LISTEN",
     "DISCOVERY_TTL",
     "DISCOVERY_TICK",
@@ -16,6 +16,7 @@ const VARIABLES: [&str; 8] = [
     "DISCOVERY_IDLE_TIMEOUT",
     "DISCOVERY_TOKEN_FILE",
     "DISCOVERY_INSECURE",
+    "DISCOVERY_OWN_ADDRESS",
 ];
 
 fn run(args: &[&str]) -> Finished {
@@ -217,6 +218,30 @@ fn an_empty_variable_counts_as_unset() {
         emptied.env(name, "");
     }
     assert_eq!(Service::spawn(emptied).connect().ask("query hive"), "[]");
+}
+
+#[test]
+fn with_own_address_callers_on_this_host_register_any_address() {
+    let mut own = command();
+    own.env("DISCOVERY_OWN_ADDRESS", "yes")
+        .args(["--listen", "0.0.0.0:0", "--insecure"]);
+    let service = Service::spawn(own);
+    wait_until("the line at start says so", || {
+        let said = service.log().contains("own-address=required");
+        said.then_some(())
+    });
+    let port = service.address().port();
+    // The address that this host would use to reach others, if it has one; nothing is sent.
+    let probe = UdpSocket::bind("0.0.0.0:0").expect("a socket");
+    let outward = probe
+        .connect("192.0.2.1:1")
+        .and_then(|()| probe.local_addr());
+    let own = outward.map_or(Ipv4Addr::LOCALHOST.into(), |address| address.ip());
+    for (number, ip) in (1..).zip([IpAddr::V4(Ipv4Addr::LOCALHOST), own]) {
+        let mut client = Client::connect(SocketAddr::new(ip, port));
+        client.register("hive", "10.0.0.1", number);
+        client.register("hive", "10.0.0.2", number);
+    }
 }
 
 #[test]

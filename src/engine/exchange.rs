@@ -130,6 +130,10 @@ impl<T> Connection<T> {
         // A watcher's pending updates are sent before the reply to its next request.
         active.refill(now);
         loop {
+            if stopping {
+                // A short read leaves the rest to an event, which nobody waits for any more.
+                wire.transport.expect_input();
+            }
             let pause = active.run(responder, now, &mut wire.budget.share);
             let waiting = active.session().output().len();
             if let Err(visit) = wire.send(&mut active, now) {

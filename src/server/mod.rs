@@ -198,11 +198,9 @@ impl Server {
     fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(TURN_EVENTS_MAX);
         let mut deadline = Some(Duration::ZERO);
-        let mut turn_start = self.start.elapsed();
         let mut worst_turn = Duration::ZERO;
         loop {
             let now = self.start.elapsed();
-            worst_turn = worst_turn.max(now.saturating_sub(turn_start));
             let timeout = deadline.map(|deadline: Duration| deadline.saturating_sub(now));
             match self.poll.poll(&mut events, timeout) {
                 Ok(()) => {}
@@ -216,7 +214,7 @@ impl Server {
                 return Ok(());
             }
             let more_events = events.iter().count() == TURN_EVENTS_MAX;
-            turn_start = self.start.elapsed();
+            let turn_start = self.start.elapsed();
             let reading = Reading {
                 monotonic: turn_start,
                 wall: wall_time(),
@@ -228,6 +226,8 @@ impl Server {
                 .engine
                 .turn(&mut self.network, events, more_events, reading);
             deadline = turned.wait.map(|wait| turn_start.saturating_add(wait));
+            // Measured here, because an interrupted poll begins the loop again without a turn.
+            worst_turn = worst_turn.max(self.start.elapsed().saturating_sub(turn_start));
             if self.engine.is_stopped() {
                 return Ok(());
             }

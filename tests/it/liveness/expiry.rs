@@ -189,3 +189,18 @@ fn row_28_an_interrupted_poll_goes_on() {
         (client.ask("query hive") == "[]").then_some(())
     });
 }
+
+#[test]
+fn the_worst_turn_that_stats_shows_does_not_contain_the_sleep_before_it() {
+    let service = Service::start(&[]);
+    // The client connects before the sleep: without registrations the service then sleeps until it is woken.
+    let mut client = service.connect();
+    assert_eq!(client.ask("ping"), "PONG");
+    std::thread::sleep(Duration::from_secs(2));
+    // On Linux a stop and a continue interrupt epoll_wait with EINTR (signal(7)).
+    service.signal("STOP");
+    service.signal("CONT");
+    let stats: serde_json::Value = serde_json::from_str(&client.ask("stats")).expect("JSON");
+    let worst_turn_us = stats["worst_turn_us"].as_u64().expect("a number");
+    assert!(worst_turn_us > 0 && worst_turn_us < 1_000_000, "{stats}");
+}

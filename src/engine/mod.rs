@@ -227,7 +227,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
         } = self.counters;
         Meter {
             uptime: reading.monotonic.saturating_sub(start),
-            connections: self.sessions.len(),
+            connections: self.sessions.len() - self.sessions.refused_lingering(),
             refused_connections: refused,
             connections_closed: closed,
             bytes_in,

@@ -23,7 +23,7 @@ pub struct Turn {
 pub struct Meter {
     /// Time since the start.
     pub uptime: Duration,
-    /// Open connections.
+    /// Open connections that `--max-connections` counts: without refused ones that linger.
     pub connections: usize,
     /// Connections that were refused at the limit of `--max-connections`.
     pub refused_connections: u64,

@@ -200,7 +200,7 @@ impl<S: BuildHasher> Service<S> {
             Request::List { service_type } => self.list(service_type.as_ref()),
             Request::Why { uuid } => self.why(uuid.as_ref()),
             Request::Watch { service_type } => return self.watch(service_type.as_ref(), peer),
-            Request::Stats => Some(self.stats()),
+            Request::Stats => self.stats(),
             Request::Ping => Some(Reply::Pong),
             Request::Help => Some(Reply::Help),
             Request::Quit => Some(Reply::Bye),

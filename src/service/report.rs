@@ -87,7 +87,10 @@ impl<S: BuildHasher> Service<S> {
         }))
     }
 
-    pub(super) fn stats(&self) -> Reply {
+    pub(super) fn stats(&self) -> Option<Reply> {
+        if !self.is_settled() {
+            return None;
+        }
         let meter = &self.turn.meter;
         let stats = Stats {
             version: Cow::Borrowed(env!("CARGO_PKG_VERSION")),
@@ -107,7 +110,7 @@ impl<S: BuildHasher> Service<S> {
             connections_closed: meter.connections_closed,
             log_lines_dropped: meter.log_lines_dropped,
         };
-        Document::Stats(stats).into()
+        Some(Document::Stats(stats).into())
     }
 }
 

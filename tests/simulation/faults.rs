@@ -315,12 +315,14 @@ fn row_32_a_hundred_thousand_that_expire_together_go_in_slices_while_others_are_
     }
     rig.pass(TTL_MS / 2);
     let alive = rig.ask(client, "register other 10.0.0.2 81");
-    let other = rig.connect();
+    let (other, counting) = (rig.connect(), rig.connect());
     rig.pass(TTL_MS / 2 - 1);
     rig.now_ms += 1;
     let registrations = |rig: &Rig| rig.engine.handler().registry().len();
     let mut slices = 0;
+
     rig.send(client, b"query hive\n");
+    rig.send(counting, b"stats\n");
     rig.send(other, format!("heartbeat {alive}").as_bytes());
     rig.turn();
     assert_eq!(
@@ -329,6 +331,11 @@ fn row_32_a_hundred_thousand_that_expire_together_go_in_slices_while_others_are_
         "others are served in the first turn"
     );
     assert_eq!(rig.received(client), "", "the query waits for the sweep");
+    assert_eq!(
+        rig.received(counting),
+        "",
+        "and so does the count of registrations"
+    );
     while registrations(&rig) > 1 {
         let before = registrations(&rig);
         rig.turn();
@@ -341,6 +348,8 @@ fn row_32_a_hundred_thousand_that_expire_together_go_in_slices_while_others_are_
     }
     rig.settle();
     assert_eq!(rig.received(client), "[]\n");
+    let stats = rig.received(counting);
+    assert!(stats.contains(r#""registrations":1,"types":1,"#), "{stats}");
     assert!(slices >= COUNT / TURN_SWEEP_MAX / 2, "{slices} slices");
 }
 

@@ -38,9 +38,9 @@ impl Session {
         self.silent_at().is_some_and(|at| at <= now)
     }
 
-    /// A session that holds or watches may be idle or leave output unread for any time: TCP keepalive
-    /// detects a dead peer. A parked request is not the peer's delay, so the idle limit does not apply.
-    /// A stranger has its own limit instead.
+    /// A session that holds or watches may be idle for any time, and a watcher may leave updates unread:
+    /// TCP keepalive detects a dead peer. A parked request is not the peer's delay, so the idle limit does
+    /// not apply. A stranger has its own limit instead.
     fn next_timeout(&self, idle_ms_max: Option<u64>) -> Option<(Moment, Timeout)> {
         let mut next = Next::default();
         match self.phase {
@@ -49,12 +49,10 @@ impl Session {
                 if let Some(since) = self.request_since {
                     next.close(since, COMMAND_MS_MAX, CloseReason::Incomplete);
                 }
-                if !self.peer.stays() {
-                    self.limit_unread(&mut next);
-                    if let (Some(ms), None, false) = (idle_ms_max, self.parked, self.is_stranger())
-                    {
-                        next.close(self.completed_at, ms, CloseReason::Idle);
-                    }
+                self.limit_unread(&mut next);
+                let may_idle = self.peer.stays() || self.is_stranger();
+                if let (Some(ms), None, false) = (idle_ms_max, self.parked, may_idle) {
+                    next.close(self.completed_at, ms, CloseReason::Idle);
                 }
                 if let Some(until) = self.parked.and_then(|parked| parked.until) {
                     next.add(until, Timeout::Answer);
@@ -82,9 +80,14 @@ impl Session {
         }
     }
 
+    /// Limits the time without progress while an answer is pending, or anything in a session that ends.
     fn limit_unread(&self, next: &mut Next) {
-        if !self.output.is_empty() {
-            next.close(self.progress_at, OUTPUT_STALL_MS_MAX, CloseReason::Unread);
+        let since = match self.phase {
+            Phase::Open => self.answer_since.map(|since| since.max(self.progress_at)),
+            _ => Some(self.progress_at),
+        };
+        if let (Some(since), false) = (since, self.output.is_empty()) {
+            next.close(since, OUTPUT_STALL_MS_MAX, CloseReason::Unread);
         }
     }
 

@@ -48,6 +48,9 @@ pub struct Session {
     request_since: Option<Moment>,
     /// When the peer last took pending bytes, or the output last became pending.
     progress_at: Moment,
+    /// Since when the output has contained an answer, and not only a watcher's updates. An answer comes
+    /// after the updates in the output, and no updates are added before it is sent.
+    answer_since: Option<Moment>,
     /// Since when output has been pending without interruption.
     pending_since: Moment,
     /// When an update was last moved into a watcher's output.
@@ -114,6 +117,7 @@ impl Session {
             completed_at: now,
             request_since: None,
             progress_at: now,
+            answer_since: None,
             pending_since: now,
             updated_at: now,
         }
@@ -278,6 +282,9 @@ impl Session {
             sent += n;
             if n > 0 {
                 self.progress_at = now;
+            }
+            if self.output.is_empty() {
+                self.answer_since = None;
             }
             if let Err(error) = result {
                 return (sent, Err(error));

@@ -116,6 +116,7 @@ impl Session {
     pub(super) fn answer(&mut self, reply: &Reply, now: Moment) {
         self.mark_pending(self.has_pending(), now);
         self.codec.encode(reply, &mut self.output);
+        self.answer_since.get_or_insert(now);
         if let Some(reason) = self.codec.ends_with(reply) {
             self.close(reason);
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use discovery_service::engine::Settings;
 use discovery_service::limits::{
-    HOLDS_MAX, OUTPUT_WAITING_LEN_MAX, TURN_REMOVALS_MAX, WATCH_SILENCE_MS,
+    HOLDS_MAX, OUTPUT_STALL_MS_MAX, OUTPUT_WAITING_LEN_MAX, TURN_REMOVALS_MAX, WATCH_SILENCE_MS,
 };
 
 use crate::rig::{Rig, TICK_MS, TTL_MS, uuid};
@@ -68,17 +68,13 @@ fn row_49_a_holder_that_ends_or_breaks_is_gone_in_the_same_turn_and_a_dark_one_i
 }
 
 #[test]
-fn a_holder_is_not_dropped_for_being_silent_or_for_not_reading() {
+fn a_holder_is_not_dropped_for_being_silent() {
     let mut rig = patient_rig(Some(5_000));
-    let (silent, deaf, idle) = (rig.connect(), rig.connect(), rig.connect());
+    let (silent, idle) = (rig.connect(), rig.connect());
     rig.ask(silent, "hold hive 10.0.0.1 80");
-    rig.ask(deaf, "hold hive 10.0.0.2 80");
-    rig.send(deaf, &b"heartbeat x\n".repeat(50_000));
-    for _ in 0..400 {
-        rig.turn();
-    }
+    rig.ask(silent, "hold hive 10.0.0.2 80");
     rig.pass(600_000);
-    assert!(!rig.is_closed(silent) && !rig.is_closed(deaf));
+    assert!(!rig.is_closed(silent));
     assert!(
         rig.is_closed(idle),
         "an idle session without a hold is closed"
@@ -90,7 +86,56 @@ fn a_holder_is_not_dropped_for_being_silent_or_for_not_reading() {
     rig.turn();
     rig.pass(10_000);
     assert!(rig.is_closed(silent));
-    assert_eq!(registrations(&rig), 1);
+    assert_eq!(registrations(&rig), 0);
+}
+
+#[test]
+fn answers_that_make_no_progress_for_10_s_end_a_holder_and_a_watcher_too() {
+    let mut rig = patient_rig(None);
+    let (client, holder, watcher) = (rig.connect(), rig.connect(), rig.connect());
+    rig.ask(holder, "hold hive 10.0.0.1 80");
+    rig.ask(watcher, "watch hive");
+    for deaf in [holder, watcher] {
+        rig.send(deaf, &b"nonsense\n".repeat(50_000));
+    }
+    for _ in 0..400 {
+        rig.turn();
+    }
+    rig.pass(OUTPUT_STALL_MS_MAX - 1);
+    rig.net.take(holder, 1);
+    rig.turn();
+    assert!(!rig.is_closed(holder) && !rig.is_closed(watcher));
+    rig.pass(1);
+    assert!(rig.is_closed(watcher));
+    rig.pass(OUTPUT_STALL_MS_MAX - 2);
+    assert!(!rig.is_closed(holder), "slow progress is progress");
+    rig.pass(1);
+    assert!(rig.is_closed(holder));
+    assert_eq!(rig.engine.waiting_len(), 0);
+    assert_eq!(rig.ask(client, "query hive"), "[]\n");
+}
+
+#[test]
+fn a_watcher_may_leave_its_updates_unread_but_not_the_answer_behind_them() {
+    let mut rig = patient_rig(None);
+    let (client, watcher) = (rig.connect(), rig.connect());
+    rig.ask(watcher, "watch hive");
+    rig.net.pipes[watcher].received.clear();
+    let before = rig.engine.waiting_len();
+    while rig.engine.waiting_len() == before {
+        rig.send(client, b"register hive 10.0.0.1 80 ttl=86400\n");
+        rig.turn();
+        rig.turn();
+        rig.received(client);
+    }
+    rig.pass(10 * OUTPUT_STALL_MS_MAX);
+    assert!(!rig.is_closed(watcher), "updates are no answers");
+    rig.send(watcher, b"ping\n");
+    rig.turn();
+    rig.pass(OUTPUT_STALL_MS_MAX - 1);
+    assert!(!rig.is_closed(watcher), "the time counts from the answer");
+    rig.pass(1);
+    assert!(rig.is_closed(watcher));
 }
 
 #[test]

@@ -6,60 +6,96 @@ use uuid::Uuid;
 
 use crate::limits::HOLDS_MAX;
 
-/// The held registrations, by connection and by UUID, and those that are to be removed because their
+/// The held registrations, by holder and by UUID, and those that are to be removed because their
 /// connection has ended.
 #[derive(Debug, Default)]
 pub(super) struct Holds {
-    by_connection: HashMap<usize, Vec<Uuid>>,
-    holders: HashMap<Uuid, usize>,
-    leaving: Vec<Uuid>,
+    /// The number of each connection that holds. Keys of connections are used again, numbers are not.
+    connections: HashMap<usize, u64>,
+    holders: HashMap<u64, Holder>,
+    /// The number of each registration's holder.
+    by_uuid: HashMap<Uuid, u64>,
+    /// The holders whose connections have ended, and which still have registrations.
+    leaving: Vec<u64>,
+    last_number: u64,
+}
+
+/// A connection that holds, or that has held until it ended.
+#[derive(Debug, Default)]
+struct Holder {
+    held: Vec<Uuid>,
+    has_ended: bool,
 }
 
 impl Holds {
     /// Whether the connection may hold one more.
     pub(super) fn has_room(&self, connection: usize) -> bool {
-        self.by_connection
-            .get(&connection)
-            .is_none_or(|held| held.len() < HOLDS_MAX)
+        let number = self.connections.get(&connection);
+        let holder = number.and_then(|number| self.holders.get(number));
+        holder.is_none_or(|holder| holder.held.len() < HOLDS_MAX)
     }
 
     pub(super) fn add(&mut self, connection: usize, uuid: Uuid) {
-        self.by_connection.entry(connection).or_default().push(uuid);
-        self.holders.insert(uuid, connection);
+        let number = *self.connections.entry(connection).or_insert_with(|| {
+            self.last_number += 1;
+            self.last_number
+        });
+        self.holders.entry(number).or_default().held.push(uuid);
+        self.by_uuid.insert(uuid, number);
     }
 
     /// Drops a registration that was removed, if it was held.
     pub(super) fn forget(&mut self, uuid: &Uuid) {
-        let Some(connection) = self.holders.remove(uuid) else {
+        let Some(number) = self.by_uuid.remove(uuid) else {
             return;
         };
-        let Some(held) = self.by_connection.get_mut(&connection) else {
+        let Some(holder) = self.holders.get_mut(&number) else {
             return;
         };
-        held.retain(|other| other != uuid);
-        if held.is_empty() {
-            self.by_connection.remove(&connection);
+        holder.held.retain(|other| other != uuid);
+        if holder.held.is_empty() {
+            self.holders.remove(&number);
         }
     }
 
     /// The connection has ended: queues all that it holds for removal.
     pub(super) fn end(&mut self, connection: usize) {
-        self.leaving
-            .extend(self.by_connection.remove(&connection).unwrap_or_default());
+        let Some(number) = self.connections.remove(&connection) else {
+            return;
+        };
+        if let Some(holder) = self.holders.get_mut(&number) {
+            holder.has_ended = true;
+            self.leaving.push(number);
+        }
     }
 
     /// Takes one registration that is to be removed.
     pub(super) fn next_leaving(&mut self) -> Option<Uuid> {
-        let uuid = self.leaving.pop()?;
-        self.holders.remove(&uuid);
-        if self.leaving.is_empty() {
-            self.leaving = Vec::new();
+        while let Some(number) = self.leaving.last() {
+            let uuid = self
+                .holders
+                .get_mut(number)
+                .and_then(|holder| holder.held.pop());
+            if let Some(uuid) = uuid {
+                self.by_uuid.remove(&uuid);
+                return Some(uuid);
+            }
+            self.holders.remove(number);
+            self.leaving.pop();
         }
-        Some(uuid)
+        self.leaving = Vec::new();
+        None
     }
 
-    /// Whether any registration is still to be removed.
+    /// Whether any registration may still have to be removed.
     pub(super) fn are_leaving(&self) -> bool {
         !self.leaving.is_empty()
+    }
+
+    /// Whether the registration is still to be removed, because its connection has ended.
+    pub(super) fn is_leaving(&self, uuid: &Uuid) -> bool {
+        let number = self.by_uuid.get(uuid);
+        let holder = number.and_then(|number| self.holders.get(number));
+        holder.is_some_and(|holder| holder.has_ended)
     }
 }

@@ -144,6 +144,9 @@ impl<S: BuildHasher> Service<S> {
         let Some(uuid) = uuid else {
             return Reply::NotFound;
         };
+        if self.is_leaving(uuid) {
+            return Reply::NotFound;
+        }
         match self.registry.heartbeat(self.turn.now, uuid) {
             Heartbeat::InTime => Reply::Ok,
             Heartbeat::Late => {
@@ -225,8 +228,9 @@ impl<S: BuildHasher> Service<S> {
 
     fn deregister(&mut self, uuid: Option<&Uuid>) -> Reply {
         let now = self.turn.now;
-        let known =
-            uuid.is_some_and(|uuid| self.registry.deregister(now, uuid, Reason::Deregistered));
+        let known = uuid.is_some_and(|uuid| {
+            !self.is_leaving(uuid) && self.registry.deregister(now, uuid, Reason::Deregistered)
+        });
         if known { Reply::Ok } else { Reply::NotFound }
     }
 

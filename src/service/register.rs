@@ -63,6 +63,9 @@ impl<S: BuildHasher> Service<S> {
                 Reply::Refused(Refusal::UuidTaken)
             });
         }
+        if self.is_leaving(&uuid) {
+            self.remove_left(&uuid);
+        }
         match self.add_as(uuid, offer, ttl, peer, Registry::register) {
             Ok(()) => Some(Reply::Ok),
             Err(error) => self.not_registered(error),

@@ -3,6 +3,7 @@
 use std::hash::BuildHasher;
 
 use log::debug;
+use uuid::Uuid;
 
 use super::budget::Budget;
 use super::{Deliver, Handler, Service, Turn};
@@ -30,15 +31,31 @@ impl<S: BuildHasher> Service<S> {
         self.recorded = self.registry.changes().len();
     }
 
+    /// Whether a registration is not live any more, because its holder has ended, although it is not
+    /// removed yet.
+    pub(super) fn is_leaving(&mut self, uuid: &Uuid) -> bool {
+        if !self.holds.are_leaving() {
+            return false;
+        }
+        self.record_changes();
+        self.holds.is_leaving(uuid)
+    }
+
     /// Removes the registrations of holders that have ended.
     fn remove_leaving(&mut self) {
         while self.holds.are_leaving() && self.budget.remove() {
             let Some(uuid) = self.holds.next_leaving() else {
                 break;
             };
-            self.registry
-                .deregister(self.turn.now, &uuid, Reason::ConnectionClosed);
+            self.remove_left(&uuid);
         }
+    }
+
+    /// Removes a registration whose holder has ended.
+    pub(super) fn remove_left(&mut self, uuid: &Uuid) {
+        let now = self.turn.now;
+        self.registry
+            .deregister(now, uuid, Reason::ConnectionClosed);
     }
 
     /// Delivers snapshots to the watchers that need one, in the order of their requests, within budget.

@@ -209,6 +209,49 @@ fn a_connection_holds_a_bounded_number_and_many_that_die_at_once_go_in_bounded_t
 }
 
 #[test]
+fn a_registration_whose_holder_has_ended_is_not_live_even_before_it_is_removed() {
+    let mut rig = patient_rig(None);
+    let holders: Vec<usize> = (0..10).map(|_| rig.connect()).collect();
+    let asker = rig.connect();
+    let mut held = String::new();
+    for &holder in &holders {
+        rig.send(holder, &b"hold hive 10.0.0.1 80\n".repeat(HOLDS_MAX));
+        rig.settle();
+        held += &rig.received(holder);
+    }
+    for &holder in &holders {
+        rig.net.reset(holder);
+    }
+    rig.turn();
+    assert!(registrations(&rig) > HOLDS_MAX, "they go in several turns");
+    // One turn runs a bounded part of the commands of a connection, so there are many of both.
+    let askers: Vec<usize> = (0..50).map(|_| rig.net.connect()).collect();
+    let held: Vec<&str> = held.lines().collect();
+    let mut expected = String::new();
+    for (&asker, part) in askers.iter().zip(held.chunks(held.len().div_ceil(50))) {
+        for (kind, uuid) in part.iter().enumerate() {
+            let (line, answer) = match kind % 3 {
+                0 => (format!("heartbeat {uuid}\n"), "NOT FOUND\n"),
+                1 => (format!("deregister {uuid}\n"), "NOT FOUND\n"),
+                _ => (format!("heartbeat {uuid} hive 10.0.0.2 81\n"), "OK\n"),
+            };
+            rig.send(asker, line.as_bytes());
+            expected += answer;
+        }
+    }
+    rig.settle();
+    let answers: String = askers.iter().map(|&asker| rig.received(asker)).collect();
+    assert!(answers == expected, "a registration without a holder lives");
+    // What was registered again stays.
+    let found = rig.ask(asker, "query hive");
+    assert_eq!(
+        found.matches("10.0.0.2").count(),
+        expected.matches("OK").count()
+    );
+    assert!(!found.contains("10.0.0.1"));
+}
+
+#[test]
 fn the_changes_of_a_turn_are_one_line_and_only_who_watches_the_type_is_told() {
     let mut rig = Rig::new();
     let (of_hive, of_all, of_other, client) =

@@ -22,6 +22,8 @@ pub(super) struct Clock {
     held_for: Option<Duration>,
     /// The total time that was cut off.
     stalled: Duration,
+    /// The monotonic clock at the start.
+    start: Duration,
 }
 
 impl Clock {
@@ -34,6 +36,7 @@ impl Clock {
             elapsed: zero,
             held_for: None,
             stalled: zero,
+            start: monotonic,
         }
     }
 
@@ -69,6 +72,12 @@ impl Clock {
     /// Registry time in this turn.
     pub(super) fn now(&self) -> Moment {
         Moment::from_millis(u64::try_from(self.elapsed.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// The loop's time in this turn: it follows the monotonic clock without exception.
+    pub(super) fn uptime(&self) -> Moment {
+        let uptime = self.seen.saturating_sub(self.start).as_millis();
+        Moment::from_millis(u64::try_from(uptime).unwrap_or(u64::MAX))
     }
 
     /// The total time that was cut off since the start.

@@ -54,7 +54,9 @@ pub struct Engine<N: Network, H> {
     next_tick: Moment,
     /// The longest time for which the loop was told to wait before the next turn.
     waited: Duration,
-    stopping: Option<Moment>,
+    stopping: bool,
+    /// When a stopping engine ends at the latest, from its first turn on.
+    stop_by: Option<Moment>,
     /// The time cut off from registry time since the last log line about it.
     stall_to_log: Duration,
     stall_warnings: RateLimit,
@@ -93,7 +95,8 @@ impl<N: Network, H: Handler> Engine<N, H> {
             },
             next_tick: Moment::START,
             waited: Duration::ZERO,
-            stopping: None,
+            stopping: false,
+            stop_by: None,
             stall_to_log: Duration::ZERO,
             stall_warnings: RateLimit::new(LOG_QUIET_MS),
         }
@@ -111,11 +114,17 @@ impl<N: Network, H: Handler> Engine<N, H> {
     ) -> Turned<'_> {
         let backlog = more_events || self.has_backlog();
         let cut = self.clock.advance(reading.monotonic, self.waited, backlog);
-        let now = self.clock.now();
+        // All time limits of connections are measured on this clock, which no load slows down.
+        let now = self.clock.uptime();
+        if self.stopping {
+            let deadline = now.plus_millis(SHUTDOWN_MS_MAX);
+            self.stop_by.get_or_insert(deadline);
+        }
         self.log_stall(cut, now);
         let meter = self.meter(&reading);
         self.handler.begin_turn(Turn {
-            now,
+            now: self.clock.now(),
+            uptime: now,
             wall: reading.wall,
             meter,
         });
@@ -144,10 +153,9 @@ impl<N: Network, H: Handler> Engine<N, H> {
 
     /// Begins to stop: accepts no more, finishes the replies in flight and closes the connections.
     pub fn stop(&mut self, network: &mut N) {
-        if self.stopping.is_some() {
+        if std::mem::replace(&mut self.stopping, true) {
             return;
         }
-        self.stopping = Some(self.clock.now().plus_millis(SHUTDOWN_MS_MAX));
         for listener in self.listeners.iter_mut().filter_map(Option::take) {
             network.close_listener(listener.into_socket());
         }
@@ -160,14 +168,14 @@ impl<N: Network, H: Handler> Engine<N, H> {
     /// Whether [`stop`](Self::stop) has been called.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
-        self.stopping.is_some()
+        self.stopping
     }
 
     /// Whether a stopped engine has no work left.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
-        let over = |deadline| self.sessions.len() == 0 || self.clock.now() >= deadline;
-        self.stopping.is_some_and(over)
+        let is_late = |deadline| self.clock.uptime() >= deadline;
+        self.stopping && (self.sessions.len() == 0 || self.stop_by.is_some_and(is_late))
     }
 
     /// Open connections, including refused ones that linger.
@@ -335,7 +343,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
     /// Hands the service's deliveries to the sessions, which send them in the next turn. That turn
     /// follows at once.
     fn end_turn(&mut self, now: Moment) {
-        let stopping = self.stopping.is_some();
+        let stopping = self.stopping;
         let sessions = &mut self.sessions;
         self.handler.end_turn(&mut |key, delivery| {
             // While stopping, send watchers no changes: services do not go down because the
@@ -376,7 +384,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
             retry,
             self.sessions.next_due(),
             self.links.next_due(),
-            self.stopping,
+            self.stop_by,
         ];
         let next = deadlines.into_iter().flatten().min()?;
         Some(next.since(now))

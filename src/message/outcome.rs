@@ -69,7 +69,7 @@ pub enum Outcome {
     /// until a [`Delivery`] arrives, and costs no turn meanwhile. A request without a session gets no
     /// answer.
     Parked {
-        /// When the wait ends, if it is limited: the engine then asks the service for the reply.
+        /// When the wait ends in the loop's time, if it is limited: the engine then asks the service for the reply.
         until: Option<Moment>,
     },
 }

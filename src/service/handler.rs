@@ -12,6 +12,9 @@ use crate::time::{Moment, WallTime};
 pub struct Turn {
     /// Registry time, which stands still during the turn.
     pub now: Moment,
+    /// The loop's time, which follows the monotonic clock also where registry time stands still. The
+    /// time limits of sessions and of parked requests are moments of it.
+    pub uptime: Moment,
     /// The wall clock, to be shown to people.
     pub wall: WallTime,
     /// The loop's counters before this turn.

@@ -1,4 +1,4 @@
-//! The time limits of a session.
+//! The time limits of a session, in the loop's time.
 
 use super::{Phase, Session};
 use crate::limits::{

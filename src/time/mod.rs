@@ -1,4 +1,5 @@
-//! Registry time, from which the service computes every age and deadline.
+//! Registry time, from which the service computes every age of a registration, and the loop's time, in
+//! which connections have their limits.
 //!
 //! Callers pass it in as plain data. Only the server room reads a clock.
 
@@ -12,10 +13,11 @@ use chrono::{DateTime, SecondsFormat};
 use serde::de::{Deserialize, Deserializer, Error as _};
 use serde::ser::{Serialize, Serializer};
 
-/// A point in registry time, in whole milliseconds since the service started.
+/// A point in time, in whole milliseconds since the service started.
 ///
-/// It follows the monotonic clock, but does not advance while the process is paused, so the
-/// difference of two moments is the time in which the service could hear a peer.
+/// Registry time follows the monotonic clock, but does not advance while the process is paused, so the
+/// difference of two moments is the time in which the service could hear a peer. The loop's time
+/// follows the monotonic clock alone. Moments of the two are never compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Moment(u64);
 

@@ -134,6 +134,8 @@ pub const LOG_QUIET_MS: u64 = 1_000;
 /// Bytes of a log line with its end: a write of up to this length to a pipe is atomic (pipe(7)).
 pub const LOG_LINE_LEN_MAX: usize = 4096;
 
+/// Milliseconds that a turn may come later than planned before that counts as a pause.
+pub const LATE_MS_MAX: u64 = 10;
 /// Milliseconds for which registry time may stand still after a stall, while input that arrived
 /// during the stall is handled.
 pub const STALL_BACKLOG_MS_MAX: u64 = 1_000;

@@ -27,7 +27,7 @@ use crate::session::{Phase, Scratch, Timeout};
 use crate::time::Moment;
 use crate::time::rate_limit::RateLimit;
 
-use clock::Clock;
+use clock::{Clock, Input};
 pub use datagrams::DatagramCounts;
 use datagrams::DatagramSocket;
 use exchange::{Budget, Visit};
@@ -112,8 +112,15 @@ impl<N: Network, H: Handler> Engine<N, H> {
         more_events: bool,
         reading: Reading,
     ) -> Turned<'_> {
-        let backlog = more_events || self.has_backlog();
-        let cut = self.clock.advance(reading.monotonic, self.waited, backlog);
+        let mut events = events.into_iter().peekable();
+        let input = if more_events || self.has_backlog() {
+            Input::Backlog
+        } else if events.peek().is_some() {
+            Input::New
+        } else {
+            Input::Nothing
+        };
+        let cut = self.clock.advance(reading.monotonic, self.waited, input);
         // All time limits of connections are measured on this clock, which no load slows down.
         let now = self.clock.uptime();
         if self.stopping {
@@ -124,6 +131,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
         let meter = self.meter(&reading);
         self.handler.begin_turn(Turn {
             now: self.clock.now(),
+            heard: self.clock.present(),
             uptime: now,
             wall: reading.wall,
             meter,
@@ -139,7 +147,10 @@ impl<N: Network, H: Handler> Engine<N, H> {
         self.links
             .serve(network, &mut self.handler, &mut self.scratch, now);
         self.sessions.close_excess();
-        self.fire_timers(now);
+        // After a pause, no connection is closed for input that has arrived meanwhile.
+        if !self.is_held() {
+            self.fire_timers(now);
+        }
         self.reap(network);
         self.end_turn(now);
         self.links.run_commands(network, &mut self.handler, now);
@@ -218,6 +229,13 @@ impl<N: Network, H: Handler> Engine<N, H> {
     #[must_use]
     pub fn stalled(&self) -> Duration {
         self.clock.stalled()
+    }
+
+    /// Whether registry time and the time limits of sessions stand still, because input that arrived in
+    /// a pause is not handled yet.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.clock.is_held()
     }
 
     /// Panics with a description when an invariant between two turns is broken. O(n).
@@ -370,7 +388,8 @@ impl<N: Network, H: Handler> Engine<N, H> {
     }
 
     fn wait(&mut self, now: Moment) -> Option<Duration> {
-        if self.has_backlog() || self.handler.has_backlog() {
+        let behind = self.clock.is_behind();
+        if behind || self.has_backlog() || self.handler.has_backlog() {
             return Some(Duration::ZERO);
         }
         if now >= self.next_tick {

@@ -152,14 +152,21 @@ impl<S: BuildHasher> Registry<S> {
 
     /// Sets the age of a registration back to zero.
     pub fn heartbeat(&mut self, now: Moment, uuid: &Uuid) -> Heartbeat {
+        self.hear(now, now, uuid)
+    }
+
+    /// Takes a heartbeat that arrived between two moments: the registration must be live at `earliest`,
+    /// and its age counts from `latest`.
+    pub fn hear(&mut self, earliest: Moment, latest: Moment, uuid: &Uuid) -> Heartbeat {
         let Some(slot) = self.find(uuid) else {
             return Heartbeat::Unknown;
         };
         let entry = self.entries.get_mut(slot);
-        if !entry.is_live(now) {
+        if !entry.is_live(earliest) {
             return Heartbeat::Unknown;
         }
-        let late = entry.beat(now);
+        let late = entry.beat(earliest);
+        entry.heartbeat = latest;
         self.mutated();
         if late {
             Heartbeat::Late
@@ -306,7 +313,8 @@ impl<S: BuildHasher> Registry<S> {
         let (at, heartbeat, reason) = if entry.is_held() {
             (now, now, reason)
         } else if entry.is_live(now) {
-            (now, entry.heartbeat, reason)
+            // What was heard after a pause may count as heard later than `now`.
+            (now.max(entry.heartbeat), entry.heartbeat, reason)
         } else {
             (entry.deadline(), entry.heartbeat, Reason::Expired)
         };

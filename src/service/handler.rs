@@ -12,6 +12,10 @@ use crate::time::{Moment, WallTime};
 pub struct Turn {
     /// Registry time, which stands still during the turn.
     pub now: Moment,
+    /// The registry time at which what this turn hears counts as heard. It is later than `now` where
+    /// input may have waited in a pause: who was live before the pause is still live, and lives on
+    /// from the end of the pause.
+    pub heard: Moment,
     /// The loop's time, which follows the monotonic clock also where registry time stands still. The
     /// time limits of sessions and of parked requests are moments of it.
     pub uptime: Moment,

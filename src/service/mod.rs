@@ -147,7 +147,7 @@ impl<S: BuildHasher> Service<S> {
         if self.is_leaving(uuid) {
             return Reply::NotFound;
         }
-        match self.registry.heartbeat(self.turn.now, uuid) {
+        match self.registry.hear(self.turn.now, self.turn.heard, uuid) {
             Heartbeat::InTime => Reply::Ok,
             Heartbeat::Late => {
                 self.warn_of_late_heartbeat(uuid);

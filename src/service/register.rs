@@ -5,7 +5,7 @@ use std::hash::BuildHasher;
 use log::debug;
 use uuid::Uuid;
 
-use super::Service;
+use super::{Service, Turn};
 use crate::message::{Offer, Peer, Refusal, Reply, Ttl};
 use crate::registry::{RegisterError, Registration, Registry};
 use crate::time::Moment;
@@ -104,7 +104,11 @@ impl<S: BuildHasher> Service<S> {
             address: offer.address(peer.ip()),
             ttl: ttl.map_or(self.ttl, Ttl::duration),
         };
-        how(&mut self.registry, self.turn.now, new)?;
+        let Turn { now, heard, .. } = self.turn;
+        if heard > now && self.registry.get(now, &uuid).is_some() {
+            return Err(RegisterError::UuidTaken);
+        }
+        how(&mut self.registry, heard, new)?;
         // A UUID is the right to change a registration, so the log shows only a part of it.
         debug!(
             "{}: registered {:?} at {} {} as {:08x}…",

@@ -405,37 +405,3 @@ fn row_39_a_stopped_service_answers_what_has_arrived_and_ends_by_its_deadline() 
         "who does not read is not waited for longer"
     );
 }
-
-#[test]
-fn limits_of_connections_and_of_the_stop_are_kept_where_every_turn_is_late() {
-    let mut rig = Rig::with(Settings {
-        connections_max: 100,
-        idle_ms_max: Some(60_000),
-        tick: Duration::from_millis(10),
-        ttl: Duration::from_millis(TTL_MS),
-    });
-    let (busy, incomplete, deaf) = (rig.connect(), rig.connect(), rig.connect());
-    rig.send(incomplete, b"query");
-    rig.send(deaf, &b"heartbeat x\n".repeat(50_000));
-    // Turns of 100 ms, of which registry time counts 20 ms.
-    let late_turns = |rig: &mut Rig, ms: u64| {
-        for _ in 0..ms / 100 {
-            rig.send(busy, b"ping\n");
-            rig.turn();
-            rig.received(busy);
-            rig.now_ms += 100;
-        }
-    };
-    late_turns(&mut rig, 9_000);
-    assert!(!rig.is_closed(incomplete) && !rig.is_closed(deaf));
-    late_turns(&mut rig, 6_000);
-    assert!(rig.is_closed(incomplete) && rig.is_closed(deaf));
-    let deaf = rig.connect();
-    rig.send(deaf, &b"heartbeat x\n".repeat(50_000));
-    late_turns(&mut rig, 1_000);
-    rig.engine.stop(&mut rig.net);
-    late_turns(&mut rig, 1_900);
-    assert!(!rig.engine.is_stopped());
-    late_turns(&mut rig, 200);
-    assert!(rig.engine.is_stopped());
-}

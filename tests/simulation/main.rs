@@ -17,6 +17,7 @@ mod links;
 mod model;
 mod net;
 mod parking;
+mod pauses;
 mod rig;
 mod rng;
 mod strangers;

@@ -25,6 +25,8 @@ pub struct Model {
     admitted: BTreeSet<usize>,
     /// The connections that watch.
     watching: BTreeSet<usize>,
+    /// When what is heard in this turn counts as heard.
+    pub heard: Moment,
 }
 
 struct Entry {
@@ -80,6 +82,7 @@ impl Model {
             token,
             admitted: BTreeSet::new(),
             watching: BTreeSet::new(),
+            heard: Moment::START,
         }
     }
 
@@ -139,15 +142,7 @@ impl Model {
         before - self.entries.len()
     }
 
-    fn add(
-        &mut self,
-        uuid: Uuid,
-        offer: &Offer<'_>,
-        ttl: Option<Ttl>,
-        peer: &Peer,
-        held: bool,
-        now: Moment,
-    ) {
+    fn add(&mut self, uuid: Uuid, offer: &Offer<'_>, ttl: Option<Ttl>, peer: &Peer, held: bool) {
         assert!(
             self.entries.len() < self.services_max,
             "registered beyond --max-services"
@@ -160,7 +155,7 @@ impl Model {
             uuid,
             service_type: offer.service_type.as_str().to_owned(),
             address: offer.address(peer.ip()),
-            heartbeat: now,
+            heartbeat: self.heard,
             ttl: ttl.map_or(self.ttl, Ttl::duration),
             holder: held.then_some(peer.session),
         });
@@ -224,7 +219,7 @@ impl Model {
                     0
                 };
                 match reply {
-                    Reply::Registered(uuid) => self.add(*uuid, offer, *ttl, peer, false, now),
+                    Reply::Registered(uuid) => self.add(*uuid, offer, *ttl, peer, false),
                     Reply::Refused(Refusal::RegistryFull) => {
                         assert_eq!(
                             (live, replaced),
@@ -236,7 +231,7 @@ impl Model {
                 }
             }
             (Request::Hold { offer }, Reply::Registered(uuid)) => {
-                self.add(*uuid, offer, None, peer, true, now)
+                self.add(*uuid, offer, None, peer, true)
             }
             (
                 Request::Hold { .. } | Request::Revive { .. },
@@ -252,9 +247,9 @@ impl Model {
                     .as_ref()
                     .map(|entry| entry.service_type == name && entry.address == address);
                 match (live, same, reply) {
-                    (Some(entry), Some(true), Reply::Ok) => entry.heartbeat = now,
+                    (Some(entry), Some(true), Reply::Ok) => entry.heartbeat = self.heard,
                     (_, Some(false), Reply::Refused(Refusal::UuidTaken)) => {}
-                    (None, None, Reply::Ok) => self.add(*uuid, offer, *ttl, peer, false, now),
+                    (None, None, Reply::Ok) => self.add(*uuid, offer, *ttl, peer, false),
                     (_, _, other) => panic!("the long heartbeat was answered {other:?}"),
                 }
             }
@@ -264,7 +259,7 @@ impl Model {
                     .iter_mut()
                     .find(|entry| Some(entry.uuid) == *uuid);
                 match (entry, reply) {
-                    (Some(entry), Reply::Ok) => entry.heartbeat = now,
+                    (Some(entry), Reply::Ok) => entry.heartbeat = self.heard,
                     (None, Reply::NotFound) => {}
                     (entry, other) => panic!(
                         "heartbeat was answered {other:?}, live: {}",

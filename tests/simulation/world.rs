@@ -35,6 +35,8 @@ struct Shadowed {
     owners: Owners,
     now: Moment,
     uptime: Moment,
+    /// The last turn in which time limits did not stand still.
+    timers_at: Moment,
     parking: Parking,
     /// The answers to datagrams of this turn.
     answers: Vec<(SocketAddr, String)>,
@@ -99,8 +101,9 @@ impl Handler for Shadowed {
 
     fn begin_turn(&mut self, turn: Turn) {
         assert!(turn.now >= self.now, "registry time went back");
-        self.parking.none_is_overdue(self.uptime);
+        self.parking.none_is_overdue(self.timers_at);
         self.now = turn.now;
+        self.model.heard = turn.heard;
         self.uptime = turn.uptime;
         self.service.begin_turn(turn);
     }
@@ -231,6 +234,7 @@ impl World {
             owners: Rc::clone(&owners),
             now: Moment::START,
             uptime: Moment::START,
+            timers_at: Moment::START,
             parking,
             answers: Vec::new(),
         };
@@ -427,6 +431,10 @@ impl World {
         let turned = self.engine.turn(&mut self.net, events, false, reading);
         self.wait = turned.wait;
         self.history.apply(turned.changes);
+        if !self.engine.is_held() {
+            let shadowed = self.engine.handler_mut();
+            shadowed.timers_at = shadowed.uptime;
+        }
         self.check_datagrams();
         let allowed = (2 * self.settings.tick).max(passed);
         let advanced = self.engine.handler().now.since(before);

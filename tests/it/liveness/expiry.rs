@@ -204,3 +204,18 @@ fn the_worst_turn_that_stats_shows_does_not_contain_the_sleep_before_it() {
     let worst_turn_us = stats["worst_turn_us"].as_u64().expect("a number");
     assert!(worst_turn_us > 0 && worst_turn_us < 1_000_000, "{stats}");
 }
+
+#[test]
+fn row_30_a_heartbeat_that_waited_in_a_pause_of_less_than_two_ticks_counts_first() {
+    let service = Service::start(&["--ttl", "1"]);
+    let mut client = service.connect();
+    let uuid = client.register("hive", "10.0.0.1", 1);
+    service.signal("STOP");
+    // The pauses are the promise: the heartbeat comes in time, and the service goes on too late.
+    std::thread::sleep(Duration::from_millis(400));
+    client.send(format!("heartbeat {uuid}\n"));
+    std::thread::sleep(Duration::from_millis(1_200));
+    service.signal("CONT");
+    assert_eq!(client.line(), "OK");
+    assert_eq!(client.ask("query hive"), r#"[{"ip":"10.0.0.1","port":1}]"#);
+}

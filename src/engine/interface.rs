@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::Network;
+use super::{DatagramCounts, Engine, Network};
 use crate::message::Change;
+use crate::service::Handler;
 use crate::time::WallTime;
 use crate::wire::Protocol;
 
@@ -48,4 +49,37 @@ pub struct Sockets<N: Network> {
     pub listeners: Vec<(N::Listener, Protocol)>,
     /// Datagram sockets.
     pub datagrams: Vec<(N::Datagram, Protocol)>,
+}
+
+impl<N: Network, H: Handler> Engine<N, H> {
+    /// The total time that was cut off from registry time because of pauses of this process.
+    #[must_use]
+    pub fn stalled(&self) -> Duration {
+        self.clock.stalled()
+    }
+
+    /// Whether registry time and the time limits of sessions stand still, because input that arrived in
+    /// a pause is not handled yet.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.clock.is_held()
+    }
+
+    /// Panics with a description when an invariant between two turns is broken. O(n).
+    pub fn check_invariants(&self) {
+        self.sessions.check_invariants();
+    }
+
+    /// The counts of datagrams at the socket with this number.
+    #[must_use]
+    pub fn datagram_counts(&self, number: usize) -> DatagramCounts {
+        let socket = self.datagrams.get(number).and_then(Option::as_ref);
+        socket.map_or(DatagramCounts::default(), |socket| socket.counts)
+    }
+
+    /// Units of work that the last turn took.
+    #[must_use]
+    pub fn work_spent(&mut self) -> u32 {
+        self.handler.work().spent()
+    }
 }

@@ -201,19 +201,6 @@ impl<N: Network, H: Handler> Engine<N, H> {
         self.sessions.waiting_len()
     }
 
-    /// The counts of datagrams at the socket with this number.
-    #[must_use]
-    pub fn datagram_counts(&self, number: usize) -> DatagramCounts {
-        let socket = self.datagrams.get(number).and_then(Option::as_ref);
-        socket.map_or(DatagramCounts::default(), |socket| socket.counts)
-    }
-
-    /// Units of work that the last turn took.
-    #[must_use]
-    pub fn work_spent(&mut self) -> u32 {
-        self.handler.work().spent()
-    }
-
     /// The service behind the sessions.
     #[must_use]
     pub fn handler(&self) -> &H {
@@ -223,24 +210,6 @@ impl<N: Network, H: Handler> Engine<N, H> {
     /// The service behind the sessions, to change its settings.
     pub fn handler_mut(&mut self) -> &mut H {
         &mut self.handler
-    }
-
-    /// The total time that was cut off from registry time because of pauses of this process.
-    #[must_use]
-    pub fn stalled(&self) -> Duration {
-        self.clock.stalled()
-    }
-
-    /// Whether registry time and the time limits of sessions stand still, because input that arrived in
-    /// a pause is not handled yet.
-    #[must_use]
-    pub fn is_held(&self) -> bool {
-        self.clock.is_held()
-    }
-
-    /// Panics with a description when an invariant between two turns is broken. O(n).
-    pub fn check_invariants(&self) {
-        self.sessions.check_invariants();
     }
 
     fn meter(&self, reading: &Reading) -> Meter {

@@ -54,6 +54,9 @@ impl<S: BuildHasher> Service<S> {
         ttl: Option<Ttl>,
         peer: &Peer,
     ) -> Option<Reply> {
+        if self.is_leaving(&uuid) {
+            self.remove_left(&uuid);
+        }
         if let Some(record) = self.registry.get(self.turn.now, &uuid) {
             let is_same = record.address == offer.address(peer.ip())
                 && **record.service_type == *offer.service_type.as_str();
@@ -62,9 +65,6 @@ impl<S: BuildHasher> Service<S> {
             } else {
                 Reply::Refused(Refusal::UuidTaken)
             });
-        }
-        if self.is_leaving(&uuid) {
-            self.remove_left(&uuid);
         }
         match self.add_as(uuid, offer, ttl, peer, Registry::register) {
             Ok(()) => Some(Reply::Ok),

@@ -9,10 +9,10 @@ use memchr::memchr;
 
 use super::{Error, Options, argument};
 
-/// Bytes of the longest answer that is not a document.
-const ANSWER_LEN_MAX: usize = 4096;
-/// Bytes of the longest document: more than the service ever has pending for one connection.
-const DOCUMENT_LEN_MAX: usize = 256 * 1024 * 1024;
+/// Bytes of the longest answer that has no rows.
+pub(super) const ANSWER_LEN_MAX: usize = 64 * 1024;
+/// Bytes of the longest answer: `query` of a million services is shorter.
+pub(super) const DOCUMENT_LEN_MAX: usize = 64 * 1024 * 1024;
 /// The shortest timeout that is given to a socket; a timeout of 0 is an error.
 const SHORTEST: Duration = Duration::from_millis(1);
 
@@ -97,12 +97,10 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Allows answers as long as documents from now on.
-    pub(super) fn with_documents(self) -> Self {
-        Connection {
-            answer_len_max: DOCUMENT_LEN_MAX,
-            ..self
-        }
+    /// Allows answers of up to this many bytes from now on.
+    pub(super) fn allow(&mut self, answer_len_max: usize) -> &mut Self {
+        self.answer_len_max = answer_len_max;
+        self
     }
 
     /// Sends a command and returns its answer without the line end. `ERROR <reason>` becomes an
@@ -137,10 +135,14 @@ impl Connection {
         loop {
             if let Some(found) = memchr(b'\n', &self.unread[self.searched..]) {
                 let end = self.searched + found;
-                let line = String::from_utf8_lossy(&self.unread[..end]).into_owned();
-                self.unread.drain(..=end);
+                let rest = self.unread.split_off(end + 1);
+                let mut line = std::mem::replace(&mut self.unread, rest);
+                line.truncate(end);
                 self.searched = 0;
-                return Ok(line);
+                // A long line is not copied.
+                return Ok(String::from_utf8(line).unwrap_or_else(|error| {
+                    String::from_utf8_lossy(error.as_bytes()).into_owned()
+                }));
             }
             self.searched = self.unread.len();
             if self.unread.len() > self.answer_len_max {

@@ -46,7 +46,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use crate::message::{CloseReason, Gone, Reason, Record, Stats, Tally, TypeCount, Verb, Why};
-use connection::Connection;
+use connection::{ANSWER_LEN_MAX, Connection, DOCUMENT_LEN_MAX};
 pub use error::Error;
 pub use options::{Options, TIMEOUT};
 pub use registration::{Notice, Registration};
@@ -169,7 +169,7 @@ impl Client {
             let rows: Vec<Address> = parse(answer)?;
             Some(rows.iter().map(Address::socket_address).collect())
         };
-        self.read(&format!("query {}", argument(service_type)?), addresses)
+        self.read_rows(&format!("query {}", argument(service_type)?), addresses)
     }
 
     /// The types with the number of their registrations, sorted by name.
@@ -177,7 +177,7 @@ impl Client {
     /// # Errors
     /// As [`register`](Self::register).
     pub fn types(&mut self) -> Result<Vec<TypeCount>, Error> {
-        self.read("types", parse)
+        self.read_rows("types", parse)
     }
 
     /// The registrations of a type, or all, with everything but their UUIDs.
@@ -185,7 +185,7 @@ impl Client {
     /// # Errors
     /// As [`register`](Self::register).
     pub fn list(&mut self, service_type: Option<&str>) -> Result<Vec<Record>, Error> {
-        self.read(&of_type_or_all("list", service_type)?, parse)
+        self.read_rows(&of_type_or_all("list", service_type)?, parse)
     }
 
     /// Whether a registration is live, or why it was removed; `None` if the service does not know
@@ -235,7 +235,8 @@ impl Client {
         let mut answers = Vec::with_capacity(commands.len());
         for batch in commands.chunks(BATCH) {
             let deadline = self.options.deadline();
-            let result = self.connect(deadline)?.ask_all(batch, deadline);
+            let connection = self.connect(deadline)?.allow(DOCUMENT_LEN_MAX);
+            let result = connection.ask_all(batch, deadline);
             answers.extend(self.settle(result)?);
         }
         Ok(answers)
@@ -256,20 +257,27 @@ impl Client {
         command: &str,
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Result<T, Error> {
-        let answer = self.ask(command)?;
+        let answer = self.ask(command, ANSWER_LEN_MAX)?;
+        parse(&answer).ok_or_else(|| self.unexpected(&answer))
+    }
+
+    /// As [`read`](Self::read), for an answer of rows, which may be long.
+    fn read_rows<T>(&mut self, command: &str, parse: fn(&str) -> Option<T>) -> Result<T, Error> {
+        let answer = self.ask(command, DOCUMENT_LEN_MAX)?;
         parse(&answer).ok_or_else(|| self.unexpected(&answer))
     }
 
     /// Sends a command, once more if a connection that was already open turns out to be broken.
-    fn ask(&mut self, command: &str) -> Result<String, Error> {
+    fn ask(&mut self, command: &str, answer_len_max: usize) -> Result<String, Error> {
         let deadline = self.options.deadline();
         let reused = self.connection.is_some();
-        let result = self.connect(deadline)?.ask(command, deadline);
-        match self.settle(result) {
-            Err(Error::Broken { .. }) if reused => {
-                let result = self.connect(deadline)?.ask(command, deadline);
-                self.settle(result)
-            }
+        let mut once = || {
+            let connection = self.connect(deadline)?.allow(answer_len_max);
+            let result = connection.ask(command, deadline);
+            self.settle(result)
+        };
+        match once() {
+            Err(Error::Broken { .. }) if reused => once(),
             result => result,
         }
     }
@@ -285,7 +293,7 @@ impl Client {
         }
         match &mut self.connection {
             Some(connection) => Ok(connection),
-            none => Ok(none.insert(Connection::open(&self.options, deadline)?.with_documents())),
+            none => Ok(none.insert(Connection::open(&self.options, deadline)?)),
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 
 use super::backoff::Backoff;
-use super::connection::Connection;
+use super::connection::{Connection, DOCUMENT_LEN_MAX};
 use super::{Error, Options, Service, after, of_type_or_all, parse};
 
 /// Silence after which a connection is dead: the service sends a keepalive every 15 s.
@@ -259,7 +259,8 @@ impl Watcher {
         }
         let command = of_type_or_all("watch", self.service_type.as_deref())?;
         let deadline = self.no_later(self.options.deadline());
-        let mut connection = Connection::open(&self.options, deadline)?.with_documents();
+        let mut connection = Connection::open(&self.options, deadline)?;
+        connection.allow(DOCUMENT_LEN_MAX);
         let line = connection.ask(&command, deadline)?;
         self.apply(&line, connection.server())?;
         self.connection = Some(connection);

@@ -45,7 +45,9 @@ SILENCE_MAX = 25.0
 #: Seconds before the first and before the last retry to connect; the delay doubles from one to the other.
 BACKOFF = (0.1, 5.0)
 #: Bytes of the longest line that the client reads.
-ANSWER_LEN_MAX = 256 * 1024 * 1024
+ANSWER_LEN_MAX = 64 * 1024 * 1024
+#: Characters of the longest JSON object in an answer.
+OBJECT_LEN_MAX = 64 * 1024
 #: Seconds for which a watch reads changes that have already arrived before it yields.
 CATCH_UP_MAX = 0.1
 #: Seconds of the shortest time limit: with 0 a socket would not wait at all.
@@ -288,18 +290,18 @@ class Client:
     def query(self, type: str, max_age: Optional[int] = None) -> List[Address]:
         """Returns the addresses of all live services of a type, oldest registration first."""
         command = f"query {_word(type)}" + ("" if max_age is None else f" max-age={operator.index(max_age)}")
-        rows = self._read(command, lambda answer: _rows(_json(answer), ip=str, port=int))
+        rows = self._read(command, lambda answer: _rows(answer, ip=str, port=int))
         return [Address(one["ip"], one["port"]) for one in rows]
 
     def types(self) -> Dict[str, int]:
         """Returns the types, each with the number of its registrations."""
-        rows = self._read("types", lambda answer: _rows(_json(answer), type=str, count=int))
+        rows = self._read("types", lambda answer: _rows(answer, type=str, count=int))
         return {one["type"]: one["count"] for one in rows}
 
     def list(self, type: Optional[str] = None) -> List[Dict[str, Any]]:
         """Returns everything but the UUID of each registration of a type, or of all."""
         command = "list" if type is None else f"list {_word(type)}"
-        return self._read(command, lambda answer: _rows(_json(answer), type=str, ip=str, port=int))
+        return self._read(command, lambda answer: _rows(answer, type=str, ip=str, port=int))
 
     def why(self, uuid: str) -> Optional[Dict[str, Any]]:
         """Returns whether a registration is live, or why it was removed; ``None`` if the service does not
@@ -489,7 +491,7 @@ def _accepted(answer: str) -> str:
 def _first_picture(line: str) -> Counter[Service]:
     """Reads the snapshot that begins a watch."""
     picture: Counter[Service] = Counter()
-    if "services" not in _object(line):
+    if "services" not in _change(line):
         raise _nonsense(line)
     _apply(picture, line)
     return picture
@@ -497,13 +499,12 @@ def _first_picture(line: str) -> Counter[Service]:
 
 def _apply(picture: Counter[Service], line: str) -> None:
     """Applies a line of a watch to the picture."""
-    change = _object(_accepted(line))
+    change = _change(_accepted(line))
     if not isinstance(change.get("index"), int):
         raise _nonsense(line)
 
     def services(key: str) -> Counter[Service]:
-        rows = _rows(change.get(key, []), type=str, ip=str, port=int)
-        return Counter(Service(one["type"], one["ip"], one["port"]) for one in rows)
+        return Counter(Service(one["type"], one["ip"], one["port"]) for one in change.get(key, []))
 
     if "services" in change:
         picture.clear()
@@ -535,21 +536,102 @@ def _uuid(answer: str) -> str:
     return answer
 
 
-def _rows(rows: object, **kinds: type) -> List[Dict[str, Any]]:
-    """Checks for an array of objects that have these keys, with values of these types."""
-    def _is_right(row: object) -> bool:
-        return isinstance(row, dict) and all(
-            isinstance(row.get(key), kind) and (key != "port" or 0 < row[key] < 65536)
-            for key, kind in kinds.items()
-        )
+_MEMBER = re.compile(r'\s*"(\w+)"\s*:\s*')
+_SCALAR = re.compile(r'[\w.+-]{1,64}|"[^"\\]{0,64}"')
+_NEXT = re.compile(r"\s*([,}\]])\s*")
 
-    if not isinstance(rows, list) or not all(map(_is_right, rows)):
-        raise _nonsense(json.dumps(rows))
+
+def _rows(text: str, **kinds: type) -> List[Dict[str, Any]]:
+    """Reads an array of objects that have these keys, with values of these types."""
+    rows, end = _read_rows(text, 0, kinds)
+    if text[end:]:
+        raise _nonsense(text)
     return rows
 
 
+def _read_rows(text: str, at: int, kinds: Dict[str, type]) -> Tuple[List[Dict[str, Any]], int]:
+    """Reads the array that begins here, and returns its end. It is read in parts, and each is checked
+    before the next: a hostile answer can take many times its length in memory."""
+    def _check(part: List[Any]) -> List[Dict[str, Any]]:
+        for row in part:
+            for key, kind in kinds.items():
+                if not isinstance(row, dict) or not isinstance(row.get(key), kind):
+                    raise _nonsense(text)
+            if "port" in kinds and not 0 < row["port"] < 65536:
+                raise _nonsense(text)
+        return part
+
+    rows: List[Dict[str, Any]] = []
+    if not text.startswith("[", at):
+        raise _nonsense(text)
+    at += 1
+    if text.startswith("]", at):
+        return rows, at + 1
+    while True:
+        cut = text.rfind("},", at, at + OBJECT_LEN_MAX) + 1
+        try:
+            rows += _check(json.loads(f"[{text[at:cut]}]"))
+            at = cut + 1 if cut else at
+        # The cut is within an object: RecursionError as in _json.
+        except (ValueError, RecursionError):
+            pass
+        row, at = _read_object(text, at)
+        rows += _check([row])
+        end = _NEXT.match(text, at)
+        if end is None or end[1] == "}":
+            raise _nonsense(text)
+        at = end.end()
+        if end[1] == "]":
+            return rows, at
+
+
+def _read_object(text: str, at: int) -> Tuple[Dict[str, Any], int]:
+    """Reads the object that begins here, and returns its end."""
+    # Most end at the first brace; the others have braces in them.
+    end = text.find("}", at, at + OBJECT_LEN_MAX) + 1
+    if end and text.startswith("{", at):
+        for part in (text[at:end], text[at : at + OBJECT_LEN_MAX]):
+            try:
+                value, length = _DECODER.raw_decode(part)
+                return value, at + length
+            except (ValueError, RecursionError):
+                pass
+    raise _nonsense(text)
+
+
+_DECODER = json.JSONDecoder()
+
+
+def _change(text: str) -> Dict[str, Any]:
+    """Reads a line of a watch: an object whose values are numbers, words, and arrays of services."""
+    change: Dict[str, Any] = {}
+    if not text.startswith("{"):
+        raise _nonsense(text)
+    at = 1
+    while True:
+        member = _MEMBER.match(text, at)
+        if member is None:
+            raise _nonsense(text)
+        at = member.end()
+        if text.startswith("[", at):
+            change[member[1]], at = _read_rows(text, at, {"type": str, "ip": str, "port": int})
+        else:
+            scalar = _SCALAR.match(text, at)
+            if scalar is None:
+                raise _nonsense(text)
+            change[member[1]], at = _json(scalar[0]), scalar.end()
+        end = _NEXT.match(text, at)
+        if end is None or end[1] == "]":
+            raise _nonsense(text)
+        at = end.end()
+        if end[1] == "}":
+            if text[at:]:
+                raise _nonsense(text)
+            return change
+
+
 def _object(text: str) -> Dict[str, Any]:
-    value = _json(text)
+    value = _json(text) if len(text) <= OBJECT_LEN_MAX else None
     if not isinstance(value, dict):
         raise _nonsense(text)
     return value

@@ -2,6 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::common::{Service, finish, free_port, verb};
@@ -284,5 +286,85 @@ for ask in asks:
             "{answer:?}: {}",
             ended.stderr
         );
+    }
+}
+
+/// A server that answers each connection with this beginning and then this part without an end. Counts
+/// the bytes that were taken.
+fn endless(beginning: &'static str, part: &'static str) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let taken = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&taken);
+    std::thread::spawn(move || {
+        let part = part.repeat(10_000);
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            let _ = stream.read(&mut [0; 1024]);
+            let _ = stream.write_all(beginning.as_bytes());
+            while stream.write_all(part.as_bytes()).is_ok() {
+                count.fetch_add(part.len(), Ordering::Relaxed);
+            }
+        }
+    });
+    (address, taken)
+}
+
+#[test]
+fn an_answer_without_an_end_is_given_up_at_64_mib_and_one_without_rows_at_64_kib() {
+    // What the kernel's buffers of both ends take beside.
+    const BUFFERS: usize = 16 << 20;
+    let row = r#"{"ip":"::1","port":1},"#;
+    for (arguments, beginning, part, len_max) in [
+        (&["query", "hive"][..], "[", row, 64 << 20),
+        (&["watch"], "", "x", 64 << 20),
+        (&["why", "x"], r#"{"state":["#, "0,", 64 << 10),
+        (&["register", "hive", "-", "1"], "", "x", 64 << 10),
+    ] {
+        let (address, taken) = endless(beginning, part);
+        let (said, status) = said(address, arguments);
+        assert_eq!(status, Some(1), "{arguments:?}: {said}");
+        assert!(
+            said.contains("an answer without an end"),
+            "{arguments:?}: {said}"
+        );
+        let taken = taken.load(Ordering::Relaxed);
+        assert!(
+            taken <= len_max + BUFFERS,
+            "{arguments:?} took {taken} bytes"
+        );
+    }
+}
+
+#[test]
+fn the_python_client_checks_each_row_before_it_reads_the_next() {
+    const CODE: &str = "\
+import resource, sys
+sys.path.insert(0, 'src/client/python')
+import discovery
+try:
+    getattr(discovery.Client(timeout=15), sys.argv[1])('hive')
+except discovery.Error as error:
+    print(str(error)[:60])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+";
+    // Forty megabytes that would take 700 in memory.
+    for (method, beginning, element, end) in [
+        ("query", "[0", ",0", "]\n"),
+        ("list", "[{}", ",{}", "]\n"),
+        ("query", r#"[{"ip":"::1","port":1,"x":[0"#, ",0", "]}]\n"),
+    ] {
+        let count = 40_000_000 / element.len();
+        let address = impostor(format!("{beginning}{}{end}", element.repeat(count)));
+        let mut python = std::process::Command::new("python3");
+        python.args(["-c", CODE, method]);
+        python.env("DISCOVERY_SERVER", address.to_string());
+        let ended = finish(python);
+        let mut lines = ended.stdout.lines();
+        let said = lines.next().unwrap_or_else(|| panic!("{}", ended.stderr));
+        assert!(said.contains("is not the registry"), "{said}");
+        let peak_kb: u64 = lines.next().expect("a line").parse().expect("a number");
+        println!("{beginning}: {peak_kb} kB");
+        assert!(peak_kb < 200 * 1024, "{beginning}: {peak_kb} kB");
     }
 }

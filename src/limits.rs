@@ -36,6 +36,8 @@ pub const TICK_MS_DEFAULT: u32 = 1000;
 pub const SERVICES: RangeInclusive<u32> = 1..=u32::MAX - 1;
 /// Default of `--max-services`.
 pub const SERVICES_DEFAULT: u32 = 1_000_000;
+/// Bytes of memory that a registration takes with all indexes, rounded up: see the README.
+pub const SERVICE_MEMORY_LEN: u64 = 170;
 /// Connections held at once.
 pub const CONNECTIONS: RangeInclusive<u32> = 1..=1_000_000;
 /// Default of `--max-connections`.

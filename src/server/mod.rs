@@ -4,6 +4,7 @@ pub mod config;
 mod descriptors;
 mod ids;
 mod listen;
+mod memory;
 mod network;
 mod signals;
 
@@ -120,6 +121,7 @@ pub fn run(
             .map_err(|error| StartError::System("handle signals", error))?;
     }
     log_start(config, &settings, &addresses);
+    memory::check(config.services_max);
     addresses.iter().copied().for_each(announce);
     let sockets = Sockets {
         listeners,

@@ -7,7 +7,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::common::{Client, PATIENCE, Service, ask_frame, wait_until};
+use crate::common::{Client, PATIENCE, Service, ask_frame, command, wait_until};
 
 #[test]
 fn row_38_a_full_registry_refuses_keeps_what_is_live_and_has_room_again_later() {
@@ -267,6 +267,27 @@ fn limit_descriptors(service: &Service, soft: u64) {
         },
     )
     .expect("it can be set");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_limit_on_memory_that_max_services_does_not_fit_under_is_warned_of_at_start() {
+    let start = |services_max: &str| {
+        let service = command();
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", r#"ulimit -v 80000; exec "$0" "$@""#]);
+        shell.arg(service.get_program());
+        shell.args(["--listen", "127.0.0.1:0", "--max-services", services_max]);
+        let mut service = Service::spawn(shell);
+        service.signal("TERM");
+        service.whole_log()
+    };
+    let warning = "1000000 registrations and their answers can take 227 MiB, but the limit on memory is \
+                   78 MiB: lower --max-services";
+    let log = start("1000000");
+    assert!(log.contains(warning), "{log}");
+    let log = start("1000");
+    assert!(!log.contains("the limit on memory"), "{log}");
 }
 
 #[test]

@@ -30,7 +30,12 @@ impl Session {
     #[must_use]
     pub fn timeout(&self, idle_ms_max: Option<u64>, now: Moment) -> Option<Timeout> {
         let (due, timeout) = self.next_timeout(idle_ms_max)?;
-        (due <= now).then_some(timeout)
+        let answer = self.parked.and_then(|parked| parked.until);
+        match timeout {
+            // A keepalive that is due as well comes in the next turn.
+            Timeout::Keepalive if answer.is_some_and(|until| until <= now) => Some(Timeout::Answer),
+            timeout => (due <= now).then_some(timeout),
+        }
     }
 
     /// Whether the watcher has been silent for so long that it needs a keepalive.

@@ -88,7 +88,7 @@ pub const REFUSAL_WORK: usize = 2;
 /// Units of accepting a connection.
 pub const ACCEPT_WORK: usize = 32;
 /// Units of removing a registration, or of looking at one whose time may have come. Less than half of
-/// what letting one in costs, so that the sweep keeps up with whatever is let in.
+/// what letting one in costs (a registration and its visit), so that the sweep keeps up with it.
 pub const REMOVAL_WORK: usize = 2;
 /// Registrations that an answer looks at for one unit.
 pub const RECORDS_A_UNIT: usize = 2;

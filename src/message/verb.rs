@@ -109,6 +109,7 @@ const _: () = {
         );
         index += 1;
     }
+    assert!(index == Verb::Quit as usize + 1, "the list leaves none out");
 };
 
 impl Request<'_> {

@@ -3,3 +3,20 @@
 mod output;
 mod run;
 mod verbs;
+
+/// All verbs of the command line.
+const VERBS: [&str; 13] = [
+    "register",
+    "heartbeat",
+    "deregister",
+    "query",
+    "list",
+    "types",
+    "stats",
+    "why",
+    "watch",
+    "wait",
+    "run",
+    "ping",
+    "completions",
+];

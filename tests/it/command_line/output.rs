@@ -6,23 +6,9 @@
 use std::fmt::Write;
 use std::process::Command;
 
+use super::VERBS;
 use crate::common::{Finished, Service, command, finish, verb};
 
-const VERBS: [&str; 13] = [
-    "register",
-    "heartbeat",
-    "deregister",
-    "query",
-    "list",
-    "types",
-    "stats",
-    "why",
-    "watch",
-    "wait",
-    "run",
-    "ping",
-    "completions",
-];
 const NO_UUID: &str = "3999da30-2a11-463a-be8e-6b2beca7bfe6";
 
 /// Settings for a snapshot that is called by its own name only.

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use super::VERBS;
 use crate::common::{
     Finished, Service, Talking, finish, free_port, is_uuid, path, private_file, verb, wait_until,
 };
@@ -173,21 +174,7 @@ fn wrong_usage_is_exit_status_2_with_the_form() {
 
 #[test]
 fn every_verb_has_a_help_with_an_example() {
-    let verbs = [
-        "register",
-        "heartbeat",
-        "deregister",
-        "query",
-        "list",
-        "types",
-        "stats",
-        "why",
-        "watch",
-        "wait",
-        "run",
-        "ping",
-    ];
-    for name in verbs.into_iter().chain(["completions"]) {
+    for name in VERBS {
         let help = finish(verb(
             "127.0.0.1:1".parse().expect("an address"),
             &[name, "--help"],
@@ -210,7 +197,7 @@ fn every_verb_has_a_help_with_an_example() {
     ))
     .stdout;
     assert!(
-        verbs
+        VERBS
             .iter()
             .all(|verb| all.contains(&format!("  {verb}\n")))
             && !all.contains("run-"),

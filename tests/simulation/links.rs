@@ -150,21 +150,7 @@ struct World {
 impl World {
     fn new(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
-        let mut weight = |max| {
-            if rng.chance(50) {
-                0
-            } else {
-                rng.between(1, max)
-            }
-        };
-        let faults = Faults {
-            short_read: weight(60),
-            short_write: weight(60),
-            interrupted: weight(30),
-            false_event: weight(30),
-            doubled_event: weight(50),
-            ..Faults::default()
-        };
+        let faults = Faults::of_streams(&mut rng);
         let settings = Settings {
             connections_max: 10,
             idle_ms_max: None,

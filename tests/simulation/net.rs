@@ -27,6 +27,30 @@ pub struct Faults {
     pub datagram_full: u64,
 }
 
+/// The weight of something that is off in half of the seeds, so that all else also occurs without it:
+/// 0, or a number from 1 to `max`.
+pub fn weight(rng: &mut Rng, max: u64) -> u64 {
+    if rng.chance(50) {
+        0
+    } else {
+        rng.between(1, max)
+    }
+}
+
+impl Faults {
+    /// Faults of streams, with weights from the seed; none of the others.
+    pub fn of_streams(rng: &mut Rng) -> Self {
+        Faults {
+            short_read: weight(rng, 60),
+            short_write: weight(rng, 60),
+            interrupted: weight(rng, 30),
+            false_event: weight(rng, 30),
+            doubled_event: weight(rng, 50),
+            ..Faults::default()
+        }
+    }
+}
+
 /// One connection: the bytes under way in both directions, and the state of each side.
 #[derive(Debug, Default)]
 pub struct Pipe {

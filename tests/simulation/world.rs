@@ -19,7 +19,7 @@ use uuid::{Builder, Uuid};
 use crate::client::{Circumstances, Client, Exchange, TOKEN};
 use crate::history::History;
 use crate::model::{Model, written};
-use crate::net::{FakeNetwork, Faults, Owners};
+use crate::net::{FakeNetwork, Faults, Owners, weight};
 use crate::parking::Parking;
 use crate::rig::sockets;
 use crate::rng::Rng;
@@ -187,28 +187,21 @@ pub struct World {
 impl World {
     pub fn new(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
-        // Each fault is off in half of the seeds, so that the others also occur without it.
-        let mut weight = |max| {
-            if rng.chance(50) {
-                0
-            } else {
-                rng.between(1, max)
-            }
-        };
+        let streams = Faults::of_streams(&mut rng);
         let faults = Faults {
-            short_read: weight(60),
-            short_write: weight(60),
-            interrupted: weight(30),
-            false_event: weight(30),
-            doubled_event: weight(50),
-            accept_error: weight(80),
-            datagram_lost: weight(30),
-            datagram_doubled: weight(30),
-            datagram_late: weight(30),
-            datagram_full: weight(30),
+            accept_error: weight(&mut rng, 80),
+            datagram_lost: weight(&mut rng, 30),
+            datagram_doubled: weight(&mut rng, 30),
+            datagram_late: weight(&mut rng, 30),
+            datagram_full: weight(&mut rng, 30),
+            ..streams
         };
-        let (stall, hostile, lazy) = (weight(3), weight(10), weight(90));
-        let parked = weight(30);
+        let (stall, hostile, lazy) = (
+            weight(&mut rng, 3),
+            weight(&mut rng, 10),
+            weight(&mut rng, 90),
+        );
+        let parked = weight(&mut rng, 30);
         let parking = Parking::new(Rng::new(rng.next()), parked);
         let ttl = Duration::from_secs(rng.between(1, 8));
         let settings = Settings {

@@ -5,16 +5,17 @@
 //! send as 0, and ignores a field that it does not know.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::Deserializer;
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
+use super::close_reason::CloseReason;
+use super::tally::Tally;
 use super::{ServiceAddress, Verb};
 use crate::time::WallTime;
 
@@ -165,171 +166,6 @@ pub struct Stats {
     pub log_lines_dropped: u64,
 }
 
-/// Why a connection was closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CloseReason {
-    /// The peer ended its input and was sent all its answers.
-    Peer,
-    /// The peer sent `quit`, or a frame was answered.
-    Done,
-    /// The connection failed: it was reset, or the peer's host stopped answering.
-    Failed,
-    /// No command was completed within `--idle-timeout`.
-    Idle,
-    /// A command was not complete in time.
-    Incomplete,
-    /// The peer did not read its answers.
-    Unread,
-    /// The pending output of all connections together was over its limit.
-    Memory,
-    /// The peer broke the protocol: it spoke another one, or sent a too long line or a bad frame.
-    Protocol,
-    /// The peer showed a wrong token.
-    Token,
-    /// The peer showed no token in time, where one is required.
-    Unauthenticated,
-    /// There were too many connections.
-    TooMany,
-    /// The service stopped.
-    Stopped,
-}
-
-impl fmt::Display for CloseReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// A closed set of names, each with its own counter.
-pub trait Named<const N: usize>: Copy + 'static {
-    /// All names of the set, in the order of their declaration.
-    const ALL: [Self; N];
-
-    /// The name on the wire.
-    fn name(self) -> &'static str;
-
-    /// The position in [`ALL`](Self::ALL).
-    fn index(self) -> usize;
-}
-
-impl CloseReason {
-    /// All reasons, in the order of their declaration.
-    pub const ALL: [CloseReason; 12] = [
-        CloseReason::Peer,
-        CloseReason::Done,
-        CloseReason::Failed,
-        CloseReason::Idle,
-        CloseReason::Incomplete,
-        CloseReason::Unread,
-        CloseReason::Memory,
-        CloseReason::Protocol,
-        CloseReason::Token,
-        CloseReason::Unauthenticated,
-        CloseReason::TooMany,
-        CloseReason::Stopped,
-    ];
-}
-
-impl Named<{ CloseReason::ALL.len() }> for CloseReason {
-    const ALL: [Self; CloseReason::ALL.len()] = CloseReason::ALL;
-
-    fn name(self) -> &'static str {
-        match self {
-            CloseReason::Peer => "peer",
-            CloseReason::Done => "done",
-            CloseReason::Failed => "failed",
-            CloseReason::Idle => "idle",
-            CloseReason::Incomplete => "incomplete",
-            CloseReason::Unread => "unread",
-            CloseReason::Memory => "memory",
-            CloseReason::Protocol => "protocol",
-            CloseReason::Token => "token",
-            CloseReason::Unauthenticated => "unauthenticated",
-            CloseReason::TooMany => "too_many",
-            CloseReason::Stopped => "stopped",
-        }
-    }
-
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl Named<{ Verb::ALL.len() }> for Verb {
-    const ALL: [Self; Verb::ALL.len()] = Verb::ALL;
-
-    fn name(self) -> &'static str {
-        Verb::name(self)
-    }
-
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-/// A counter for each name of a closed set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tally<K, const N: usize> {
-    counts: [u64; N],
-    of: std::marker::PhantomData<K>,
-}
-
-impl<K, const N: usize> Default for Tally<K, N> {
-    fn default() -> Self {
-        Tally {
-            counts: [0; N],
-            of: std::marker::PhantomData,
-        }
-    }
-}
-
-impl<K: Named<N>, const N: usize> Tally<K, N> {
-    /// Counts one more.
-    pub fn add(&mut self, key: K) {
-        self.counts[key.index()] += 1;
-    }
-
-    /// How many were counted.
-    #[must_use]
-    pub fn get(&self, key: K) -> u64 {
-        self.counts[key.index()]
-    }
-
-    /// Every name with its count.
-    pub fn iter(&self) -> impl Iterator<Item = (K, u64)> + '_ {
-        K::ALL.into_iter().zip(self.counts)
-    }
-}
-
-impl<K: Named<N>, const N: usize> Serialize for Tally<K, N> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.iter().map(|(key, count)| (key.name(), count)))
-    }
-}
-
-impl<'de, K: Named<N>, const N: usize> Deserialize<'de> for Tally<K, N> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TallyVisitor<K, const N: usize>(Tally<K, N>);
-        impl<'de, K: Named<N>, const N: usize> Visitor<'de> for TallyVisitor<K, N> {
-            type Value = Tally<K, N>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object of counts")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self::Value, A::Error> {
-                while let Some((name, count)) = map.next_entry::<Cow<'de, str>, u64>()? {
-                    if let Some(key) = K::ALL.into_iter().find(|key| key.name() == name) {
-                        self.0.counts[key.index()] = count;
-                    }
-                }
-                Ok(self.0)
-            }
-        }
-        deserializer.deserialize_map(TallyVisitor(Tally::default()))
-    }
-}
-
 /// A time as seconds, to the millisecond.
 mod seconds {
     use super::{Deserialize, Deserializer, Duration, Serializer};
@@ -428,15 +264,5 @@ mod tests {
         assert_eq!(stats.connections_closed.get(CloseReason::Idle), 0);
         let again: Stats = serde_json::from_str(&serde_json::to_string(&stats).unwrap()).unwrap();
         assert_eq!(again, stats);
-    }
-
-    #[test]
-    fn each_name_is_its_index_in_the_list_of_all() {
-        for (index, reason) in CloseReason::ALL.into_iter().enumerate() {
-            assert_eq!(reason.index(), index);
-        }
-        for (index, verb) in Verb::ALL.into_iter().enumerate() {
-            assert_eq!(verb.index(), index);
-        }
     }
 }

@@ -5,12 +5,14 @@
 
 mod address;
 mod change;
+mod close_reason;
 mod document;
 mod link;
 mod outcome;
 mod refusal;
 mod rendering;
 mod reply;
+mod tally;
 mod update;
 mod verb;
 mod work;
@@ -24,14 +26,14 @@ use crate::limits::{TTL_SECONDS, TYPE_LEN_MAX};
 
 pub use address::{Offer, ServiceAddress};
 pub use change::{Change, ChangeKind};
-pub use document::{
-    CloseReason, Document, Gone, Named, Reason, Record, Stats, Tally, TypeCount, Why,
-};
+pub use close_reason::CloseReason;
+pub use document::{Document, Gone, Reason, Record, Stats, TypeCount, Why};
 pub use link::{LinkCommand, LinkEnd, LinkEvent};
 pub use outcome::{Delivery, Outcome, Peer, Responder};
 pub use refusal::Refusal;
 pub use rendering::{Bytes, Form, Rendered};
 pub use reply::{Reply, Services};
+pub use tally::{Named, Tally};
 pub use update::{Delta, Service, Snapshot, Update};
 pub use verb::Verb;
 pub use work::Work;

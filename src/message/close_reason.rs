@@ -57,6 +57,11 @@ impl CloseReason {
     ];
 }
 
+const _: () = assert!(
+    CloseReason::ALL.len() == CloseReason::Stopped as usize + 1,
+    "the list leaves none out"
+);
+
 impl Named<{ CloseReason::ALL.len() }> for CloseReason {
     const ALL: [Self; CloseReason::ALL.len()] = CloseReason::ALL;
 

@@ -12,6 +12,7 @@ impl<S: BuildHasher> Registry<S> {
         assert_eq!(self.by_uuid.len(), self.entries.len());
         self.types.check(&self.hasher);
         self.by_address.check(&self.entries, &self.hasher);
+        self.marks.check(&self.entries);
         let mut found = 0;
         for (key, of) in self.types.iter() {
             let mut previous = NONE;

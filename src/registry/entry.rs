@@ -59,6 +59,8 @@ enum Flag {
     Held = 1 << (TTL_BITS + 2),
     /// A late heartbeat of it has been reported.
     Late = 1 << (TTL_BITS + 3),
+    /// A mark stands before it.
+    Marked = 1 << (TTL_BITS + 4),
 }
 
 impl Entry {
@@ -87,6 +89,19 @@ impl Entry {
 
     pub(super) fn is_used(&self) -> bool {
         self.has(Flag::Used)
+    }
+
+    /// Whether a mark stands before it.
+    pub(super) fn is_marked(&self) -> bool {
+        self.has(Flag::Marked)
+    }
+
+    pub(super) fn set_marked(&mut self, marked: bool) {
+        if marked {
+            self.ttl_and_flags |= Flag::Marked as u32;
+        } else {
+            self.ttl_and_flags &= !(Flag::Marked as u32);
+        }
     }
 
     /// Records a heartbeat at `now`; `true` when it is the first in the last tenth of the TTL.

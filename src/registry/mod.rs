@@ -7,6 +7,7 @@
 //! |---|---|
 //! | register, heartbeat, deregister, expiry of one | O(1), also when a table grows |
 //! | the addresses of a type | their number |
+//! | a walk over all registrations | its steps; a removal meanwhile stays O(1) |
 //!
 //! A heartbeat only writes the time into its entry: the sweep corrects the entry's place in the
 //! timing wheel when the old slot is polled.
@@ -15,12 +16,14 @@ mod address_index;
 mod check;
 mod entry;
 mod index;
+mod marks;
 mod operation;
 mod pages;
 mod sweep;
 mod table;
 mod types;
 mod view;
+mod walk;
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -35,9 +38,11 @@ use crate::time::wheel::Wheel;
 use address_index::AddressIndex;
 use entry::{Entries, NewEntry};
 use index::{Chains, Index};
+use marks::Marks;
 pub use operation::{Heartbeat, RegisterError, Registration, Sweep};
 use types::Types;
 pub use view::{Record, TypeView};
+pub use walk::Cursor;
 
 /// No slot.
 const NONE: u32 = u32::MAX;
@@ -54,6 +59,7 @@ pub struct Registry<S = RandomState> {
     types: Types,
     by_address: AddressIndex,
     deadlines: Wheel,
+    marks: Marks,
     /// The count of changes: registrations and removals.
     index: u64,
     /// The changes since the list was last cleared.
@@ -75,6 +81,7 @@ impl<S: BuildHasher> Registry<S> {
             types: Types::default(),
             by_address: AddressIndex::default(),
             deadlines: Wheel::new(),
+            marks: Marks::default(),
             index: 0,
             changes: Vec::new(),
             hasher,
@@ -319,6 +326,9 @@ impl<S: BuildHasher> Registry<S> {
             (entry.deadline(), entry.heartbeat, Reason::Expired)
         };
         self.record_change(slot, heartbeat, ChangeKind::Down { reason, at });
+        if self.entries.get(slot).is_marked() {
+            self.marks.move_on(&mut self.entries, slot);
+        }
         self.deadlines.remove(&mut self.entries, slot);
         self.index += 1;
         self.types

@@ -1,6 +1,8 @@
 //! Service types: each name is stored once, with the list of its registrations.
 
+use std::collections::BTreeMap;
 use std::hash::BuildHasher;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::NONE;
@@ -28,39 +30,47 @@ impl Keyed for Type {
 
 /// All types, by slot number and by name.
 #[derive(Debug, Default)]
-pub(super) struct Types(Table<Type>);
+pub(super) struct Types {
+    table: Table<Type>,
+    /// The slots of the types in the order of their names, for walks over all of them.
+    by_name: BTreeMap<Arc<str>, u32>,
+}
 
 impl Types {
     /// The slot of the type with this name, if it has registrations.
     pub(super) fn find(&self, name: &str, hasher: &impl BuildHasher) -> Option<u32> {
-        self.0.find(hasher.hash_one(name), |of| &*of.name == name)
+        self.table
+            .find(hasher.hash_one(name), |of| &*of.name == name)
     }
 
     /// The slot of the type with this name, which is created if it does not exist.
     pub(super) fn find_or_insert(&mut self, name: &str, hasher: &impl BuildHasher) -> u32 {
         self.find(name, hasher).unwrap_or_else(|| {
+            let name: Arc<str> = name.into();
             let new = Type {
-                name: name.into(),
+                name: Arc::clone(&name),
                 first: NONE,
                 last: NONE,
                 len: 0,
                 version: 0,
             };
-            self.0.insert(new, hasher)
+            let slot = self.table.insert(new, hasher);
+            self.by_name.insert(name, slot);
+            slot
         })
     }
 
     pub(super) fn get(&self, slot: u32) -> &Type {
-        self.0.get(slot)
+        self.table.get(slot)
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.table.len()
     }
 
     /// Appends the entry `slot` to its type's list.
     pub(super) fn append(&mut self, entries: &mut Entries, slot: u32, version: u64) {
-        let of = self.0.get_mut(entries.get(slot).service_type);
+        let of = self.table.get_mut(entries.get(slot).service_type);
         entries.get_mut(slot).previous = of.last;
         match of.last {
             NONE => of.first = slot,
@@ -81,7 +91,7 @@ impl Types {
     ) {
         let entry = entries.get(slot);
         let (key, previous, next) = (entry.service_type, entry.previous, entry.next);
-        let of = self.0.get_mut(key);
+        let of = self.table.get_mut(key);
         match previous {
             NONE => of.first = next,
             previous => entries.get_mut(previous).next = next,
@@ -93,20 +103,31 @@ impl Types {
         of.len -= 1;
         of.version = version;
         if of.len == 0 {
-            self.0.remove(key, hasher);
+            self.by_name.remove(&of.name);
+            self.table.remove(key, hasher);
         }
-        if self.0.len() == 0 {
+        if self.table.len() == 0 {
             *self = Types::default();
         }
     }
 
     /// All types with their slots.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &Type)> {
-        self.0.iter()
+        self.table.iter()
+    }
+
+    /// The slots of the types from this name on, in the order of names.
+    pub(super) fn behind(&self, from: Bound<&str>) -> impl Iterator<Item = u32> {
+        let range = self.by_name.range::<str, _>((from, Bound::Unbounded));
+        range.map(|(_, &slot)| slot)
     }
 
     /// Panics when the index by name is wrong.
     pub(super) fn check(&self, hasher: &impl BuildHasher) {
-        self.0.check(hasher, |a, b| a.name == b.name);
+        assert_eq!(self.by_name.len(), self.table.len());
+        for (name, &slot) in &self.by_name {
+            assert_eq!(*name, self.table.get(slot).name);
+        }
+        self.table.check(hasher, |a, b| a.name == b.name);
     }
 }

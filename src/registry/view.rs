@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use super::entry::Entries;
 use super::{NONE, Registry};
 use crate::message::ServiceAddress;
 use crate::time::Moment;
 
-/// One live registration, without its UUID.
+/// One live registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
+    /// Its UUID: the right to change it, told only to the peer that registered it.
+    pub uuid: Uuid,
     /// Its type.
     pub service_type: &'a Arc<str>,
     /// The address of the service.
@@ -88,6 +92,7 @@ impl<S> Registry<S> {
         let entry = self.entries.get(slot);
         let held = entry.is_held();
         Record {
+            uuid: entry.uuid,
             service_type: &self.types.get(entry.service_type).name,
             address: self.entries.address(slot),
             heartbeat: if held { now } else { entry.heartbeat },

@@ -7,4 +7,5 @@ mod reference;
 mod registry;
 #[path = "../simulation/rng.rs"]
 mod rng;
+mod walks;
 mod wire;

@@ -1,0 +1,134 @@
+//! Marks: places in the lists of types that stay right when registrations are removed.
+//!
+//! A mark stands before an entry, or at the end of the list. When its entry is removed, it moves on
+//! to the next one; where a mark stands there already, the two become one. So a removal costs O(1),
+//! however many walks have stopped at the entry.
+
+use std::collections::BTreeMap;
+
+use slab::Slab;
+
+use super::NONE;
+use super::entry::Entries;
+
+/// The number of a mark. Whoever has it must [leave](Marks::leave) the mark in the end.
+pub(super) type MarkNumber = u32;
+
+/// All marks.
+#[derive(Debug, Default)]
+pub(super) struct Marks {
+    marks: Slab<Mark>,
+    /// The mark before each marked entry.
+    before: BTreeMap<u32, MarkNumber>,
+}
+
+#[derive(Debug)]
+struct Mark {
+    place: Place,
+    /// Walks and marks that refer to it.
+    users: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    /// Before the entry in this slot.
+    Before(u32),
+    /// Behind the last entry of the list, as it was then.
+    End,
+    /// It has become one with this mark.
+    Joined(MarkNumber),
+}
+
+impl Marks {
+    /// A mark before the entry `slot`.
+    pub(super) fn set(&mut self, entries: &mut Entries, slot: u32) -> MarkNumber {
+        if let Some(&number) = self.before.get(&slot) {
+            self.marks[number as usize].users += 1;
+            return number;
+        }
+        let place = Place::Before(slot);
+        let number = self.marks.insert(Mark { place, users: 1 }) as MarkNumber;
+        self.before.insert(slot, number);
+        entries.get_mut(slot).set_marked(true);
+        number
+    }
+
+    /// One more user of the mark.
+    pub(super) fn share(&mut self, number: MarkNumber) {
+        self.marks[number as usize].users += 1;
+    }
+
+    /// Gives the mark up, and returns the slot that it stood before; [`NONE`] for the end.
+    pub(super) fn leave(&mut self, entries: &mut Entries, number: MarkNumber) -> u32 {
+        let mut number = number;
+        let mut counts = true;
+        loop {
+            let mark = &mut self.marks[number as usize];
+            let place = mark.place;
+            // A mark that goes gives up the one that it has joined.
+            if counts {
+                mark.users -= 1;
+                counts = mark.users == 0;
+                if counts {
+                    self.marks.remove(number as usize);
+                }
+            }
+            match place {
+                Place::Joined(other) => number = other,
+                Place::End => return NONE,
+                Place::Before(slot) => {
+                    if counts {
+                        self.before.remove(&slot);
+                        entries.get_mut(slot).set_marked(false);
+                    }
+                    return slot;
+                }
+            }
+        }
+    }
+
+    /// Moves the mark before the entry `slot` on, before the entry is removed.
+    pub(super) fn move_on(&mut self, entries: &mut Entries, slot: u32) {
+        let Some(number) = self.before.remove(&slot) else {
+            return;
+        };
+        entries.get_mut(slot).set_marked(false);
+        let next = entries.get(slot).next;
+        if next == NONE {
+            self.marks[number as usize].place = Place::End;
+            return;
+        }
+        let number = match self.before.get(&next) {
+            Some(&other) => self.join(number, other),
+            None => number,
+        };
+        self.marks[number as usize].place = Place::Before(next);
+        self.before.insert(next, number);
+        entries.get_mut(next).set_marked(true);
+    }
+
+    /// Makes one of the two marks refer to the other, and returns the other. The one with fewer users
+    /// refers, so that no chain becomes long.
+    fn join(&mut self, a: MarkNumber, b: MarkNumber) -> MarkNumber {
+        let users = |number: MarkNumber| self.marks[number as usize].users;
+        let (few, many) = if users(a) < users(b) { (a, b) } else { (b, a) };
+        self.marks[few as usize].place = Place::Joined(many);
+        self.share(many);
+        many
+    }
+
+    /// Panics when a mark and the flag of its entry disagree.
+    pub(super) fn check(&self, entries: &Entries) {
+        for (&slot, &number) in &self.before {
+            assert!(entries.get(slot).is_used() && entries.get(slot).is_marked());
+            let place = self.marks[number as usize].place;
+            assert!(matches!(place, Place::Before(other) if other == slot));
+        }
+        for (_, mark) in &self.marks {
+            assert!(mark.users > 0, "a mark that nobody needs was kept");
+            if let Place::Before(slot) = mark.place {
+                assert!(self.before.contains_key(&slot));
+            }
+        }
+    }
+}

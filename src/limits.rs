@@ -63,6 +63,18 @@ pub const READ_LEN_MAX: usize = 12 * 1024;
 pub const OUTPUT_WAITING_LEN_MAX: usize = 64 * 1024;
 /// Bytes of pending output of all connections together; a shared answer counts once.
 pub const WAITING_LEN_MAX: usize = 64 * 1024 * 1024;
+/// Bytes of pending output of all connections together at which long answers wait until others are
+/// read, so that the rest is left for short ones.
+pub const WAITING_ADMIT_LEN_MAX: usize = WAITING_LEN_MAX / 2;
+/// Bytes of room that is made for long answers when they have found none for [`OUTPUT_STALL_MS_MAX`].
+pub const ROOM_MADE_LEN: usize = WAITING_ADMIT_LEN_MAX / 4;
+/// Bytes of pending output of one connection at which no further command is run while there is no room
+/// for long answers.
+pub const TIGHT_RUN_LEN_MAX: usize = 1024;
+/// Bytes of memory of a connection from which on it is closed before others where memory is short.
+pub const CLOSED_FIRST_LEN_MIN: usize = 4096;
+/// Bytes of memory that a shared answer takes beside its text.
+pub const SHARED_ANSWER_LEN: usize = 96;
 /// Bytes of pending output at which no further command is run. It leaves room below
 /// [`OUTPUT_WAITING_LEN_MAX`] for the longest answer that is copied, with the header of its frame.
 pub const OUTPUT_RUN_LEN_MAX: usize = OUTPUT_WAITING_LEN_MAX - ANSWER_COPY_LEN_MAX - 512;
@@ -123,8 +135,22 @@ pub const HOLDS_MAX: usize = 1024;
 pub const TURN_REMOVALS_MAX: usize = 4096;
 /// Departures that `why` remembers.
 pub const DEPARTURES_MAX: usize = 1024;
-/// Registrations or types in one answer of `list` or `types`.
-pub const LISTED_MAX: usize = 65_536;
+/// Registrations or types of an answer that is made at once; longer ones are made in parts. An answer to
+/// `query` has [`ANSWER_RECORDS_MAX`].
+pub const LISTED_AT_ONCE_MAX: usize = 256;
+/// Registrations in an answer to `query` that is made at once, and may be cached.
+pub const ANSWER_RECORDS_MAX: usize = 4096;
+/// Bytes of a part of a long answer or snapshot.
+pub const PART_LEN_MAX: usize = 64 * 1024;
+/// Registrations left of a turn's share for answers below which no further part is begun.
+pub const PART_RECORDS_MIN: usize = 64;
+/// Units of work in one turn of the loop for the parts of long answers and snapshots: one for each
+/// registration that is looked at, which is also encoded.
+pub const TURN_PARTS_WORK_MAX: usize = 4_000;
+/// Units of handing one part to its session.
+pub const PART_DELIVERY_WORK: usize = 4;
+/// Bytes of the content of a framed answer.
+pub const FRAME_ANSWER_LEN_MAX: usize = 32 * 1024 * 1024;
 /// Bytes of deltas that are moved into a watcher's output together.
 pub const FEED_BATCH_LEN_MAX: usize = 16 * 1024;
 /// Milliseconds without an update after which a watcher is sent a keepalive.
@@ -184,6 +210,21 @@ const _: () = {
         "a pipelining client gets large writes"
     );
     assert!(TURN_READ_LEN_MAX >= READ_LEN_MAX);
+    assert!(
+        CONNECTIONS_DEFAULT as usize * (TIGHT_RUN_LEN_MAX + ANSWER_COPY_LEN_MAX)
+            <= WAITING_LEN_MAX - WAITING_ADMIT_LEN_MAX,
+        "what is left for short answers is enough for all connections"
+    );
+    assert!(ROOM_MADE_LEN >= PART_LEN_MAX && FRAME_ANSWER_LEN_MAX <= WAITING_ADMIT_LEN_MAX);
+    assert!(
+        TURN_PARTS_WORK_MAX * 2 <= TURN_WORK_MAX as usize,
+        "most of a turn is left for requests while long answers are made"
+    );
+    assert!(PART_RECORDS_MIN + PART_DELIVERY_WORK <= TURN_PARTS_WORK_MAX);
+    assert!(
+        ANSWER_RECORDS_MAX <= TURN_BUILD_RECORDS_MAX && LISTED_AT_ONCE_MAX <= ANSWER_RECORDS_MAX,
+        "what is made at once is a part of a turn"
+    );
     assert!(
         HOLDS_MAX <= TURN_REMOVALS_MAX,
         "one turn can remove all registrations of a holder"

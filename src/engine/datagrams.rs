@@ -124,7 +124,7 @@ impl<D> DatagramSocket<D> {
                 true
             }
             // There is no session to deliver to; the peer must ask again.
-            Outcome::Parked { .. } => true,
+            Outcome::Parked { .. } | Outcome::Parts => true,
             Outcome::Retry => {
                 self.retry = Some((from, datagram.into()));
                 false

@@ -13,7 +13,7 @@ use crate::limits::{
     VISIT_WORK,
 };
 use crate::message::{CloseReason, Responder};
-use crate::session::{Active, Pause, Phase, Scratch, Session};
+use crate::session::{Active, Bounds, Pause, Phase, Scratch, Session};
 use crate::time::Moment;
 
 /// The result of one visit to a session.
@@ -33,6 +33,8 @@ pub(super) struct Budget {
     /// Units of work that are left, and that were granted.
     share: usize,
     granted: usize,
+    /// What the session may keep.
+    bounds: Bounds,
     read_len: usize,
     write_len: usize,
     pub(super) bytes_in: u64,
@@ -40,8 +42,8 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// The budget of a visit to a session that has work to do for this reason.
-    pub(super) fn new(reason: Reason) -> Self {
+    /// The budget of a visit to a session that has work to do for this reason, and may keep so much.
+    pub(super) fn new(reason: Reason, bounds: Bounds) -> Self {
         let share = match reason {
             Reason::Woken => FIRST_SHARE_WORK_MAX,
             Reason::Unfinished | Reason::PutOff => SHARE_WORK_MAX,
@@ -49,6 +51,7 @@ impl Budget {
         Budget {
             share,
             granted: share,
+            bounds,
             read_len: TURN_READ_LEN_MAX,
             write_len: TURN_WRITE_LEN_MAX,
             bytes_in: 0,
@@ -134,7 +137,8 @@ impl<T> Connection<T> {
                 // A short read leaves the rest to an event, which nobody waits for any more.
                 wire.transport.expect_input();
             }
-            let pause = active.run(responder, now, &mut wire.budget.share);
+            let Budget { share, bounds, .. } = wire.budget;
+            let pause = active.run(responder, now, bounds.run_len_max, share);
             let waiting = active.session().output().len();
             if let Err(visit) = wire.send(&mut active, now) {
                 return visit;

@@ -146,7 +146,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
         }
         self.links
             .serve(network, &mut self.handler, &mut self.scratch, now);
-        self.sessions.close_excess();
+        self.sessions.close_excess(now);
         // After a pause, no connection is closed for input that has arrived meanwhile.
         if !self.is_held() {
             self.fire_timers(now);
@@ -264,10 +264,11 @@ impl<N: Network, H: Handler> Engine<N, H> {
 
     /// Serves the session `key`, which was taken from the ready list.
     fn serve(&mut self, network: &mut N, key: usize, reason: Reason, now: Moment) {
+        let bounds = self.sessions.bounds();
         let Some(connection) = self.sessions.take(key) else {
             return;
         };
-        let mut budget = Budget::new(reason);
+        let mut budget = Budget::new(reason, bounds);
         let (scratch, handler) = (&mut self.scratch, &mut self.handler);
         let visit = connection.serve(network, scratch, handler, now, &mut budget);
         handler.work().spend(budget.visit_work());
@@ -283,8 +284,8 @@ impl<N: Network, H: Handler> Engine<N, H> {
         } else if session.peer().holds && !std::mem::replace(&mut connection.guarded, true) {
             network.guard(connection.transport.stream(), self.settings.ttl);
         }
-        if self.sessions.asks_for_snapshot(key) {
-            self.handler.wants_snapshot(key);
+        if self.sessions.asks_for_part(key) {
+            self.handler.wants_part(key);
         }
         match visit {
             Visit::Again => self.sessions.enqueue(key, Reason::Unfinished),
@@ -332,12 +333,13 @@ impl<N: Network, H: Handler> Engine<N, H> {
     fn end_turn(&mut self, now: Moment) {
         let stopping = self.stopping;
         let sessions = &mut self.sessions;
-        self.handler.end_turn(&mut |key, delivery| {
+        let room = sessions.room();
+        self.handler.end_turn(room, &mut |key, delivery| {
             // While stopping, send watchers no changes: services do not go down because the
             // registry restarts.
             let is_news = matches!(
                 delivery,
-                Delivery::Update(Update::Snapshot(_) | Update::Delta(_))
+                Delivery::Update(Update::Snapshot(_) | Update::Deltas(_))
             );
             if stopping && is_news {
                 return false;
@@ -371,6 +373,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
             tick,
             retry,
             self.sessions.next_due(),
+            self.sessions.makes_room_at(),
             self.links.next_due(),
             self.stop_by,
         ];

@@ -1,14 +1,19 @@
 //! All sessions with their sockets: the ready list, the sessions to reap, and the timers.
 
+mod deliver;
+
 use slab::Slab;
 
 use super::Readiness;
 use super::ready::{Ready, Reason};
 use super::transport::Transport;
 use super::waiting::Waiting;
-use crate::limits::{OUTPUT_WAITING_LEN_MAX, READ_LEN_MAX, TURN_TIMERS_MAX, WAITING_LEN_MAX};
-use crate::message::{CloseReason, Delivery, Update};
-use crate::session::{Delivered, Phase, Session, Timeout};
+use crate::limits::{
+    FRAME_ANSWER_LEN_MAX, OUTPUT_STALL_MS_MAX, OUTPUT_WAITING_LEN_MAX, PART_LEN_MAX, READ_LEN_MAX,
+    ROOM_MADE_LEN, TURN_TIMERS_MAX, WAITING_LEN_MAX,
+};
+use crate::message::CloseReason;
+use crate::session::{Bounds, Phase, Session, Timeout};
 use crate::time::Moment;
 use crate::time::wheel::{Wheel, WheelLink, WheelLinks};
 
@@ -26,8 +31,8 @@ pub(super) struct Connection<T> {
     stranger: bool,
     /// The service is stopping: the session ends when the requests that have arrived are answered.
     pub(super) stopping: bool,
-    /// The service has been asked for its snapshot.
-    waits_for_snapshot: bool,
+    /// The service has been asked for its next part.
+    waits_for_part: bool,
     /// The network was asked to detect the silent death of its peer.
     pub(super) guarded: bool,
     /// When its timer fires.
@@ -44,8 +49,10 @@ pub(super) struct Sessions<T> {
     /// this turn reaches a new session under an old key.
     over: Vec<usize>,
     timers: Wheel,
-    /// The pending output of all sessions together.
+    /// The memory of all sessions together for pending output and input.
     waiting: Waiting,
+    /// Since when there has been no room for long answers.
+    tight_since: Option<Moment>,
     /// Refused sessions that linger.
     refused_lingering: usize,
     /// Sessions that must show a token and have not yet.
@@ -73,6 +80,7 @@ impl<T> Sessions<T> {
             over: Vec::new(),
             timers: Wheel::new(),
             waiting: Waiting::default(),
+            tight_since: None,
             refused_lingering: 0,
             strangers: 0,
             idle_ms_max,
@@ -93,7 +101,7 @@ impl<T> Sessions<T> {
         self.strangers
     }
 
-    /// Bytes of pending output of all sessions together.
+    /// Bytes of pending output and input of all sessions together.
     pub(super) fn waiting_len(&self) -> usize {
         self.waiting.len()
     }
@@ -121,7 +129,7 @@ impl<T> Sessions<T> {
             refused,
             stranger,
             stopping: false,
-            waits_for_snapshot: false,
+            waits_for_part: false,
             guarded: false,
             alarm: None,
             timer: WheelLink::default(),
@@ -183,75 +191,59 @@ impl<T> Sessions<T> {
         }
     }
 
-    /// Whether the service must be asked for a snapshot for the session; `true` once per snapshot.
-    pub(super) fn asks_for_snapshot(&mut self, key: usize) -> bool {
+    /// Whether the service must be asked for the session's next part; `true` once for each.
+    pub(super) fn asks_for_part(&mut self, key: usize) -> bool {
         let connection = &mut self.connections[key];
-        connection.session.wants_snapshot()
-            && !std::mem::replace(&mut connection.waits_for_snapshot, true)
+        connection.session.wants_part() && !std::mem::replace(&mut connection.waits_for_part, true)
     }
 
-    /// Hands a delivery to a session. Returns whether the session lagged on it and therefore needs a
-    /// snapshot.
-    pub(super) fn deliver(&mut self, key: usize, delivery: &Delivery, now: Moment) -> bool {
-        let Some(connection) = self.connections.get_mut(key) else {
-            return false;
-        };
-        match delivery {
-            Delivery::Reply(_) => self.answer(key, delivery, now),
-            Delivery::Update(update) => {
-                if let Update::Snapshot(_) = update {
-                    connection.waits_for_snapshot = false;
-                }
-                return self.tell(key, delivery, now);
-            }
+    /// What a session may keep at present.
+    pub(super) fn bounds(&self) -> Bounds {
+        if self.has_room() {
+            Bounds::USUAL
+        } else {
+            Bounds::TIGHT
         }
-        false
     }
 
-    fn answer(&mut self, key: usize, delivery: &Delivery, now: Moment) {
-        let session = &mut self.connections[key].session;
-        self.waiting.remove(key, session);
-        session.deliver(delivery, now);
-        self.waiting.add(key, session);
-        // Requests that arrived after the parked one can be run now.
-        self.enqueue(key, Reason::Woken);
-        self.arm(key);
+    /// Bytes that long answers may still take.
+    pub(super) fn room(&self) -> usize {
+        self.waiting.room()
     }
 
-    fn tell(&mut self, key: usize, delivery: &Delivery, now: Moment) -> bool {
-        let connection = &mut self.connections[key];
-        let session = &mut connection.session;
-        let pending_since = session.pending_since();
-        let own_len = session.output().own_capacity();
-        match session.deliver(delivery, now) {
-            Delivered::Ignored | Delivered::Answered => {}
-            Delivered::Queued(line) => {
-                match pending_since {
-                    Some(_) => self.waiting.share(&line),
-                    None => self.waiting.add(key, session),
-                }
-                let is_delta = matches!(delivery, Delivery::Update(Update::Delta(_)));
-                if connection.transport.is_writable() || !is_delta {
-                    self.enqueue(key, Reason::Woken);
-                }
-            }
-            Delivered::Lagged(dropped) => {
-                dropped.iter().for_each(|line| self.waiting.unshare(line));
-                if let (Some(since), None) = (pending_since, session.pending_since()) {
-                    self.waiting.settle(key, session, since, own_len);
-                }
-                return self.asks_for_snapshot(key);
-            }
-        }
-        self.arm(key);
-        false
+    fn has_room(&self) -> bool {
+        self.waiting.room() >= PART_LEN_MAX
     }
 
-    /// Closes sessions until the pending output of all sessions together is within its limit.
-    pub(super) fn close_excess(&mut self) {
-        while let Some(key) = self.waiting.excess() {
+    /// Closes sessions until the memory of all together is within its bound, and where long answers have
+    /// found no room for a long time, until there is room again.
+    pub(super) fn close_excess(&mut self, now: Moment) {
+        while self.waiting.is_over()
+            && let Some(key) = self.waiting.last_begun()
+        {
             self.give_up(key, CloseReason::Memory);
         }
+        if self.has_room() {
+            self.tight_since = None;
+        } else if self
+            .tight_since
+            .get_or_insert(now)
+            .plus_millis(OUTPUT_STALL_MS_MAX)
+            <= now
+        {
+            while self.waiting.room() < ROOM_MADE_LEN
+                && let Some(key) = self.waiting.last_begun()
+            {
+                self.give_up(key, CloseReason::Memory);
+            }
+            self.tight_since = None;
+        }
+    }
+
+    /// When room is made for long answers that wait for it.
+    pub(super) fn makes_room_at(&self) -> Option<Moment> {
+        let since = self.tight_since?;
+        Some(since.plus_millis(OUTPUT_STALL_MS_MAX))
     }
 
     fn give_up(&mut self, key: usize, reason: CloseReason) {
@@ -363,7 +355,7 @@ impl<T> Connection<T> {
             "session {key} is done, but not reaped"
         );
         assert!(
-            session.kept_len() <= READ_LEN_MAX + OUTPUT_WAITING_LEN_MAX,
+            session.kept_len() <= READ_LEN_MAX + OUTPUT_WAITING_LEN_MAX + FRAME_ANSWER_LEN_MAX,
             "session {key} keeps more memory than allowed"
         );
         if let Some(due) = session.alarm(idle_ms_max) {
@@ -377,8 +369,8 @@ impl<T> Connection<T> {
             "session {key} is ending, but holds or watches"
         );
         assert!(
-            !session.wants_snapshot() || self.waits_for_snapshot || self.queued,
-            "session {key} needs a snapshot, but the service was not asked"
+            !session.wants_part() || self.waits_for_part || self.queued,
+            "session {key} needs a part, but the service was not asked"
         );
         if !self.queued {
             let pending = session.pending_since().is_some();
@@ -386,7 +378,7 @@ impl<T> Connection<T> {
                 !(transport.is_writable() && pending),
                 "session {key} could write, but waits for an event"
             );
-            let waits = pending || self.waits_for_snapshot || session.is_parked();
+            let waits = pending || self.waits_for_part || session.is_parked();
             assert!(
                 !transport.is_readable() || waits,
                 "session {key} could read, but waits for an event"

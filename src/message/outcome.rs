@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Refusal, Reply, Request, Update};
+use super::{Part, Refusal, Reply, Request, Update};
 use crate::time::Moment;
 
 /// The other end of a session, as far as the service knows it.
@@ -45,6 +45,12 @@ impl Peer {
         Peer::new(usize::MAX, address)
     }
 
+    /// Whether deliveries can reach it.
+    #[must_use]
+    pub fn has_session(&self) -> bool {
+        self.session != usize::MAX
+    }
+
     /// The IP address of the peer's socket.
     #[must_use]
     pub fn ip(&self) -> IpAddr {
@@ -72,13 +78,18 @@ pub enum Outcome {
         /// When the wait ends in the loop's time, if it is limited: the engine then asks the service for the reply.
         until: Option<Moment>,
     },
+    /// The request is accepted, and its answer comes in [parts](Part), each as soon as the peer has
+    /// been sent the one before. Its session runs no further request until the last one.
+    Parts,
 }
 
-/// A delivery to a session: the reply to its parked request, or an update for a watcher.
+/// A delivery to a session: what answers its request, or an update for a watcher.
 #[derive(Clone, Debug)]
 pub enum Delivery {
     /// The reply to the parked request.
     Reply(Reply),
+    /// The next part of an answer.
+    Part(Part),
     /// The next update for a watcher.
     Update(Update),
 }

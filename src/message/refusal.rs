@@ -56,8 +56,8 @@ pub enum Refusal {
     RegistryFull,
     /// The connection holds as many registrations as it may.
     TooManyHolds,
-    /// The answer would have more entries than the limit allows.
-    TooMany(&'static str),
+    /// The answer is too long for one frame.
+    FrameTooLong,
     /// The verb needs a session, which this kind of request does not have.
     NeedsSession(Verb),
     /// A watcher sent a command other than `ping` and `quit`.
@@ -117,7 +117,7 @@ impl Refusal {
             | Refusal::OtherAddress
             | Refusal::RegistryFull
             | Refusal::TooManyHolds
-            | Refusal::TooMany(_)
+            | Refusal::FrameTooLong
             | Refusal::NeedsSession(_)
             | Refusal::Watching
             | Refusal::AuthenticationRequired => None,
@@ -164,7 +164,7 @@ impl Refusal {
             }
             Refusal::RegistryFull => "registry full",
             Refusal::TooManyHolds => "too many holds on one connection: open another",
-            Refusal::TooMany(advice) => advice,
+            Refusal::FrameTooLong => "the answer is too long for a frame: ask in text, or for less",
             Refusal::Watching => "a watching connection takes ping and quit only",
             Refusal::AuthenticationFailed => "authentication failed",
             Refusal::AuthenticationRequired => "authentication required",

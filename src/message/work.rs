@@ -27,6 +27,12 @@ impl Work {
         self.left -= units as i64;
     }
 
+    /// The units that are left.
+    #[must_use]
+    pub fn left(&self) -> usize {
+        usize::try_from(self.left).unwrap_or(0)
+    }
+
     /// Whether nothing is left of the budget.
     #[must_use]
     pub fn is_over(&self) -> bool {

@@ -40,6 +40,10 @@ enum Place {
 }
 
 impl Marks {
+    pub(super) fn len(&self) -> usize {
+        self.marks.len()
+    }
+
     /// A mark before the entry `slot`.
     pub(super) fn set(&mut self, entries: &mut Entries, slot: u32) -> MarkNumber {
         if let Some(&number) = self.before.get(&slot) {

@@ -90,6 +90,12 @@ impl<S: BuildHasher> Registry<S> {
         }
     }
 
+    /// Counts changes from `index` on.
+    #[must_use]
+    pub fn counting_from(self, index: u64) -> Self {
+        Registry { index, ..self }
+    }
+
     /// The number of registrations, including those that have expired but are not swept.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -114,7 +120,7 @@ impl<S: BuildHasher> Registry<S> {
         self.deadlines.next_due()
     }
 
-    /// The count of changes: registrations and removals.
+    /// The count of changes, registrations and removals, from the number that the count began with.
     #[must_use]
     pub fn index(&self) -> u64 {
         self.index

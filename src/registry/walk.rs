@@ -82,6 +82,12 @@ impl<S: BuildHasher> Registry<S> {
         }
     }
 
+    /// Places at which walks have stopped.
+    #[must_use]
+    pub fn marked_places(&self) -> usize {
+        self.marks.len()
+    }
+
     /// Walks on over at most `budget` entries, which it counts down, and shows `visit` those that are
     /// live at `now`, until that breaks off.
     pub fn walk(

@@ -109,7 +109,9 @@ pub fn run(
         tick: config.tick,
         ttl: config.ttl,
     };
-    let registry = Registry::new(config.services_max, RandomState::new());
+    // The count does not go back over a restart, unless the wall clock does.
+    let begin = u64::try_from(Utc::now().timestamp_micros()).unwrap_or_default();
+    let registry = Registry::new(config.services_max, RandomState::new()).counting_from(begin);
     let mut service = Service::new(registry, uuids, config.ttl);
     if config.own_address {
         service.require_own_address();

@@ -1,6 +1,8 @@
 //! What the service may still do in a turn.
 
-use crate::limits::{RECORDS_A_UNIT, REMOVAL_WORK, TURN_BUILD_RECORDS_MAX, TURN_REMOVALS_MAX};
+use crate::limits::{
+    RECORDS_A_UNIT, REMOVAL_WORK, TURN_BUILD_RECORDS_MAX, TURN_PARTS_WORK_MAX, TURN_REMOVALS_MAX,
+};
 use crate::message::Work;
 
 /// The budgets of one turn.
@@ -13,6 +15,8 @@ pub(super) struct Budget {
     /// Registrations that may still be removed, beside those that have expired, or looked at by
     /// `replace`.
     removals: usize,
+    /// Work that is left for the parts of long answers, one unit for each registration.
+    pub(super) parts: usize,
 }
 
 impl Default for Budget {
@@ -21,6 +25,7 @@ impl Default for Budget {
             work: Work::default(),
             records: TURN_BUILD_RECORDS_MAX,
             removals: TURN_REMOVALS_MAX,
+            parts: 0,
         }
     }
 }
@@ -35,6 +40,25 @@ impl Budget {
         self.records = self.records.saturating_sub(records);
         self.work.spend(records / RECORDS_A_UNIT);
         Some(())
+    }
+
+    /// Sets work aside for the parts of long answers, because some wait: the sessions do not get it.
+    pub(super) fn reserve_parts(&mut self) {
+        self.parts = TURN_PARTS_WORK_MAX;
+        self.work.spend(TURN_PARTS_WORK_MAX);
+    }
+
+    /// Begins to make parts, with what was set aside or else with what the sessions have left over.
+    pub(super) fn begin_parts(&mut self) {
+        if self.parts == 0 {
+            self.parts = self.work.left().min(TURN_PARTS_WORK_MAX);
+            self.work.spend(self.parts);
+        }
+    }
+
+    /// Charges work for the parts of long answers.
+    pub(super) fn part(&mut self, units: usize) {
+        self.parts = self.parts.saturating_sub(units);
     }
 
     /// Charges one removal; `false` when no more is allowed in this turn.

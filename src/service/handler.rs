@@ -72,8 +72,9 @@ pub trait Handler: Responder {
     /// The reply to this peer's parked request, whose time limit has passed.
     fn expire(&mut self, peer: &mut Peer) -> Reply;
 
-    /// The session needs a snapshot. The service delivers it as soon as the budgets allow.
-    fn wants_snapshot(&mut self, session: usize);
+    /// The session needs the next part of its answer or snapshot. The service delivers it as soon as the
+    /// budgets allow.
+    fn wants_part(&mut self, session: usize);
 
     /// The session needs a keepalive. The service delivers it at the end of this turn.
     fn wants_keepalive(&mut self, session: usize);
@@ -82,8 +83,8 @@ pub trait Handler: Responder {
     /// watching, and delivers nothing more to it.
     fn leave(&mut self, peer: &mut Peer);
 
-    /// Ends a turn and makes all deliveries.
-    fn end_turn(&mut self, deliver: &mut Deliver<'_>);
+    /// Ends a turn and makes all deliveries, with parts of long answers of about `room` bytes together.
+    fn end_turn(&mut self, room: usize, deliver: &mut Deliver<'_>);
 
     /// The changes of this turn.
     fn changes(&self) -> &[Change];

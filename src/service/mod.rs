@@ -9,6 +9,7 @@ mod departures;
 mod handler;
 mod holds;
 mod notices;
+mod parts;
 mod query;
 mod register;
 mod report;
@@ -34,6 +35,7 @@ use departures::Departures;
 pub use handler::{Deliver, Handler, Meter, Turn};
 use holds::Holds;
 use notices::Notices;
+use parts::{Streams, What};
 use report::Counts;
 use watchers::Watchers;
 
@@ -47,6 +49,7 @@ pub struct Service<S = RandomState> {
     departures: Departures,
     holds: Holds,
     watchers: Watchers,
+    streams: Streams,
     counts: Counts,
     notices: Notices,
     uuids: UuidSource,
@@ -60,6 +63,8 @@ pub struct Service<S = RandomState> {
     recorded: usize,
     /// Whether all registrations that have expired by this turn's moment are swept.
     swept: bool,
+    /// Whether the last turn had room for the parts of long answers.
+    has_room: bool,
 }
 
 impl<S: BuildHasher> Service<S> {
@@ -71,6 +76,7 @@ impl<S: BuildHasher> Service<S> {
             departures: Departures::default(),
             holds: Holds::default(),
             watchers: Watchers::default(),
+            streams: Streams::default(),
             counts: Counts::default(),
             notices: Notices::default(),
             uuids,
@@ -81,6 +87,7 @@ impl<S: BuildHasher> Service<S> {
             budget: Budget::default(),
             recorded: 0,
             swept: true,
+            has_room: true,
         }
     }
 
@@ -198,9 +205,9 @@ impl<S: BuildHasher> Service<S> {
             Request::Query {
                 service_type,
                 max_age,
-            } => self.query(service_type, *max_age),
-            Request::Types => self.types(),
-            Request::List { service_type } => self.list(service_type.as_ref()),
+            } => return self.query(service_type, *max_age, peer),
+            Request::Types => return self.types(peer),
+            Request::List { service_type } => return self.list(service_type.as_ref(), peer),
             Request::Why { uuid } => self.why(uuid.as_ref()),
             Request::Watch { service_type } => return self.watch(service_type.as_ref(), peer),
             Request::Stats => self.stats(),
@@ -234,12 +241,20 @@ impl<S: BuildHasher> Service<S> {
         if known { Reply::Ok } else { Reply::NotFound }
     }
 
-    /// Makes the peer a watcher. The request is parked until the first snapshot.
+    /// Makes the peer a watcher.
     fn watch(&mut self, service_type: Option<&ServiceType<'_>>, peer: &mut Peer) -> Outcome {
         let service_type = service_type.map(ServiceType::as_str);
         self.watchers.add(peer.session, service_type);
         peer.watches = true;
-        Outcome::Parked { until: None }
+        self.begin_snapshot(peer.session);
+        Outcome::Parts
+    }
+
+    /// Begins the snapshot of a watcher.
+    fn begin_snapshot(&mut self, session: usize) {
+        if let Some(watched) = self.watchers.watched(session).cloned() {
+            self.begin_stream(What::Snapshot(watched), session);
+        }
     }
 }
 
@@ -260,7 +275,7 @@ impl<S: BuildHasher> Responder for Service<S> {
         match &outcome {
             Outcome::Retry => return outcome,
             Outcome::Done(Reply::Refused(_)) => self.counts.errors += 1,
-            Outcome::Done(_) | Outcome::Parked { .. } => {}
+            Outcome::Done(_) | Outcome::Parked { .. } | Outcome::Parts => {}
         }
         self.counts.commands.add(request.verb());
         outcome

@@ -3,17 +3,33 @@
 use std::hash::BuildHasher;
 use std::rc::Rc;
 
-use super::Service;
-use crate::message::{Reply, ServiceType, Services, Ttl};
+use super::{Service, What};
+use crate::limits::ANSWER_RECORDS_MAX;
+use crate::message::{Outcome, Peer, Reply, ServiceType, Services, Ttl, Verb};
 
 impl<S: BuildHasher> Service<S> {
+    /// A long answer is made in parts, and so is every answer while there is no room for it.
     pub(super) fn query(
         &mut self,
         service_type: &ServiceType<'_>,
         max_age: Option<Ttl>,
-    ) -> Option<Reply> {
-        self.settle_type(service_type.as_str())?;
-        let Some(view) = self.registry.service_type(service_type.as_str()) else {
+        peer: &Peer,
+    ) -> Outcome {
+        let name = service_type.as_str();
+        let view = self.registry.service_type(name);
+        let is_long = view.is_some_and(|view| view.len() > ANSWER_RECORDS_MAX);
+        if is_long || !self.has_room {
+            let max_age = max_age.map(Ttl::duration);
+            let what = What::Query(name.into(), max_age);
+            return self.answer_in_parts(what, Verb::Query, peer);
+        }
+        let reply = self.query_at_once(name, max_age);
+        reply.map_or(Outcome::Retry, Outcome::Done)
+    }
+
+    fn query_at_once(&mut self, service_type: &str, max_age: Option<Ttl>) -> Option<Reply> {
+        self.settle_type(service_type)?;
+        let Some(view) = self.registry.service_type(service_type) else {
             return Some(Reply::Services(self.answers.none()));
         };
         let now = self.turn.now;

@@ -6,65 +6,63 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{Service, Turn};
-use crate::limits::LISTED_MAX;
+use super::{Service, Turn, What};
+use crate::limits::LISTED_AT_ONCE_MAX;
 use crate::message::{
-    Document, Record, Refusal, Reply, ServiceType, Stats, Tally, TypeCount, Verb, Why,
+    Document, Outcome, Peer, Record, Reply, ServiceType, Stats, Tally, TypeCount, Verb, Why,
 };
 use crate::registry;
 use crate::time::{Moment, WallTime};
 
 impl<S: BuildHasher> Service<S> {
-    pub(super) fn types(&mut self) -> Option<Reply> {
-        if !self.is_settled() {
-            return None;
+    /// A long answer is made in parts.
+    pub(super) fn types(&mut self, peer: &Peer) -> Outcome {
+        let len = self.registry.types_len();
+        if len > LISTED_AT_ONCE_MAX || !self.has_room {
+            return self.answer_in_parts(What::Types(None), Verb::Types, peer);
         }
-        if self.registry.types_len() > LISTED_MAX {
-            return Some(Reply::Refused(Refusal::TooMany(
-                "more than 65536 types, too many for one answer",
-            )));
+        if !self.is_settled() || self.budget.build(len).is_none() {
+            return Outcome::Retry;
         }
-        self.budget.build(self.registry.types_len())?;
         let count = |view: registry::TypeView<'_, S>| TypeCount {
             service_type: Arc::clone(view.name()),
             count: view.len() as u64,
         };
-        let mut types: Vec<TypeCount> = self.registry.types().map(count).collect();
-        types.sort_unstable_by(|a, b| a.service_type.cmp(&b.service_type));
-        Some(Document::Types(types).into())
+        let types = self.registry.types_behind(None).map(count).collect();
+        Outcome::Done(Document::Types(types).into())
     }
 
-    pub(super) fn list(&mut self, service_type: Option<&ServiceType<'_>>) -> Option<Reply> {
+    /// A long answer is made in parts.
+    pub(super) fn list(&mut self, service_type: Option<&ServiceType<'_>>, peer: &Peer) -> Outcome {
+        let name = service_type.map(ServiceType::as_str);
+        if self.len_of(name) > LISTED_AT_ONCE_MAX || !self.has_room {
+            return self.answer_in_parts(What::List(name.map(Arc::from)), Verb::List, peer);
+        }
+        let reply = self.list_at_once(name);
+        reply.map_or(Outcome::Retry, Outcome::Done)
+    }
+
+    fn list_at_once(&mut self, service_type: Option<&str>) -> Option<Reply> {
         match service_type {
-            Some(name) => self.settle_type(name.as_str())?,
+            Some(name) => self.settle_type(name)?,
             None if !self.is_settled() => return None,
             None => {}
         }
-        let view = service_type.map(|name| self.registry.service_type(name.as_str()));
-        let (len, advice) = match &view {
-            None => (
-                self.registry.len(),
-                "more than 65536 registrations, too many for one list: name a type",
-            ),
-            Some(None) => (0, ""),
-            Some(Some(view)) => (
-                view.len(),
-                "more than 65536 registrations, too many for one list: use query",
-            ),
-        };
-        if len > LISTED_MAX {
-            return Some(Reply::Refused(Refusal::TooMany(advice)));
-        }
         // A record takes about twice as much as an address.
-        self.budget.build(2 * len)?;
-        let mut types: Vec<_> = match view {
-            None => self.registry.types().collect(),
-            Some(view) => view.into_iter().collect(),
-        };
-        types.sort_unstable_by(|a, b| a.name().cmp(b.name()));
+        self.budget.build(2 * self.len_of(service_type))?;
         let Turn { now, wall, .. } = self.turn;
-        let records = types.iter().flat_map(|view| view.records(now));
-        let records = records.map(|view| record(view, now, wall)).collect();
+        let records = |view: registry::TypeView<'_, S>| {
+            let records = view.records(now).map(|view| record(view, now, wall));
+            records.collect::<Vec<_>>()
+        };
+        let records = match service_type {
+            Some(name) => self
+                .registry
+                .service_type(name)
+                .map(records)
+                .unwrap_or_default(),
+            None => self.registry.types_behind(None).flat_map(records).collect(),
+        };
         Some(Document::List(records).into())
     }
 
@@ -115,7 +113,7 @@ impl<S: BuildHasher> Service<S> {
 }
 
 /// The public record of a registration at `now`, when the wall clock shows `wall`.
-fn record(view: registry::Record<'_>, now: Moment, wall: WallTime) -> Record {
+pub(super) fn record(view: registry::Record<'_>, now: Moment, wall: WallTime) -> Record {
     Record {
         service_type: Arc::clone(view.service_type),
         ip: view.address.ip,

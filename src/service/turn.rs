@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::budget::Budget;
 use super::{Deliver, Handler, Service, Turn};
-use crate::limits::{REMOVAL_WORK, TURN_SWEEP_MAX};
+use crate::limits::{PART_LEN_MAX, REMOVAL_WORK, TURN_SWEEP_MAX};
 use crate::message::{Change, ChangeKind, Delivery, Gone, Peer, Reason, Reply, Update, Work};
 
 impl<S: BuildHasher> Service<S> {
@@ -57,23 +57,6 @@ impl<S: BuildHasher> Service<S> {
         self.registry
             .deregister(now, uuid, Reason::ConnectionClosed);
     }
-
-    /// Delivers snapshots to the watchers that need one, in the order of their requests, within budget.
-    fn deliver_snapshots(&mut self, deliver: &mut Deliver<'_>) {
-        while let Some(session) = self.watchers.first_wanting() {
-            // To sweep now would make changes that this turn's deltas do not tell.
-            if !self.is_settled() {
-                break;
-            }
-            let budget = &mut self.budget;
-            let Some(update) = self.watchers.snapshot(session, &self.registry, budget) else {
-                break;
-            };
-            self.watchers.snapshot_delivered(session);
-            deliver(session, &Delivery::Update(update));
-        }
-        self.watchers.forget_snapshots();
-    }
 }
 
 impl<S: BuildHasher> Handler for Service<S> {
@@ -99,6 +82,9 @@ impl<S: BuildHasher> Handler for Service<S> {
             debug!("{} registrations expired", sweep.expired);
         }
         self.remove_leaving();
+        if self.streams.are_waited_for() {
+            self.budget.reserve_parts();
+        }
         if self.registry.is_empty() {
             self.answers.clear();
         }
@@ -109,8 +95,8 @@ impl<S: BuildHasher> Handler for Service<S> {
         Reply::NotFound
     }
 
-    fn wants_snapshot(&mut self, session: usize) {
-        self.watchers.wants_snapshot(session);
+    fn wants_part(&mut self, session: usize) {
+        self.queue_for_part(session);
     }
 
     fn wants_keepalive(&mut self, session: usize) {
@@ -121,6 +107,7 @@ impl<S: BuildHasher> Handler for Service<S> {
         if std::mem::take(&mut peer.watches) {
             self.watchers.remove(peer.session);
         }
+        self.end_stream(peer.session);
         if std::mem::take(&mut peer.holds) {
             self.record_changes();
             self.holds.end(peer.session);
@@ -128,14 +115,17 @@ impl<S: BuildHasher> Handler for Service<S> {
         }
     }
 
-    /// Delivers deltas first, so that no delta repeats what a snapshot contains, and keepalives last,
-    /// so that no keepalive counts a change before its delta.
-    fn end_turn(&mut self, deliver: &mut Deliver<'_>) {
+    /// Delivers deltas first, so that none repeats what a snapshot contains, and keepalives last, so
+    /// that none counts a change before its delta.
+    fn end_turn(&mut self, room: usize, deliver: &mut Deliver<'_>) {
         self.record_changes();
         let index = self.registry.index();
-        self.watchers
-            .publish(index, self.registry.changes(), deliver);
-        self.deliver_snapshots(deliver);
+        let changes = self.registry.changes();
+        for session in self.watchers.publish(index, changes, deliver) {
+            self.begin_snapshot(session);
+        }
+        self.deliver_parts(room, deliver);
+        self.has_room = room >= PART_LEN_MAX;
         for session in self.watchers.take_silent() {
             deliver(session, &Delivery::Update(Update::Keepalive(index)));
         }
@@ -146,7 +136,7 @@ impl<S: BuildHasher> Handler for Service<S> {
     }
 
     fn has_backlog(&self) -> bool {
-        !self.is_settled() || self.watchers.any_wanting()
+        !self.is_settled() || (self.has_room && self.streams.are_waited_for())
     }
 
     fn needs_ticks(&self) -> bool {

@@ -1,16 +1,15 @@
 //! The watchers and their updates.
 
-use std::collections::{HashMap, VecDeque};
-use std::hash::BuildHasher;
-use std::rc::Rc;
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use super::Deliver;
-use super::budget::Budget;
+use crate::limits::FEED_BATCH_LEN_MAX;
 use crate::message::{
-    Change, ChangeKind, Delivery, Delta, Rendered, Service, ServiceAddress, Snapshot, Update,
+    Change, ChangeKind, Delivery, Delta, Id, Reason, Removal, Rendered, Service, Update,
 };
-use crate::registry::{Registry, TypeView};
 
 /// The watchers, and the updates that they need.
 #[derive(Debug, Default)]
@@ -20,12 +19,8 @@ pub(super) struct Watchers {
     of_all: Vec<usize>,
     /// What each session watches.
     watches: HashMap<usize, Watch>,
-    /// Sessions that need a snapshot, in the order of their requests. Some may have ended.
-    wanting: VecDeque<usize>,
     /// Sessions that need a keepalive.
     silent: Vec<usize>,
-    /// The snapshots made in this turn.
-    snapshots: HashMap<Option<Arc<str>>, Rc<Rendered<Snapshot>>>,
 }
 
 /// What a session watches.
@@ -35,8 +30,6 @@ struct Watch {
     watched: Option<Arc<str>>,
     /// Its position in the list of the sessions that watch the same.
     position: usize,
-    /// Whether it is in `wanting`.
-    wants_snapshot: bool,
 }
 
 impl Watchers {
@@ -57,7 +50,6 @@ impl Watchers {
         let watch = Watch {
             watched,
             position: list.len(),
-            wants_snapshot: false,
         };
         list.push(session);
         self.watches.insert(session, watch);
@@ -86,13 +78,9 @@ impl Watchers {
         }
     }
 
-    /// Records that the session needs a snapshot.
-    pub(super) fn wants_snapshot(&mut self, session: usize) {
-        if let Some(watch) = self.watches.get_mut(&session)
-            && !std::mem::replace(&mut watch.wants_snapshot, true)
-        {
-            self.wanting.push_back(session);
-        }
+    /// What the session watches, a type or all, if it is a watcher.
+    pub(super) fn watched(&self, session: usize) -> Option<&Option<Arc<str>>> {
+        self.watches.get(&session).map(|watch| &watch.watched)
     }
 
     /// Records that the session needs a keepalive.
@@ -105,41 +93,19 @@ impl Watchers {
         std::mem::take(&mut self.silent)
     }
 
-    /// The session that has waited longest for a snapshot.
-    pub(super) fn first_wanting(&mut self) -> Option<usize> {
-        loop {
-            let session = *self.wanting.front()?;
-            if self
-                .watches
-                .get(&session)
-                .is_some_and(|watch| watch.wants_snapshot)
-            {
-                return Some(session);
-            }
-            self.wanting.pop_front();
-        }
-    }
-
-    /// Whether any session may need a snapshot.
-    pub(super) fn any_wanting(&self) -> bool {
-        !self.wanting.is_empty()
-    }
-
-    /// Records that this session, the first in `wanting`, has its snapshot.
-    pub(super) fn snapshot_delivered(&mut self, session: usize) {
-        if let Some(watch) = self.watches.get_mut(&session) {
-            watch.wants_snapshot = false;
-        }
-        self.wanting.pop_front();
-    }
-
-    /// Delivers the changes: one delta for each watched type with changes, and one for the sessions
-    /// that watch all.
-    pub(super) fn publish(&mut self, index: u64, changes: &[Change], deliver: &mut Deliver<'_>) {
+    /// Delivers the changes to those that watch their types, and to those that watch all. Returns the
+    /// sessions that lagged on them.
+    pub(super) fn publish(
+        &mut self,
+        index: u64,
+        changes: &[Change],
+        deliver: &mut Deliver<'_>,
+    ) -> Vec<usize> {
         let mut lagging = Vec::new();
         let mut tell_all = |sessions: &[usize], changes: &[&Change]| {
-            let delta = Rc::new(Rendered::new(delta(index, changes)));
-            let delivery = Delivery::Update(Update::Delta(delta));
+            let deltas = deltas(index, changes);
+            let deltas = deltas.into_iter().map(Rendered::new).collect();
+            let delivery = Delivery::Update(Update::Deltas(deltas));
             lagging.extend(
                 sessions
                     .iter()
@@ -158,140 +124,109 @@ impl Watchers {
                 tell_all(&self.by_type[&of_type[0].service_type], of_type);
             }
         }
-        for session in lagging {
-            self.wants_snapshot(session);
-        }
-    }
-
-    /// The snapshot for the session, made once a turn for all who need it. `None` when the budget is
-    /// used up.
-    pub(super) fn snapshot<S: BuildHasher>(
-        &mut self,
-        session: usize,
-        registry: &Registry<S>,
-        budget: &mut Budget,
-    ) -> Option<Update> {
-        let watched = &self.watches.get(&session)?.watched;
-        if let Some(snapshot) = self.snapshots.get(watched) {
-            return Some(Update::Snapshot(Rc::clone(snapshot)));
-        }
-        let len = match watched {
-            Some(name) => registry.service_type(name).map_or(0, |view| view.len()),
-            None => registry.len(),
-        };
-        budget.build(len)?;
-        let services = match watched {
-            Some(name) => services(registry.service_type(name).into_iter()),
-            None => services(registry.types()),
-        };
-        let index = registry.index();
-        let snapshot = Rc::new(Rendered::new(Snapshot { index, services }));
-        self.snapshots.insert(watched.clone(), Rc::clone(&snapshot));
-        Some(Update::Snapshot(snapshot))
-    }
-
-    /// Drops the snapshots of this turn.
-    pub(super) fn forget_snapshots(&mut self) {
-        if !self.snapshots.is_empty() {
-            self.snapshots = HashMap::new();
-        }
+        lagging
     }
 }
 
-/// The services of these types.
-fn services<'a, S: 'a>(types: impl Iterator<Item = TypeView<'a, S>>) -> Vec<Service> {
-    let of_type = |view: TypeView<'a, S>| {
-        view.addresses().map(move |address| Service {
-            service_type: Arc::clone(view.name()),
-            address,
-        })
+/// The changes of a turn in deltas of about [`FEED_BATCH_LEN_MAX`] bytes, each registration once: one
+/// that came and went in the turn is left out.
+fn deltas(index: u64, changes: &[&Change]) -> Vec<Delta> {
+    let empty = || Delta {
+        index,
+        up: Vec::new(),
+        down: Vec::new(),
     };
-    types.flat_map(of_type).collect()
-}
-
-/// The net changes of a turn: a service that came and went in it is left out.
-fn delta(index: u64, changes: &[&Change]) -> Delta {
-    // For each service, how many more registrations came than went.
-    let mut balance: HashMap<(&str, ServiceAddress), i64> = HashMap::new();
-    let mixed = changes
-        .iter()
-        .any(|change| sign(change) != sign(changes[0]));
-    if mixed {
-        for &change in changes {
-            *balance.entry(key(change)).or_default() += sign(change);
+    let (mut deltas, mut len) = (vec![empty()], 0);
+    for_each_net(changes, |service, reason| {
+        if len > FEED_BATCH_LEN_MAX {
+            deltas.push(empty());
+            len = 0;
         }
-    }
-    let (mut up, mut down) = (Vec::new(), Vec::new());
-    for &change in changes {
-        let sign = sign(change);
-        if mixed {
-            match balance.get_mut(&key(change)) {
-                Some(left) if *left * sign > 0 => *left -= sign,
-                _ => continue,
+        len += service.line_len_max();
+        if let Some(delta) = deltas.last_mut() {
+            match reason {
+                None => delta.up.push(service),
+                Some(reason) => delta.down.push(Removal { service, reason }),
             }
         }
-        let side = if sign > 0 { &mut up } else { &mut down };
-        side.push(Service {
-            service_type: Arc::clone(&change.service_type),
-            address: change.address,
-        });
-    }
-    Delta { index, up, down }
+    });
+    deltas
 }
 
-/// 1 for a registration that came, -1 for one that went.
-fn sign(change: &Change) -> i64 {
-    match change.kind {
-        ChangeKind::Up => 1,
-        ChangeKind::Down { .. } => -1,
+/// Calls `tell` for each registration that the changes have brought, or removed for a reason.
+fn for_each_net(changes: &[&Change], mut tell: impl FnMut(Service, Option<Reason>)) {
+    // For each registration, whether it was there before, and the position of its last change.
+    let mut ends: HashMap<Uuid, (bool, usize)> = HashMap::new();
+    let is_up = |change: &Change| change.kind == ChangeKind::Up;
+    if changes
+        .iter()
+        .any(|change| is_up(change) != is_up(changes[0]))
+    {
+        for (position, change) in changes.iter().enumerate() {
+            let first = (!is_up(change), position);
+            ends.entry(change.uuid).or_insert(first).1 = position;
+        }
     }
-}
-
-fn key(change: &Change) -> (&str, ServiceAddress) {
-    (&change.service_type, change.address)
+    for (position, change) in changes.iter().enumerate() {
+        let (was_there, last) = ends.get(&change.uuid).copied().unwrap_or((true, position));
+        let reason = match change.kind {
+            ChangeKind::Up => None,
+            ChangeKind::Down { reason, .. } => Some(reason),
+        };
+        if position == last && (was_there || reason.is_none()) {
+            let service = Service {
+                id: Id::of(&change.uuid),
+                service_type: Arc::clone(&change.service_type),
+                address: change.address,
+            };
+            tell(service, reason);
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
-    use crate::message::Reason;
+    use crate::message::ServiceAddress;
     use crate::time::Moment;
 
-    fn change(port: u64, sign: i64) -> Change {
-        let at = Moment::START;
-        let reason = Reason::Expired;
+    fn change(number: u64, kind: ChangeKind) -> Change {
         Change {
-            uuid: Uuid::nil(),
+            uuid: Uuid::from_u128(number.into()),
             service_type: "a".into(),
-            address: ServiceAddress::new("::1", port).unwrap(),
+            address: ServiceAddress::new("::1", number).unwrap(),
             ttl_ms: 1,
             held: false,
-            heartbeat: at,
-            kind: if sign > 0 {
-                ChangeKind::Up
-            } else {
-                ChangeKind::Down { reason, at }
-            },
+            heartbeat: Moment::START,
+            kind,
         }
     }
 
     #[test]
     fn a_delta_tells_what_is_left_of_the_changes_of_a_turn() {
-        for (changes, up, down) in [
-            (&[change(1, 1), change(2, 1)][..], &[1, 2][..], &[][..]),
-            (&[change(2, -1), change(1, 1)], &[1], &[2]),
-            (&[change(1, -1), change(1, 1)], &[], &[]),
-            (&[change(1, 1), change(1, -1), change(1, 1)], &[1], &[]),
-            (&[change(1, -1), change(1, -1), change(1, 1)], &[], &[1]),
+        let up = |number| change(number, ChangeKind::Up);
+        let down = |number| {
+            let (reason, at) = (Reason::Expired, Moment::START);
+            change(number, ChangeKind::Down { reason, at })
+        };
+        for (changes, ups, downs) in [
+            (&[up(1), up(2)][..], &[1, 2][..], &[][..]),
+            (&[down(2), up(1)], &[1], &[2]),
+            (&[up(1), down(1)], &[], &[]),
+            (&[down(1), up(1)], &[1], &[]),
+            (&[up(1), down(1), up(1)], &[1], &[]),
+            (&[down(1), up(1), down(1)], &[], &[1]),
+            (&[down(1), down(2)], &[], &[1, 2]),
         ] {
-            let delta = delta(7, &changes.iter().collect::<Vec<_>>());
-            let ports = |services: &[Service]| -> Vec<u16> {
-                services.iter().map(|s| s.address.port.get()).collect()
+            let deltas = deltas(7, &changes.iter().collect::<Vec<_>>());
+            let [delta] = &deltas[..] else {
+                panic!("{deltas:?}");
             };
+            let port = |service: &Service| service.address.port.get();
+            let up: Vec<u16> = delta.up.iter().map(port).collect();
+            let down = delta.down.iter().map(|removal| port(&removal.service));
             assert_eq!(delta.index, 7);
-            assert_eq!((&ports(&delta.up)[..], &ports(&delta.down)[..]), (up, down));
+            assert_eq!((&up[..], &down.collect::<Vec<_>>()[..]), (ups, downs));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The time limits of a session, in the loop's time.
 
-use super::{Phase, Session};
+use super::feed::Feed;
+use super::{Awaited, Phase, Session};
 use crate::limits::{
     AUTHENTICATE_MS_MAX, COMMAND_MS_MAX, LINGER_MS_MAX, OUTPUT_STALL_MS_MAX, WATCH_SILENCE_MS,
 };
@@ -30,7 +31,7 @@ impl Session {
     #[must_use]
     pub fn timeout(&self, idle_ms_max: Option<u64>, now: Moment) -> Option<Timeout> {
         let (due, timeout) = self.next_timeout(idle_ms_max)?;
-        let answer = self.parked.and_then(|parked| parked.until);
+        let answer = self.answer_until();
         match timeout {
             // A keepalive that is due as well comes in the next turn.
             Timeout::Keepalive if answer.is_some_and(|until| until <= now) => Some(Timeout::Answer),
@@ -56,10 +57,10 @@ impl Session {
                 }
                 self.limit_unread(&mut next);
                 let may_idle = self.peer.stays() || self.is_stranger();
-                if let (Some(ms), None, false) = (idle_ms_max, self.parked, may_idle) {
+                if let (Some(ms), None, false) = (idle_ms_max, self.awaited, may_idle) {
                     next.close(self.completed_at, ms, CloseReason::Idle);
                 }
-                if let Some(until) = self.parked.and_then(|parked| parked.until) {
+                if let Some(until) = self.answer_until() {
                     next.add(until, Timeout::Answer);
                 }
                 if let Some(at) = self.silent_at() {
@@ -75,6 +76,14 @@ impl Session {
             Phase::Done => {}
         }
         next.0
+    }
+
+    /// When the wait for the reply to a parked request ends, if it is limited.
+    fn answer_until(&self) -> Option<Moment> {
+        match self.awaited? {
+            Awaited::Reply { until } => until,
+            Awaited::Part => None,
+        }
     }
 
     /// Nothing that a stranger sends, reads or leaves unread renews this limit.
@@ -97,8 +106,9 @@ impl Session {
     }
 
     fn silent_at(&self) -> Option<Moment> {
-        let told = self.phase == Phase::Open && self.feed.is_some();
-        let silent = told && !self.needs_snapshot() && !self.has_pending();
+        let told = self.phase == Phase::Open;
+        let complete = self.feed.as_deref().is_some_and(Feed::is_complete);
+        let silent = told && complete && !self.has_pending();
         silent.then(|| self.updated_at.plus_millis(WATCH_SILENCE_MS))
     }
 }

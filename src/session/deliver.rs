@@ -1,9 +1,10 @@
-//! Deliveries from the service: the reply to a parked request, or an update for a watcher.
+//! Deliveries from the service: the reply to a parked request, a part of an answer, or an update for
+//! a watcher.
 
 use std::collections::VecDeque;
 
-use super::Session;
-use crate::message::{Bytes, Delivery, Update};
+use super::{Awaited, Session};
+use crate::message::{Bytes, Delivery, Part, Update};
 use crate::time::Moment;
 
 /// The result of a delivery.
@@ -11,48 +12,84 @@ use crate::time::Moment;
 pub enum Delivered {
     /// The session does not expect it.
     Ignored,
-    /// The parked request is answered.
+    /// The request, or a part of its answer, is answered.
     Answered,
-    /// This line is pending.
-    Queued(Bytes),
+    /// A part of the snapshot is pending.
+    Snapshot(Bytes),
+    /// So many lines are pending, and are the [latest](Session::latest).
+    Queued(usize),
     /// The watcher lags: these pending lines are dropped, and it needs a snapshot.
     Lagged(VecDeque<Bytes>),
 }
 
 impl Session {
     /// Takes a delivery from the service. The session sends it when it is next served.
-    pub fn deliver(&mut self, delivery: &Delivery, now: Moment) -> Delivered {
-        match delivery {
-            Delivery::Reply(reply) if self.parked.take().is_some() => {
+    /// A watcher may have `feed_len_max` bytes of deltas pending.
+    pub fn deliver(&mut self, delivery: &Delivery, now: Moment, feed_len_max: usize) -> Delivered {
+        match (delivery, self.awaited) {
+            (Delivery::Reply(reply), Some(Awaited::Reply { .. })) => {
+                self.awaited = None;
                 self.completed_at = now;
                 self.answer(reply, now);
                 Delivered::Answered
             }
-            Delivery::Reply(_) => Delivered::Ignored,
-            Delivery::Update(Update::Keepalive(_)) if !self.is_silent(now) => Delivered::Ignored,
-            Delivery::Update(update) => self.tell(update, now),
+            (Delivery::Part(part), Some(Awaited::Part)) => {
+                self.answer_part(part, now);
+                Delivered::Answered
+            }
+            (Delivery::Reply(_) | Delivery::Part(_), _) => Delivered::Ignored,
+            (Delivery::Update(Update::Keepalive(_)), _) if !self.is_silent(now) => {
+                Delivered::Ignored
+            }
+            (Delivery::Update(update), _) => self.tell(update, now, feed_len_max),
         }
     }
 
-    fn tell(&mut self, update: &Update, now: Moment) -> Delivered {
-        let (wants, pending) = (self.wants_snapshot(), self.has_pending());
+    fn answer_part(&mut self, part: &Part, now: Moment) {
+        self.mark_pending(self.has_pending(), now);
+        let end = self.codec.encode_part(part, &mut self.output);
+        if !self.output.is_empty() {
+            self.answer_since.get_or_insert(now);
+        }
+        if part.is_last {
+            self.awaited = None;
+            self.completed_at = now;
+        }
+        if let Some(reason) = end {
+            self.close(reason);
+        }
+    }
+
+    fn tell(&mut self, update: &Update, now: Moment, feed_len_max: usize) -> Delivered {
+        let pending = self.has_pending();
         let Some(feed) = &mut self.feed else {
             return Delivered::Ignored;
         };
-        let is_snapshot = matches!(update, Update::Snapshot(_));
-        if is_snapshot != feed.needs_snapshot() || is_snapshot != wants {
-            return Delivered::Ignored;
-        }
-        let line = self.codec.render(update);
-        if is_snapshot {
-            feed.restart(Bytes::clone(&line));
-        } else if feed.has_room(line.len(), &self.output) {
-            feed.push(Bytes::clone(&line));
-        } else {
-            return Delivered::Lagged(feed.lag());
-        }
+        let lines = self.codec.render(update);
+        let delivered = match update {
+            Update::Snapshot(snapshot) if feed.expects(snapshot.share) => {
+                feed.add_part(snapshot.share, Bytes::clone(&lines[0]));
+                Delivered::Snapshot(Bytes::clone(&lines[0]))
+            }
+            Update::Snapshot(_) => return Delivered::Ignored,
+            _ if feed.needs_snapshot() => return Delivered::Ignored,
+            _ => {
+                let len = lines.iter().map(|line| line.len()).sum();
+                if !feed.has_room(len, &self.output, feed_len_max) {
+                    return Delivered::Lagged(feed.lag());
+                }
+                let count = lines.len();
+                lines.into_iter().for_each(|line| feed.push(line));
+                Delivered::Queued(count)
+            }
+        };
         self.mark_pending(pending, now);
-        Delivered::Queued(line)
+        delivered
+    }
+
+    /// The `count` pending lines that were added last.
+    pub fn latest(&self, count: usize) -> impl Iterator<Item = &Bytes> {
+        self.feed.iter().flat_map(move |feed| feed.latest(count))
     }
 
     /// Moves a watcher's next updates into the output.

@@ -2,67 +2,87 @@
 
 use std::collections::VecDeque;
 
-use crate::limits::{FEED_BATCH_LEN_MAX, OUTPUT_WAITING_LEN_MAX};
-use crate::message::Bytes;
+use crate::limits::FEED_BATCH_LEN_MAX;
+use crate::message::{Bytes, Share};
 use crate::wire::output::Output;
 
 /// The pending lines of one watcher, shared with all others that have the same lines pending.
 ///
-/// A watcher that is new or has lagged needs a snapshot before anything else. Until it has one, the
-/// feed stores no deltas.
-#[derive(Debug)]
+/// A watcher that is new or has lagged needs the first part of a snapshot before anything else. Until
+/// it has one, the feed stores no deltas.
+#[derive(Debug, Default)]
 pub(super) struct Feed {
-    /// The snapshot, to be sent before the deltas.
-    snapshot: Option<Bytes>,
     changes: VecDeque<Bytes>,
     changes_len: usize,
-    needs_snapshot: bool,
-    /// Whether the output contains a snapshot and not deltas.
-    sending_snapshot: bool,
+    /// A part of the snapshot, and how many of the deltas are sent before it.
+    part: Option<(usize, Bytes)>,
+    snapshot: Progress,
+    /// Whether the output contains a part of the snapshot and not deltas.
+    sending_part: bool,
 }
 
-impl Default for Feed {
-    /// The feed of a new watcher.
-    fn default() -> Self {
-        Feed {
-            snapshot: None,
-            changes: VecDeque::new(),
-            changes_len: 0,
-            needs_snapshot: true,
-            sending_snapshot: false,
-        }
-    }
+/// How much of a snapshot the watcher has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Progress {
+    /// Nothing.
+    #[default]
+    None,
+    /// Some parts.
+    Begun,
+    /// All of it.
+    Complete,
 }
 
 impl Feed {
-    /// Whether the watcher needs a snapshot before anything else.
+    /// Whether the watcher needs the beginning of a snapshot before anything else.
     pub(super) fn needs_snapshot(&self) -> bool {
-        self.needs_snapshot
+        self.snapshot == Progress::None
+    }
+
+    /// Whether the watcher has a whole snapshot, or will have when it has read what is pending.
+    pub(super) fn is_complete(&self) -> bool {
+        self.snapshot == Progress::Complete
+    }
+
+    /// Whether this part of a snapshot is the one that the watcher needs next.
+    pub(super) fn expects(&self, share: Share) -> bool {
+        let due = match self.snapshot {
+            Progress::None => share.is_first(),
+            Progress::Begun => !share.is_first(),
+            Progress::Complete => false,
+        };
+        due && self.part.is_none()
     }
 
     /// Whether nothing is pending.
     pub(super) fn is_empty(&self) -> bool {
-        self.snapshot.is_none() && self.changes.is_empty()
+        self.part.is_none() && self.changes.is_empty()
     }
 
     /// The pending lines.
     pub(super) fn lines(&self) -> impl Iterator<Item = &Bytes> {
-        self.snapshot.iter().chain(&self.changes)
+        self.changes
+            .iter()
+            .chain(self.part.iter().map(|(_, line)| line))
     }
 
-    /// Whether a delta of this length fits after the pending ones here and in `output`.
-    pub(super) fn has_room(&self, len: usize, output: &Output) -> bool {
-        let sending = if self.sending_snapshot {
-            0
-        } else {
-            output.len()
-        };
-        sending + self.changes_len + len <= OUTPUT_WAITING_LEN_MAX
+    /// The `count` lines that were added last.
+    pub(super) fn latest(&self, count: usize) -> impl Iterator<Item = &Bytes> {
+        self.changes.iter().rev().take(count)
+    }
+
+    /// Whether the deltas of a turn, with this length together, fit after the pending ones here and in
+    /// `output` where `len_max` bytes of them may be pending. Where none are pending they fit whatever their length: the watcher has read all, and
+    /// they are shared.
+    pub(super) fn has_room(&self, len: usize, output: &Output, len_max: usize) -> bool {
+        let sending = if self.sending_part { 0 } else { output.len() };
+        let pending = sending + self.changes_len;
+        pending == 0 || pending + len <= len_max
     }
 
     /// Adds a delta.
     pub(super) fn push(&mut self, change: Bytes) {
-        debug_assert!(!self.needs_snapshot);
+        debug_assert!(!self.needs_snapshot());
         self.changes_len += change.len();
         self.changes.push_back(change);
     }
@@ -70,39 +90,48 @@ impl Feed {
     /// Marks the watcher as lagged: returns the dropped lines, and from now on it needs a snapshot.
     pub(super) fn lag(&mut self) -> VecDeque<Bytes> {
         let new = Feed {
-            sending_snapshot: self.sending_snapshot,
+            sending_part: self.sending_part,
             ..Feed::default()
         };
         let Feed {
-            snapshot,
-            mut changes,
-            ..
+            part, mut changes, ..
         } = std::mem::replace(self, new);
-        changes.extend(snapshot);
+        changes.extend(part.map(|(_, line)| line));
         changes
     }
 
-    /// Adds the snapshot that the watcher needs.
-    pub(super) fn restart(&mut self, snapshot: Bytes) {
-        debug_assert!(self.is_empty());
-        self.needs_snapshot = false;
-        self.snapshot = Some(snapshot);
+    /// Adds the part of a snapshot that the watcher [expects](Self::expects).
+    pub(super) fn add_part(&mut self, share: Share, line: Bytes) {
+        debug_assert!(self.expects(share));
+        self.part = Some((self.changes.len(), line));
+        self.snapshot = if share.has_more() {
+            Progress::Begun
+        } else {
+            Progress::Complete
+        };
     }
 
-    /// Moves the next lines into `output`, which must be empty: the snapshot, or a batch of deltas.
+    /// Moves the next lines into `output`, which must be empty: the part, or a batch of deltas.
     pub(super) fn refill(&mut self, output: &mut Output) {
-        self.sending_snapshot = self.snapshot.is_some();
-        if let Some(snapshot) = self.snapshot.take() {
-            output.push_shared(&snapshot);
-            return;
-        }
-        while let Some(change) = self.changes.pop_front() {
+        self.sending_part = false;
+        while output.len() <= FEED_BATCH_LEN_MAX {
+            match &mut self.part {
+                // The part stands alone in the output, so that its length does not count as that of deltas.
+                Some((0, _)) if !output.is_empty() => return,
+                Some((0, line)) => {
+                    output.push_shared(line);
+                    self.part = None;
+                    self.sending_part = true;
+                    return;
+                }
+                Some((before, _)) => *before -= 1,
+                None => {}
+            }
+            let Some(change) = self.changes.pop_front() else {
+                break;
+            };
             self.changes_len -= change.len();
             output.push_shared(&change);
-            let next_len = self.changes.front().map(|next| next.len());
-            if next_len.is_none_or(|next| output.len() + next > FEED_BATCH_LEN_MAX) {
-                break;
-            }
         }
         if self.changes.is_empty() {
             self.changes = VecDeque::new();

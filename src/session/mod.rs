@@ -14,6 +14,7 @@ mod scratch;
 
 use std::io;
 
+use crate::limits::{OUTPUT_RUN_LEN_MAX, OUTPUT_WAITING_LEN_MAX, TIGHT_RUN_LEN_MAX};
 use crate::message::{Bytes, CloseReason, Peer, Refusal, Reply};
 use crate::time::Moment;
 use crate::wire::output::Output;
@@ -35,8 +36,8 @@ pub struct Session {
     output: Output,
     /// The pending updates of a watcher.
     feed: Option<Box<Feed>>,
-    /// The parked request, if there is one.
-    parked: Option<Parked>,
+    /// What the session waits for, before it runs another request.
+    awaited: Option<Awaited>,
     /// Why the session ends, once that is known.
     close_reason: Option<CloseReason>,
     /// Whether the peer must show a token.
@@ -57,11 +58,38 @@ pub struct Session {
     updated_at: Moment,
 }
 
-/// A request that waits for its reply.
+/// What a session may keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Parked {
-    /// When the wait ends, if it is limited.
-    until: Option<Moment>,
+pub struct Bounds {
+    /// Bytes of pending output at which it runs no further request.
+    pub run_len_max: usize,
+    /// Bytes of deltas that a watcher may have pending; it lags on more.
+    pub feed_len_max: usize,
+}
+
+impl Bounds {
+    /// As long as all sessions together keep little.
+    pub const USUAL: Bounds = Bounds {
+        run_len_max: OUTPUT_RUN_LEN_MAX,
+        feed_len_max: OUTPUT_WAITING_LEN_MAX,
+    };
+    /// While all sessions together keep much: whoever does not read gets nothing more.
+    pub const TIGHT: Bounds = Bounds {
+        run_len_max: TIGHT_RUN_LEN_MAX,
+        feed_len_max: 0,
+    };
+}
+
+/// What a session waits for that has run a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Awaited {
+    /// The reply to a parked request.
+    Reply {
+        /// When the wait ends, if it is limited.
+        until: Option<Moment>,
+    },
+    /// The next part of an answer.
+    Part,
 }
 
 /// The phase of a session.
@@ -111,7 +139,7 @@ impl Session {
             rest: Box::default(),
             output: Output::default(),
             feed: None,
-            parked: None,
+            awaited: None,
             close_reason: None,
             needs_token: false,
             completed_at: now,
@@ -171,6 +199,14 @@ impl Session {
         self.close_reason.unwrap_or(CloseReason::Peer)
     }
 
+    /// Since when it has kept memory for pending output or input, if it does.
+    #[must_use]
+    pub fn kept_since(&self) -> Option<Moment> {
+        let input_since = self.request_since.unwrap_or(self.completed_at);
+        let keeps_input = self.kept_len() > 0 && self.phase != Phase::Done;
+        self.pending_since().or(keeps_input.then_some(input_since))
+    }
+
     /// Since when output has been pending, if any is.
     #[must_use]
     pub fn pending_since(&self) -> Option<Moment> {
@@ -186,19 +222,22 @@ impl Session {
     /// Bytes in memory for this session between turns, without shared ones.
     #[must_use]
     pub fn kept_len(&self) -> usize {
-        self.rest.len() + self.output.own_capacity()
+        self.rest.len() + self.output.own_capacity() + self.codec.collected_len()
     }
 
-    /// Whether a request is parked.
+    /// Whether the answer to a request is to be delivered, or a part of it.
     #[must_use]
     pub fn is_parked(&self) -> bool {
-        self.parked.is_some()
+        self.awaited.is_some()
     }
 
-    /// Whether the watcher needs a snapshot and has nothing else pending.
+    /// Whether the session needs the next part of an answer or of a snapshot, and has nothing else
+    /// pending.
     #[must_use]
-    pub fn wants_snapshot(&self) -> bool {
-        self.needs_snapshot() && self.output.is_empty()
+    pub fn wants_part(&self) -> bool {
+        let lacks = |feed: &Feed| !feed.is_complete() && feed.is_empty();
+        let needs = self.awaited == Some(Awaited::Part) || self.feed.as_deref().is_some_and(lacks);
+        self.phase == Phase::Open && needs && self.output.is_empty()
     }
 
     fn needs_snapshot(&self) -> bool {
@@ -222,7 +261,7 @@ impl Session {
             Phase::Open | Phase::Ending { .. } => {
                 self.phase = ending;
                 self.feed = None;
-                self.parked = None;
+                self.awaited = None;
                 self.close_reason.get_or_insert(reason);
             }
             Phase::Lingering { .. } if ending == (Phase::Ending { drained: true }) => {
@@ -237,7 +276,7 @@ impl Session {
         self.phase = Phase::Done;
         self.output = Output::default();
         self.feed = None;
-        self.parked = None;
+        self.awaited = None;
         self.close_reason.get_or_insert(reason);
     }
 

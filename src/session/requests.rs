@@ -1,24 +1,26 @@
 //! Decodes requests, runs them, and encodes the replies.
 
-use super::{Parked, Pause, Phase, Session};
-use crate::limits::{OUTPUT_RUN_LEN_MAX, REFUSAL_WORK};
+use super::{Awaited, Pause, Phase, Session};
+use crate::limits::REFUSAL_WORK;
 use crate::message::{CloseReason, Outcome, Reply, Responder};
 use crate::time::Moment;
 use crate::wire::{Decoded, Step};
 
 impl Session {
-    /// Runs the requests in `input`, at most `requests`, which it counts down. Returns the number of
-    /// bytes it used and the reason it stopped.
+    /// Runs the requests in `input`, as long as pending output has at most `output_len_max` bytes and the
+    /// `share` of work lasts, which it counts down. Returns the number of bytes it used and the reason it
+    /// stopped.
     pub(super) fn run(
         &mut self,
         input: &[u8],
         responder: &mut impl Responder,
         now: Moment,
+        output_len_max: usize,
         share: &mut usize,
     ) -> (usize, Pause) {
         let mut used = 0;
         loop {
-            if let Some(pause) = self.pause(*share) {
+            if let Some(pause) = self.pause(output_len_max, *share) {
                 let used = if pause == Pause::Ended {
                     input.len()
                 } else {
@@ -46,10 +48,10 @@ impl Session {
     }
 
     /// Why the next request is not decoded, if there is a reason.
-    fn pause(&self, share: usize) -> Option<Pause> {
+    fn pause(&self, output_len_max: usize, share: usize) -> Option<Pause> {
         if self.phase != Phase::Open {
             Some(Pause::Ended)
-        } else if self.output.len() > OUTPUT_RUN_LEN_MAX {
+        } else if self.output.len() > output_len_max {
             Some(Pause::Full)
         } else if self.is_parked() || self.needs_snapshot() {
             Some(Pause::Parked)
@@ -100,11 +102,9 @@ impl Session {
         match &outcome {
             Outcome::Done(reply) => self.answer(reply, now),
             Outcome::Retry => return Decided::Retry,
-            // The session begins to watch: the snapshot comes through its feed.
-            Outcome::Parked { .. } if self.peer.watches && self.feed.is_none() => {
-                self.feed = Some(Box::default());
-            }
-            &Outcome::Parked { until } => self.parked = Some(Parked { until }),
+            &Outcome::Parked { until } => self.awaited = Some(Awaited::Reply { until }),
+            Outcome::Parts if self.peer.watches => self.feed = Some(Box::default()),
+            Outcome::Parts => self.awaited = Some(Awaited::Part),
         }
         if !self.is_stranger() {
             self.completed_at = now;

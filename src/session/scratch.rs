@@ -84,11 +84,19 @@ impl Active<'_> {
         self.len += n;
     }
 
-    /// Runs the requests that have arrived, at most `requests`, which it counts down. Returns the
-    /// reason it stopped.
-    pub fn run(&mut self, responder: &mut impl Responder, now: Moment, share: &mut usize) -> Pause {
+    /// Runs the requests that have arrived, as long as pending output has at most `output_len_max` bytes and
+    /// the `share` of work lasts, which it counts down. Returns the reason it stopped.
+    pub fn run(
+        &mut self,
+        responder: &mut impl Responder,
+        now: Moment,
+        output_len_max: usize,
+        share: &mut usize,
+    ) -> Pause {
         let input = &self.scratch.input[..self.len];
-        let (used, pause) = self.session.run(input, responder, now, share);
+        let (used, pause) = self
+            .session
+            .run(input, responder, now, output_len_max, share);
         self.scratch.input.copy_within(used..self.len, 0);
         self.len -= used;
         pause

@@ -1,8 +1,10 @@
 //! Length-prefixed JSON frames, as the Python message classes send them: a 2-byte big-endian length,
 //! a JSON header of that length, and the content whose length the header gives. One frame each way.
 
+mod collector;
 mod object;
 
+pub use collector::Collector;
 use object::Object;
 use uuid::Uuid;
 

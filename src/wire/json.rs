@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use crate::message::{Bytes, Form, ServiceAddress, Services};
+use crate::message::{Bytes, Form, Rows, ServiceAddress, Services};
 
 /// Approximate bytes of an address in an array, for reserving memory.
 const ADDRESS_LEN: usize = 48;
@@ -26,32 +26,69 @@ pub(super) fn array_in_string(services: &Services) -> &Bytes {
 fn addresses(addresses: &[ServiceAddress]) -> Vec<u8> {
     let mut text = Vec::with_capacity(addresses.len() * ADDRESS_LEN + 2);
     text.push(b'[');
-    for &address in addresses {
-        if text.len() > 1 {
-            text.push(b',');
-        }
-        text.push(b'{');
-        push_address(&mut text, address);
-        text.push(b'}');
-    }
+    push_addresses(&mut text, addresses);
     text.push(b']');
     text.shrink_to_fit();
     text
 }
 
-/// The array contains only addresses, digits and punctuation, so only quotes need escaping.
+fn push_addresses(text: &mut Vec<u8>, addresses: &[ServiceAddress]) {
+    for (position, &address) in addresses.iter().enumerate() {
+        text.extend_from_slice(if position > 0 { b",{" } else { b"{" });
+        push_address(text, address);
+        text.push(b'}');
+    }
+}
+
 fn in_string(array: &[u8]) -> Vec<u8> {
     let quotes = memchr::memchr_iter(b'"', array).count();
     let mut string = Vec::with_capacity(array.len() + quotes + 2);
     string.push(b'"');
+    push_escaped(&mut string, array);
+    string.push(b'"');
+    string
+}
+
+/// Appends a part of an array of addresses, as it stands in a string: it contains only addresses, digits
+/// and punctuation, so only quotes need escaping.
+fn push_escaped(string: &mut Vec<u8>, array: &[u8]) {
     for &byte in array {
         if byte == b'"' {
             string.push(b'\\');
         }
         string.push(byte);
     }
-    string.push(b'"');
-    string
+}
+
+/// Appends the rows, with commas between them.
+pub(super) fn push_rows(text: &mut Vec<u8>, rows: &Rows) {
+    match rows {
+        Rows::Addresses(rows) => push_addresses(text, rows),
+        Rows::Records(rows) => push_documents(text, rows),
+        Rows::Types(rows) => push_documents(text, rows),
+    }
+}
+
+/// Appends the rows as they stand in the content of a frame.
+pub(super) fn push_framed_rows(text: &mut Vec<u8>, rows: &Rows) {
+    match rows {
+        Rows::Addresses(_) => {
+            let mut array = Vec::new();
+            push_rows(&mut array, rows);
+            push_escaped(text, &array);
+        }
+        _ => push_rows(text, rows),
+    }
+}
+
+fn push_documents(text: &mut Vec<u8>, rows: &[impl Serialize]) {
+    for (position, row) in rows.iter().enumerate() {
+        if position > 0 {
+            text.push(b',');
+        }
+        // Writing to a Vec cannot fail, and every key of a document is a string.
+        let _ = serde_json::to_writer(&mut *text, row);
+    }
 }
 
 /// A document on one line.
@@ -63,19 +100,11 @@ pub(super) fn document(document: &impl Serialize) -> Vec<u8> {
 }
 
 /// Appends the members `"ip"` and `"port"`.
-fn push_address(text: &mut Vec<u8>, address: ServiceAddress) {
+pub(super) fn push_address(text: &mut Vec<u8>, address: ServiceAddress) {
     text.extend_from_slice(br#""ip":""#);
     push_ip(text, address.ip);
     text.extend_from_slice(br#"","port":"#);
     push_number(text, address.port.get());
-}
-
-/// Appends the members `"type"`, `"ip"` and `"port"`.
-pub(super) fn push_service(text: &mut Vec<u8>, service_type: &str, address: ServiceAddress) {
-    text.extend_from_slice(br#""type":"#);
-    push_string(text, service_type);
-    text.push(b',');
-    push_address(text, address);
 }
 
 /// Appends a number.
@@ -84,7 +113,7 @@ pub(super) fn push_number(text: &mut Vec<u8>, number: impl itoa::Integer) {
 }
 
 /// Appends a string in quotes, escaped by RFC 8259 section 7.
-fn push_string(text: &mut Vec<u8>, string: &str) {
+pub(super) fn push_string(text: &mut Vec<u8>, string: &str) {
     let plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
     if string.bytes().all(plain) {
         text.push(b'"');

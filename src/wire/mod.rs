@@ -12,7 +12,7 @@ pub mod text;
 mod watch;
 
 use crate::limits::FRAME_HEADER_LEN_MAX;
-use crate::message::{Bytes, CloseReason, Command, Refusal, Reply, Update};
+use crate::message::{Bytes, CloseReason, Command, Part, Refusal, Reply, Update};
 use crate::wire::output::Output;
 
 /// The result of decoding the front of the input.
@@ -53,6 +53,8 @@ pub enum Codec {
     Text(text::Decoder),
     /// JSON frames.
     Frame(frame::Decoder),
+    /// A frame that is answered in parts.
+    Parts(Box<frame::Collector>),
 }
 
 impl Codec {
@@ -86,6 +88,11 @@ impl Codec {
             },
             Codec::Text(decoder) => decoder.decode(input),
             Codec::Frame(decoder) => decoder.decode(input),
+            // One frame is answered, and its answer is the last.
+            Codec::Parts(_) => Step {
+                consumed: input.len(),
+                decoded: Decoded::Incomplete,
+            },
         }
     }
 
@@ -93,7 +100,7 @@ impl Codec {
     /// [`decode`](Self::decode) did not consume, and it was [`Decoded::Incomplete`].
     pub fn finish<'a>(&mut self, rest: &'a [u8]) -> Decoded<'a> {
         match self {
-            Codec::Undecided => Decoded::Incomplete,
+            Codec::Undecided | Codec::Parts(_) => Decoded::Incomplete,
             Codec::Text(decoder) => decoder.finish(rest),
             Codec::Frame(decoder) => decoder.finish(rest),
         }
@@ -104,14 +111,42 @@ impl Codec {
     pub fn encode(&self, reply: &Reply, output: &mut Output) {
         match self {
             Codec::Undecided | Codec::Text(_) => text::encode(reply, output),
-            Codec::Frame(_) => frame::encode(reply, output),
+            Codec::Frame(_) | Codec::Parts(_) => frame::encode(reply, output),
         }
     }
 
-    /// The bytes of an update. Only text connections watch.
+    /// Appends a part of an answer. A frame is appended whole, with the last part. Returns why the
+    /// session ends after the part, if it does.
+    pub fn encode_part(&mut self, part: &Part, output: &mut Output) -> Option<CloseReason> {
+        match self {
+            Codec::Undecided | Codec::Text(_) => {
+                text::encode_part(part, output);
+                None
+            }
+            Codec::Frame(_) => {
+                *self = Codec::Parts(Box::default());
+                self.encode_part(part, output)
+            }
+            Codec::Parts(collector) => {
+                collector.push(part, output);
+                part.is_last.then_some(CloseReason::Done)
+            }
+        }
+    }
+
+    /// Bytes of an answer of which parts are still missing.
     #[must_use]
-    pub fn render(&self, update: &Update) -> Bytes {
-        watch::line(update)
+    pub fn collected_len(&self) -> usize {
+        match self {
+            Codec::Parts(collector) => collector.memory_len(),
+            _ => 0,
+        }
+    }
+
+    /// The lines of an update. Only text connections watch.
+    #[must_use]
+    pub fn render(&self, update: &Update) -> Vec<Bytes> {
+        watch::lines(update)
     }
 
     /// Why the session ends after this reply, if it does: a frame connection carries one frame each
@@ -120,10 +155,10 @@ impl Codec {
     pub fn ends_with(&self, reply: &Reply) -> Option<CloseReason> {
         match (self, reply) {
             (_, Reply::Bye) => Some(CloseReason::Done),
-            (Codec::Frame(_), Reply::Refused(refusal)) => {
+            (Codec::Frame(_) | Codec::Parts(_), Reply::Refused(refusal)) => {
                 refusal.close_reason().or(Some(CloseReason::Done))
             }
-            (Codec::Frame(_), _) => Some(CloseReason::Done),
+            (Codec::Frame(_) | Codec::Parts(_), _) => Some(CloseReason::Done),
             (_, Reply::Refused(refusal)) => refusal.close_reason(),
             _ => None,
         }

@@ -1,14 +1,17 @@
 //! Text lines, for people and simple clients: one command a line, one answer a line.
 
+mod encode;
+
 use memchr::memchr;
 
 use super::guard::Guard;
-use super::{Decoded, Step, json};
+use super::{Decoded, Step};
 use crate::limits::LINE_LEN_MAX;
 use crate::message::{
-    Command, Offer, Refusal, Reply, Request, ServiceType, Ttl, Verb, parse_random_uuid, parse_uuid,
+    Command, Offer, Refusal, Request, ServiceType, Ttl, Verb, parse_random_uuid, parse_uuid,
 };
-use crate::wire::output::Output;
+
+pub use encode::{encode, encode_part};
 
 /// Finds lines in the input of one connection.
 #[derive(Debug, Default)]
@@ -359,35 +362,4 @@ fn first_arguments<'a, const N: usize>(
         *argument = words.next().ok_or(Refusal::Usage(verb))?;
     }
     Ok(arguments)
-}
-
-/// Appends the line that lists the commands.
-fn push_help(output: &mut Output) {
-    output.push(b"commands:");
-    for (position, verb) in Verb::ALL.into_iter().enumerate() {
-        output.push(if position == 0 { b" " } else { b", " });
-        output.push(verb.usage().as_bytes());
-    }
-}
-
-/// Appends a reply as a line.
-pub fn encode(reply: &Reply, output: &mut Output) {
-    match reply {
-        Reply::Registered(uuid) => {
-            let mut text = uuid::Uuid::encode_buffer();
-            output.push(uuid.hyphenated().encode_lower(&mut text).as_bytes());
-        }
-        Reply::Ok => output.push(b"OK"),
-        Reply::NotFound => output.push(b"NOT FOUND"),
-        Reply::Services(services) => output.push_shared(json::array(services)),
-        Reply::Document(document) => output.push_owned(json::document(&**document)),
-        Reply::Pong => output.push(b"PONG"),
-        Reply::Help => push_help(output),
-        Reply::Refused(refusal) => {
-            output.push(b"ERROR ");
-            output.push(refusal.reason().as_bytes());
-        }
-        Reply::Bye => return,
-    }
-    output.push(b"\n");
 }

@@ -115,10 +115,10 @@ impl Handler for Dialer {
     fn expire(&mut self, _: &mut Peer) -> Reply {
         Reply::NotFound
     }
-    fn wants_snapshot(&mut self, _: usize) {}
+    fn wants_part(&mut self, _: usize) {}
     fn wants_keepalive(&mut self, _: usize) {}
     fn leave(&mut self, _: &mut Peer) {}
-    fn end_turn(&mut self, _: &mut Deliver<'_>) {}
+    fn end_turn(&mut self, _: usize, _: &mut Deliver<'_>) {}
     fn changes(&self) -> &[Change] {
         &[]
     }

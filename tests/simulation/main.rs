@@ -14,6 +14,7 @@ mod fairness;
 mod faults;
 mod history;
 mod links;
+mod memory;
 mod model;
 mod net;
 mod parking;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use discovery_service::message::{
-    Document, Offer, Peer, Refusal, Reply, Request, ServiceAddress, Ttl,
+    Document, Id, Offer, Peer, Refusal, Reply, Request, ServiceAddress, Ttl,
 };
 use discovery_service::time::Moment;
 use discovery_service::wire::Codec;
@@ -69,8 +69,8 @@ pub struct Live {
     pub held: bool,
 }
 
-/// A watcher's picture: how often each service is registered.
-pub type Picture = BTreeMap<(String, IpAddr, u64), i64>;
+/// A watcher's picture: the type, ip and port of each registration, by its public name.
+pub type Picture = BTreeMap<String, (String, IpAddr, u64)>;
 
 impl Model {
     pub fn new(services_max: usize, ttl: Duration, token: Option<&'static str>) -> Self {
@@ -114,12 +114,12 @@ impl Model {
             .iter()
             .filter(|entry| service_type.is_none_or(|name| name == entry.service_type))
         {
-            let key = (
+            let service = (
                 entry.service_type.clone(),
                 entry.address.ip,
                 u64::from(entry.address.port.get()),
             );
-            *picture.entry(key).or_default() += 1;
+            picture.insert(Id::of(&entry.uuid).to_string(), service);
         }
         picture
     }
@@ -339,11 +339,11 @@ impl Model {
         }
     }
 
-    /// Checks a parked request: only `watch` is parked, until its snapshot.
+    /// Checks a request that is answered in parts: in a small world that is `watch` alone.
     pub fn check_watch(&mut self, client: usize, peer: &Peer, request: &Request<'_>) {
         assert!(
             matches!(request, Request::Watch { .. }),
-            "{request:?} is parked"
+            "{request:?} is answered in parts"
         );
         assert!(self.token.is_none() || self.admitted.contains(&client));
         assert!(self.watching.insert(peer.session), "it watches already");

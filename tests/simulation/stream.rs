@@ -12,6 +12,10 @@ pub struct Stream {
     pub index: Option<u64>,
     /// Snapshots received.
     pub states: u64,
+    /// The number of the part of a snapshot that must come next.
+    pub part: Option<u64>,
+    /// The index of the last delta.
+    last_delta: Option<u64>,
     /// Lines received.
     pub lines: u64,
     pub picture: Picture,
@@ -32,13 +36,19 @@ impl Stream {
         }
     }
 
+    /// Whether it has a whole snapshot.
+    pub fn is_whole(&self) -> bool {
+        self.states > 0 && self.part.is_none()
+    }
+
     fn apply(&mut self, line: &Value) {
         let index = line["index"].as_u64().expect("an index");
         let services = |key: &str| {
             let service = |service: &Value| {
                 let text = |key: &str| service[key].as_str().expect("text").to_owned();
                 let ip = text("ip").parse().expect("an ip");
-                (text("type"), ip, service["port"].as_u64().expect("a port"))
+                let port = service["port"].as_u64().expect("a port");
+                (text("id"), (text("type"), ip, port))
             };
             line[key]
                 .as_array()
@@ -50,26 +60,36 @@ impl Stream {
                     self.index.is_none_or(|last| last <= index),
                     "the index went back: {line}"
                 );
-                self.states += 1;
-                self.picture.clear();
-                services
-                    .into_iter()
-                    .for_each(|service| *self.picture.entry(service).or_default() += 1);
+                self.take_part(line["part"].as_u64(), line["more"] == true);
+                for (id, service) in services {
+                    let known = self.picture.insert(id, service.clone());
+                    assert!(
+                        known.is_none_or(|known| known == service),
+                        "another service with the same id: {line}"
+                    );
+                }
             }
             (None, Some(up), Some(down)) => {
+                let same_turn = self.last_delta == Some(index);
                 assert!(
-                    self.index.is_some_and(|last| last < index),
+                    self.index.is_some_and(|last| last < index) || same_turn,
                     "a delta without a higher index: {line}"
                 );
-                for (list, sign) in [(up, 1), (down, -1)] {
-                    list.into_iter()
-                        .for_each(|service| *self.picture.entry(service).or_default() += sign);
+                self.last_delta = Some(index);
+                self.picture.extend(up);
+                for (id, _) in down {
+                    let known = self.picture.remove(&id).is_some();
+                    assert!(
+                        known || self.part.is_some(),
+                        "the watcher did not know the removed service: {line}"
+                    );
                 }
-                assert!(
-                    self.picture.values().all(|&count| count >= 0),
-                    "the watcher did not know the removed service: {line}"
-                );
-                self.picture.retain(|_, count| *count > 0);
+                for removal in line["down"].as_array().expect("a list") {
+                    assert!(
+                        removal["reason"].is_string(),
+                        "a removal has a reason: {line}"
+                    );
+                }
             }
             (None, None, None) => {
                 assert!(self.index.is_some(), "a keepalive came before the snapshot")
@@ -78,5 +98,17 @@ impl Stream {
         }
         self.index = Some(index);
         self.lines += 1;
+    }
+
+    /// The parts of a snapshot come in their order; the first replaces all.
+    fn take_part(&mut self, number: Option<u64>, more: bool) {
+        let number = number.unwrap_or(1);
+        if number == 1 {
+            self.states += 1;
+            self.picture.clear();
+        } else {
+            assert_eq!(Some(number), self.part, "a part of the snapshot is missing");
+        }
+        self.part = more.then_some(number + 1);
     }
 }

@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use discovery_service::engine::Settings;
 use discovery_service::limits::{
-    HOLDS_MAX, OUTPUT_STALL_MS_MAX, OUTPUT_WAITING_LEN_MAX, TURN_REMOVALS_MAX, WATCH_SILENCE_MS,
+    HOLDS_MAX, OUTPUT_STALL_MS_MAX, OUTPUT_WAITING_LEN_MAX, PART_LEN_MAX, TURN_REMOVALS_MAX,
+    TURN_WORK_MAX, WATCH_SILENCE_MS,
 };
+use discovery_service::message::Id;
 
+use crate::model::Picture;
 use crate::rig::{Rig, TICK_MS, TTL_MS, uuid};
 use crate::stream::Stream;
 
@@ -21,6 +24,12 @@ fn patient_rig(idle_ms_max: Option<u64>) -> Rig {
         tick,
         ttl,
     })
+}
+
+/// A registration in a line, that with the `number`-th UUID.
+fn object(number: u64, service_type: &str, ip: &str, port: u16) -> String {
+    let id = Id::of(&uuid(number));
+    format!(r#"{{"id":"{id}","type":"{service_type}","ip":"{ip}","port":{port}}}"#)
 }
 
 fn registrations(rig: &Rig) -> usize {
@@ -57,10 +66,14 @@ fn row_49_a_holder_that_ends_or_breaks_is_gone_in_the_same_turn_and_a_dark_one_i
     );
     rig.turn();
     let told = rig.received(watcher);
-    let down = r#""down":[{"type":"hive","ip":"10.0.0.1","port":80}]}"#;
+    let down = |number| {
+        let service = object(number, "hive", "10.0.0.1", 80);
+        let removal = service.replace('}', r#","reason":"connection closed"}"#);
+        format!(r#""up":[],"down":[{removal}]}}"#)
+    };
     assert_eq!(
         told,
-        format!("{{\"index\":3,\"up\":[],{down}\n{{\"index\":4,\"up\":[],{down}\n")
+        format!("{{\"index\":3,{}\n{{\"index\":4,{}\n", down(1), down(2))
     );
     assert_eq!(rig.ask(asker, "query hive"), "[]\n");
     let why = rig.ask(asker, &format!("why {}", uuid(1)));
@@ -270,12 +283,12 @@ fn the_changes_of_a_turn_are_one_line_and_only_who_watches_the_type_is_told() {
         uuid(1)
     );
     rig.ask(client, lines.trim_end());
-    let up = r#"{"type":"hive","ip":"::1","port":82}"#;
+    let up = object(3, "hive", "::1", 82);
     assert_eq!(
         rig.received(of_hive),
         format!("{{\"index\":4,\"up\":[{up}],\"down\":[]}}\n")
     );
-    let other = r#"{"type":"b","ip":"10.0.0.2","port":81}"#;
+    let other = object(2, "b", "10.0.0.2", 81);
     assert_eq!(
         rig.received(of_all),
         format!("{{\"index\":4,\"up\":[{other},{up}],\"down\":[]}}\n")
@@ -285,10 +298,11 @@ fn the_changes_of_a_turn_are_one_line_and_only_who_watches_the_type_is_told() {
         client,
         &format!("register hive ::1 82 replace\nheartbeat {}", uuid(3)),
     );
+    let replaced = up.replace('}', r#","reason":"replaced"}"#);
+    let up = object(4, "hive", "::1", 82);
     assert_eq!(
         rig.received(of_hive),
-        "{\"index\":6,\"up\":[],\"down\":[]}\n",
-        "one replaced the other"
+        format!("{{\"index\":6,\"up\":[{up}],\"down\":[{replaced}]}}\n")
     );
 }
 
@@ -338,7 +352,8 @@ fn an_index_alone_never_stands_before_the_change_that_it_counts() {
     rig.now_ms += 1;
     rig.send(client, b"register hive 10.0.0.1 80\n");
     rig.settle();
-    let change = r#"{"index":1,"up":[{"type":"hive","ip":"10.0.0.1","port":80}],"down":[]}"#;
+    let up = object(1, "hive", "10.0.0.1", 80);
+    let change = format!(r#"{{"index":1,"up":[{up}],"down":[]}}"#);
     assert_eq!(rig.received(watcher), format!("{change}\n"));
     rig.pass(WATCH_SILENCE_MS);
     rig.settle();
@@ -428,11 +443,8 @@ fn row_48_slow_watchers_of_a_busy_type_cost_64_kib_each_and_end_with_the_truth()
     let array: Vec<serde_json::Value> =
         serde_json::from_str(rig.ask(asker, "query hive").trim_end()).expect("JSON");
     for (number, stream) in streams.iter().enumerate() {
-        assert_eq!(
-            stream.picture.values().sum::<i64>(),
-            array.len() as i64,
-            "watcher {number}"
-        );
+        let mut known: Vec<_> = stream.picture.values().collect();
+        assert_eq!(known.len(), array.len(), "watcher {number}");
         for service in &array {
             let ip = service["ip"]
                 .as_str()
@@ -443,10 +455,8 @@ fn row_48_slow_watchers_of_a_busy_type_cost_64_kib_each_and_end_with_the_truth()
                 ip,
                 service["port"].as_u64().expect("a port"),
             );
-            assert!(
-                stream.picture.contains_key(&key),
-                "watcher {number} misses {key:?}"
-            );
+            let found = known.iter().position(|service| **service == key);
+            known.swap_remove(found.unwrap_or_else(|| panic!("watcher {number} misses {key:?}")));
         }
     }
     assert!(streams[0].states > 1, "a watcher that does not read lags");
@@ -455,4 +465,150 @@ fn row_48_slow_watchers_of_a_busy_type_cost_64_kib_each_and_end_with_the_truth()
         1,
         "a watcher that reads does not lag"
     );
+}
+
+/// Registers so many services of 20 types and returns their types.
+fn crowd(rig: &mut Rig, services: usize) {
+    let client = rig.connect();
+    let mut lines = String::new();
+    for number in 0..services {
+        let (of, port) = (number % 20, 1 + number % 60_000);
+        lines += &format!("register type-\"{of} 10.0.0.1 {port} ttl=86400\n");
+    }
+    rig.send(client, lines.as_bytes());
+    rig.settle();
+    rig.received(client);
+}
+
+#[test]
+fn a_long_snapshot_comes_in_parts_of_at_most_64_kib_with_changes_between_them() {
+    const SERVICES: usize = 5_000;
+    let mut rig = patient_rig(None);
+    crowd(&mut rig, SERVICES);
+    let (watcher, client) = (rig.connect(), rig.connect());
+    let mut stream = Stream::default();
+    let mut received = Vec::new();
+    rig.send(watcher, b"watch\n");
+    let mut number = 0;
+    while !stream.is_whole() {
+        number += 1;
+        assert!(number < 1_000, "the snapshot has no end");
+        // One goes that was told or will be told, one comes, and one comes back at another address.
+        let (gone, moved) = (uuid(7 * number), uuid(11 * number));
+        rig.send(
+            client,
+            format!(
+                "deregister {gone}\nregister type-\"3 10.0.0.2 {number} ttl=86400\n\
+                 deregister {moved}\nheartbeat {moved} type-\"9 10.0.0.3 {number} ttl=86400\n"
+            )
+            .as_bytes(),
+        );
+        rig.turn();
+        rig.received(client);
+        rig.net.take(watcher, 10_000);
+        received.append(&mut rig.net.pipes[watcher].received);
+        stream.read(&received);
+        assert!(
+            rig.engine.waiting_len() <= 2 * OUTPUT_WAITING_LEN_MAX,
+            "the service keeps a part, and no more"
+        );
+    }
+    rig.settle();
+    rig.net.take(watcher, usize::MAX);
+    received.append(&mut rig.net.pipes[watcher].received);
+    stream.read(&received);
+    let lines = received.split(|&byte| byte == b'\n');
+    assert!(lines.clone().all(|line| line.len() <= PART_LEN_MAX));
+    let parts = lines.filter(|line| line.windows(7).any(|word| word == b"\"part\":"));
+    assert!(parts.count() >= 5);
+    assert_eq!(stream.states, 1, "the watcher does not lag");
+    assert_eq!(stream.picture, whole_picture(&mut rig));
+}
+
+/// What a new watcher is told.
+fn whole_picture(rig: &mut Rig) -> Picture {
+    let watcher = rig.connect();
+    let told = rig.ask(watcher, "watch");
+    let mut stream = Stream::default();
+    stream.read(told.as_bytes());
+    assert!(stream.is_whole());
+    assert_eq!(stream.picture.len(), registrations(rig));
+    stream.picture
+}
+
+#[test]
+fn a_long_list_and_a_long_query_are_one_line_made_as_it_is_read() {
+    const SERVICES: usize = 120_000;
+    let mut rig = patient_rig(None);
+    crowd(&mut rig, SERVICES);
+    let (asker, other) = (rig.connect(), rig.connect());
+    for (line, count) in [
+        ("list", SERVICES),
+        ("query type-\"3", SERVICES / 20),
+        ("list type-\"3", SERVICES / 20),
+        ("query type-\"3 max-age=86400", SERVICES / 20),
+        ("types", 20),
+    ] {
+        rig.send(asker, format!("{line}\nping\n").as_bytes());
+        let mut told = Vec::new();
+        while !told.ends_with(b"PONG\n") {
+            rig.turn();
+            assert!(rig.engine.work_spent() <= TURN_WORK_MAX + 1_000);
+            assert!(rig.engine.waiting_len() <= 2 * OUTPUT_WAITING_LEN_MAX);
+            assert_eq!(
+                rig.ask_once(other, "query small"),
+                "[]\n",
+                "others are served meanwhile"
+            );
+            rig.net.take(asker, usize::MAX);
+            told.append(&mut rig.net.pipes[asker].received);
+        }
+        let array = &told[..told.len() - b"PONG\n".len()];
+        let array: Vec<serde_json::Value> =
+            serde_json::from_slice(array).expect("one line of JSON");
+        assert_eq!(array.len(), count, "{line}");
+        let key = |row: &serde_json::Value| row["type"].as_str().map(str::to_owned);
+        assert!(array.iter().map(key).is_sorted(), "{line}");
+    }
+}
+
+#[test]
+fn a_list_that_is_left_in_the_middle_leaves_nothing_behind() {
+    let mut rig = patient_rig(None);
+    crowd(&mut rig, 20_000);
+    let asker = rig.connect();
+    rig.send(asker, b"list\n");
+    (0..3).for_each(|_| rig.turn());
+    rig.net.reset(asker);
+    rig.settle();
+    assert_eq!(rig.engine.waiting_len(), 0);
+    rig.engine.handler().registry().check_invariants();
+    assert_eq!(rig.engine.handler().registry().marked_places(), 0);
+}
+
+#[test]
+fn a_change_of_many_comes_in_several_lines_and_not_as_a_snapshot() {
+    let mut rig = patient_rig(None);
+    let (holder, watcher) = (rig.connect(), rig.connect());
+    let name = "a-type-of-twenty-nine-letters";
+    let holds = format!("hold {name} 10.0.0.1 80\n").repeat(HOLDS_MAX);
+    rig.send(holder, holds.as_bytes());
+    rig.settle();
+    rig.ask(watcher, "watch");
+    rig.net.reset(holder);
+    rig.settle();
+    let told = rig.received(watcher);
+    assert!(!told.contains("services"), "no snapshot");
+    assert!(told.len() > OUTPUT_WAITING_LEN_MAX);
+    let index = format!("{{\"index\":{},", 2 * HOLDS_MAX);
+    assert!(told.lines().count() > 1);
+    assert!(
+        told.lines().all(|line| line.starts_with(&index)),
+        "the same index"
+    );
+    assert!(
+        told.lines()
+            .all(|line| line.len() < OUTPUT_WAITING_LEN_MAX / 2)
+    );
+    assert_eq!(told.matches("connection closed").count(), HOLDS_MAX);
 }

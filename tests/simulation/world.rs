@@ -51,7 +51,7 @@ impl Shadowed {
                 .check(peer.session, peer, request, reply, self.now);
             self.answers.push((peer.address, written(reply)));
         }
-        assert!(!matches!(outcome, Outcome::Parked { .. }));
+        assert!(!matches!(outcome, Outcome::Parked { .. } | Outcome::Parts));
         outcome
     }
 }
@@ -69,8 +69,8 @@ impl Responder for Shadowed {
                 self.model.check(client, peer, request, reply, self.now);
                 Exchange::new(request, reply)
             }
-            Outcome::Parked { until } => {
-                assert_eq!(*until, None);
+            Outcome::Parked { .. } => panic!("{request:?} is parked"),
+            Outcome::Parts => {
                 self.model.check_watch(client, peer, request);
                 Exchange::stream(request)
             }
@@ -112,8 +112,8 @@ impl Handler for Shadowed {
         self.parking.expire(peer.session, self.uptime)
     }
 
-    fn wants_snapshot(&mut self, session: usize) {
-        self.service.wants_snapshot(session);
+    fn wants_part(&mut self, session: usize) {
+        self.service.wants_part(session);
     }
 
     fn wants_keepalive(&mut self, session: usize) {
@@ -128,9 +128,9 @@ impl Handler for Shadowed {
         self.service.leave(peer);
     }
 
-    fn end_turn(&mut self, deliver: &mut Deliver<'_>) {
+    fn end_turn(&mut self, room: usize, deliver: &mut Deliver<'_>) {
         self.parking.deliver_some(deliver);
-        self.service.end_turn(deliver);
+        self.service.end_turn(room, deliver);
     }
 
     fn changes(&self) -> &[Change] {

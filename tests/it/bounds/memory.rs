@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
 
 use crate::common::{Client, Service, wait_until};
 
@@ -40,17 +39,20 @@ fn row_03_a_thousand_peers_that_never_read_cost_no_more_than_their_buffers() {
     println!("{each} kB for each peer that never reads");
     assert!(each <= COST_KB_MAX, "{each} kB each");
     assert_eq!(witness.ask("query hive"), expected);
-    // Without progress they are closed after 10 s.
-    wait_until("they are closed", || {
-        (service.open_files() < 20).then_some(())
-    });
+    // Without progress they are closed after 10 s. Some have had to wait for room for their answers,
+    // and have theirs when the others are closed.
+    for left in [PEERS * 6 / 10, 20] {
+        wait_until("they are closed", || {
+            (service.open_files() < left as usize).then_some(())
+        });
+    }
     assert_eq!(witness.ask("query hive"), expected);
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn row_18_readers_of_a_large_type_that_changes_all_the_time_stay_under_the_bound() {
-    const WAITING_KB_MAX: u64 = 64 * 1024;
+fn row_18_readers_of_a_large_type_that_changes_all_the_time_keep_one_part_each() {
+    const PART_KB: u64 = 64;
     let service = Service::start(&["--ttl", "600"]);
     let mut client = service.connect();
     // 40,000 registrations make an answer of 1.5 MB.
@@ -70,35 +72,25 @@ fn row_18_readers_of_a_large_type_that_changes_all_the_time_stay_under_the_bound
     };
     let mut readers: Vec<Client> = (0..60).map(|_| reader()).collect();
     assert_eq!(client.ask("query nobody"), "[]");
-    let shared = service.status_kb("RssAnon").saturating_sub(before) / 1024;
-    assert!(
-        shared < 10,
-        "60 readers of one answer of 1.5 MB hold {shared} MB"
-    );
-    // Now the type changes before each query, so that no answer is shared.
+    // Now the type changes before each query.
     for _ in 0..90 {
         readers.push(reader());
         assert_eq!(client.ask("query nobody"), "[]", "others are served");
         client.register("hive", "10.0.0.2", 80);
     }
-    let begun = Instant::now();
-    wait_until("the reader that has waited longest is closed", || {
-        (service.open_files() < open_before + readers.len()).then_some(())
-    });
-    let waiting = service.status_kb("RssAnon").saturating_sub(before);
+    let answer = service.connect().ask("query hive");
     assert!(
-        begun.elapsed() < Duration::from_secs(5),
-        "by the bound, not because it made no progress for 10 s"
-    );
-    println!(
-        "{waiting} kB wait for {} readers",
-        service.open_files() - open_before
-    );
-    // The margin: the latest answer that is kept, and what the allocator has not returned.
-    assert!(waiting < WAITING_KB_MAX + 16 * 1024, "{waiting} kB wait");
-    assert!(
-        service.connect().ask("query hive").ends_with("}]"),
+        answer.ends_with("}]"),
         "a client that reads gets a whole answer"
+    );
+    let waiting = service.status_kb("RssAnon").saturating_sub(before);
+    println!("{waiting} kB wait for {} readers", readers.len());
+    // One part each, and what the allocator has not returned.
+    assert!(waiting < PART_KB * 150 + 4096, "{waiting} kB wait");
+    assert_eq!(
+        service.open_files() - open_before,
+        readers.len(),
+        "none is closed: it is their turn when others have read"
     );
 }
 

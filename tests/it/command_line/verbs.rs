@@ -340,15 +340,18 @@ fn watch_prints_a_line_for_each_change_and_survives_a_restart_of_the_registry() 
     let mut watch = following(&service, &["watch", "hive"]);
     let mut json = following(&service, &["watch", "--json"]);
     assert_eq!(watch.line(), "up hive 10.0.0.1:80");
-    assert_eq!(
-        json.line(),
-        r#"{"index":1,"services":[{"type":"hive","ip":"10.0.0.1","port":80}]}"#
+    let line = json.line();
+    assert!(line.starts_with(r#"{"index":"#), "{line}");
+    assert!(
+        line.ends_with(r#","services":[{"type":"hive","ip":"10.0.0.1","port":80}]}"#),
+        "{line}"
     );
     let uuid = client.register("hive", "::1", 81);
     assert_eq!(watch.line(), "up hive [::1]:81");
-    assert_eq!(
-        json.line(),
-        r#"{"index":2,"up":[{"type":"hive","ip":"::1","port":81}],"down":[]}"#
+    let line = json.line();
+    assert!(
+        line.ends_with(r#","up":[{"type":"hive","ip":"::1","port":81}],"down":[]}"#),
+        "{line}"
     );
     client.ask(&format!("deregister {uuid}"));
     assert_eq!(watch.line(), "down hive [::1]:81");

@@ -1,5 +1,6 @@
 //! Deregistering, replacing, holding and watching.
 
+use std::collections::HashSet;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -350,7 +351,7 @@ fn holder(service: &Service, port: u16) -> std::process::Child {
 fn row_49_watchers_are_told_at_once_however_a_holder_dies() {
     let service = Service::start(&[]);
     let (mut watcher, mut client) = (service.connect(), service.connect());
-    assert_eq!(watcher.ask("watch hive"), r#"{"index":0,"services":[]}"#);
+    assert!(watcher.ask("watch hive").ends_with(r#","services":[]}"#));
 
     let mut killed = holder(&service, 1);
     assert_eq!(change(&watcher.line()), (1, 1));
@@ -411,26 +412,28 @@ fn a_watcher_that_has_lagged_gets_a_snapshot_when_it_reads_again() {
     let grown = service.status_kb("RssAnon").saturating_sub(before);
     assert!(grown < 100_000 * 128 / 1024 + 20_000, "{grown} kB more");
     client.ask("register done 10.0.0.1 1");
-    let mut known = 0;
+    let mut known = HashSet::new();
     let mut states = 0;
-    loop {
+    let (mut is_whole, mut has_end) = (false, false);
+    while !(is_whole && has_end) {
         let line = parse(&watcher.line());
-        let len = |key: &str| line[key].as_array().map_or(0, Vec::len);
+        let rows = |key: &str| line[key].as_array().cloned().unwrap_or_default();
         if line["services"].is_array() {
-            states += 1;
-            known = len("services");
+            if line["part"].as_u64().unwrap_or(1) == 1 {
+                states += 1;
+                known.clear();
+            }
+            is_whole = line["more"] != true;
         }
-        known = known + len("up") - len("down");
-        let has_end = |key: &str| {
-            line[key]
-                .as_array()
-                .is_some_and(|list| list.iter().any(|s| s["type"] == "done"))
-        };
-        if has_end("services") || has_end("up") {
-            break;
+        for row in rows("services").into_iter().chain(rows("up")) {
+            has_end |= row["type"] == "done";
+            known.insert(row["id"].to_string());
+        }
+        for row in rows("down") {
+            known.remove(&row["id"].to_string());
         }
     }
-    assert_eq!(known, usize::from(ROUNDS) * 250 + 1);
+    assert_eq!(known.len(), usize::from(ROUNDS) * 250 + 1);
     assert!(states >= 1, "it lagged and got a snapshot");
 }
 

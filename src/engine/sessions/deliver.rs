@@ -1,0 +1,80 @@
+//! Deliveries of the service to sessions.
+
+use super::Sessions;
+use crate::engine::ready::Reason;
+use crate::engine::waiting::Counted;
+use crate::limits::OUTPUT_WAITING_LEN_MAX;
+use crate::message::{Delivery, Update};
+use crate::session::Delivered;
+use crate::time::Moment;
+
+impl<T> Sessions<T> {
+    /// Hands a delivery to a session. Returns whether the session lagged on it and therefore needs a
+    /// snapshot.
+    pub(in crate::engine) fn deliver(
+        &mut self,
+        key: usize,
+        delivery: &Delivery,
+        now: Moment,
+    ) -> bool {
+        let Some(connection) = self.connections.get_mut(key) else {
+            return false;
+        };
+        let is_part = matches!(
+            delivery,
+            Delivery::Part(_) | Delivery::Update(Update::Snapshot(_))
+        );
+        if is_part {
+            connection.waits_for_part = false;
+        }
+        match delivery {
+            Delivery::Reply(_) | Delivery::Part(_) => self.answer(key, delivery, now),
+            Delivery::Update(_) => return self.tell(key, delivery, now),
+        }
+        false
+    }
+
+    fn answer(&mut self, key: usize, delivery: &Delivery, now: Moment) {
+        let session = &mut self.connections[key].session;
+        self.waiting.remove(key, session);
+        session.deliver(delivery, now, OUTPUT_WAITING_LEN_MAX);
+        self.waiting.add(key, session);
+        // Requests that arrived after the parked one can be run now.
+        self.enqueue(key, Reason::Woken);
+        self.arm(key);
+    }
+
+    fn tell(&mut self, key: usize, delivery: &Delivery, now: Moment) -> bool {
+        let feed_len_max = self.bounds().feed_len_max;
+        let connection = &mut self.connections[key];
+        let session = &mut connection.session;
+        let before = Counted::of(key, session);
+        let delivered = session.deliver(delivery, now, feed_len_max);
+        if let Delivered::Ignored = delivered {
+            return false;
+        }
+        self.waiting.recount(before, Counted::of(key, session));
+        let is_urgent = match &delivered {
+            Delivered::Queued(count) => {
+                let lines = session.latest(*count);
+                lines.for_each(|line| self.waiting.share(line));
+                connection.transport.is_writable()
+            }
+            Delivered::Snapshot(line) => {
+                self.waiting.share(line);
+                true
+            }
+            // It asks for a snapshot when it is served and its peer has read the rest.
+            Delivered::Lagged(dropped) => {
+                dropped.iter().for_each(|line| self.waiting.unshare(line));
+                true
+            }
+            Delivered::Ignored | Delivered::Answered => true,
+        };
+        if is_urgent {
+            self.enqueue(key, Reason::Woken);
+        }
+        self.arm(key);
+        matches!(delivered, Delivered::Lagged(_))
+    }
+}

@@ -1,0 +1,38 @@
+//! The parts of an answer that is too long to be made in one turn.
+
+use super::{Record, ServiceAddress, TypeCount};
+
+/// One part. All parts of an answer together are one list, which each format encodes as it does a
+/// whole answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The entries; there are none only in an answer without any, or in the last part.
+    pub rows: Rows,
+    /// Whether no part came before it.
+    pub is_first: bool,
+    /// Whether no part comes after it.
+    pub is_last: bool,
+}
+
+/// Entries of one kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rows {
+    /// Of `query`.
+    Addresses(Vec<ServiceAddress>),
+    /// Of `list`.
+    Records(Vec<Record>),
+    /// Of `types`.
+    Types(Vec<TypeCount>),
+}
+
+impl Rows {
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Rows::Addresses(rows) => rows.is_empty(),
+            Rows::Records(rows) => rows.is_empty(),
+            Rows::Types(rows) => rows.is_empty(),
+        }
+    }
+}

@@ -1,0 +1,400 @@
+//! Answers and snapshots that are made in parts, each when the peer has been sent the one before.
+//!
+//! So a long answer costs the service one part for each peer that reads it, and a turn a bounded
+//! number of parts, whatever the registry holds.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::BuildHasher;
+use std::ops::ControlFlow;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Deliver, Service};
+use crate::limits::{PART_DELIVERY_WORK, PART_LEN_MAX, PART_RECORDS_MIN, TYPE_LEN_MAX};
+use crate::message::{
+    self, Delivery, Id, Outcome, Part, Peer, Refusal, Rendered, Reply, Rows, Share, Snapshot,
+    TypeCount, Update, Verb,
+};
+use crate::registry::{Cursor, Record};
+
+/// The answers and snapshots of which parts are still to be made.
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    by_session: HashMap<usize, Stream>,
+    /// Sessions that need their next part, with the numbers of their streams, in the order in which they
+    /// asked: first those whose whole answer is short, so that they do not wait for the long ones.
+    short: VecDeque<(usize, u64)>,
+    long: VecDeque<(usize, u64)>,
+    last_number: u64,
+}
+
+/// One answer or snapshot.
+#[derive(Debug)]
+pub(super) struct Stream {
+    /// Its number: the keys of sessions are used again.
+    number: u64,
+    what: What,
+    /// Where it goes on, once it has begun.
+    cursor: Option<Cursor>,
+    /// Parts that were made.
+    made: u32,
+    /// Whether its session is queued.
+    queued: bool,
+}
+
+/// What is made in parts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    /// What a watcher watches: a type, or all.
+    Snapshot(Option<Arc<str>>),
+    /// The services of a type, with heartbeats younger than this.
+    Query(Arc<str>, Option<Duration>),
+    /// The records of a type, or of all.
+    List(Option<Arc<str>>),
+    /// The types, behind the one that was told last.
+    Types(Option<Arc<str>>),
+}
+
+impl What {
+    /// The type that a walk over the registry is confined to, if it is.
+    fn service_type(&self) -> Option<&Arc<str>> {
+        match self {
+            What::Query(name, _) => Some(name),
+            What::Snapshot(name) | What::List(name) => name.as_ref(),
+            What::Types(_) => None,
+        }
+    }
+}
+
+/// A part of a snapshot that was made in this turn, for other watchers that need the same.
+struct Made {
+    watched: Option<Arc<str>>,
+    number: u32,
+    from: Option<Cursor>,
+    to: Cursor,
+    snapshot: Rc<Rendered<Snapshot>>,
+}
+
+impl Streams {
+    /// Whether any session needs a part.
+    pub(super) fn are_waited_for(&self) -> bool {
+        !self.short.is_empty() || !self.long.is_empty()
+    }
+
+    /// Takes the session whose part is made next.
+    fn next(&mut self) -> Option<usize> {
+        loop {
+            let queues = [&mut self.short, &mut self.long];
+            let next = queues.into_iter().find_map(VecDeque::pop_front);
+            let (session, number) = next?;
+            let stream = self.by_session.get_mut(&session);
+            if let Some(stream) = stream.filter(|stream| stream.number == number) {
+                stream.queued = false;
+                return Some(session);
+            }
+        }
+    }
+}
+
+impl<S: BuildHasher> Service<S> {
+    /// Begins to answer the request of this peer in parts. Parts need a session.
+    pub(super) fn answer_in_parts(&mut self, what: What, verb: Verb, peer: &Peer) -> Outcome {
+        if !peer.has_session() {
+            // Less may be left of it when what has expired is swept.
+            if !self.is_settled() {
+                return Outcome::Retry;
+            }
+            return Outcome::Done(Reply::Refused(Refusal::NeedsSession(verb)));
+        }
+        self.begin_stream(what, peer.session);
+        Outcome::Parts
+    }
+
+    /// Begins a stream of parts. Where the session has one already, it begins anew.
+    pub(super) fn begin_stream(&mut self, what: What, session: usize) {
+        let (number, queued) = match self.end_stream(session) {
+            Some(Stream { number, queued, .. }) => (number, queued),
+            None => {
+                self.streams.last_number += 1;
+                (self.streams.last_number, false)
+            }
+        };
+        let stream = Stream {
+            number,
+            what,
+            cursor: None,
+            made: 0,
+            queued,
+        };
+        self.streams.by_session.insert(session, stream);
+    }
+
+    /// Ends the session's stream, if it has one.
+    pub(super) fn end_stream(&mut self, session: usize) -> Option<Stream> {
+        let mut stream = self.streams.by_session.remove(&session)?;
+        if let Some(cursor) = stream.cursor.take() {
+            self.registry.drop_cursor(cursor);
+        }
+        Some(stream)
+    }
+
+    /// The session needs its next part.
+    pub(super) fn queue_for_part(&mut self, session: usize) {
+        let Some(stream) = self.streams.by_session.get_mut(&session) else {
+            return;
+        };
+        if std::mem::replace(&mut stream.queued, true) {
+            return;
+        }
+        let number = stream.number;
+        let is_new = stream.made == 0 && !matches!(stream.what, What::Types(_));
+        let name = stream.what.service_type().cloned();
+        let queue = if is_new && self.len_of(name.as_deref()) <= PART_RECORDS_MIN {
+            &mut self.streams.short
+        } else {
+            &mut self.streams.long
+        };
+        queue.push_back((session, number));
+    }
+
+    /// Registrations of the type, or of all.
+    pub(super) fn len_of(&self, service_type: Option<&str>) -> usize {
+        match service_type {
+            Some(name) => self
+                .registry
+                .service_type(name)
+                .map_or(0, |view| view.len()),
+            None => self.registry.len(),
+        }
+    }
+
+    /// Makes parts for the sessions that need one, in their order, as long as this turn's budget and
+    /// `room` bytes last.
+    pub(super) fn deliver_parts(&mut self, room: usize, deliver: &mut Deliver<'_>) {
+        self.budget.begin_parts();
+        let mut room = room;
+        let mut made = Vec::new();
+        let waiting = self.streams.short.len() + self.streams.long.len();
+        for _ in 0..waiting {
+            if room < PART_LEN_MAX || self.budget.parts < PART_RECORDS_MIN {
+                break;
+            }
+            let Some(session) = self.streams.next() else {
+                break;
+            };
+            self.budget.part(PART_DELIVERY_WORK);
+            match self.make_part(session, &mut made) {
+                Some((delivery, len)) => {
+                    room = room.saturating_sub(len);
+                    deliver(session, &delivery);
+                }
+                None => self.queue_for_part(session),
+            }
+        }
+        for Made { from, to, .. } in made {
+            from.into_iter()
+                .chain([to])
+                .for_each(|cursor| self.registry.drop_cursor(cursor));
+        }
+    }
+
+    /// The session's next part, and about how many bytes it takes. `None` when it has to wait.
+    fn make_part(&mut self, session: usize, made: &mut Vec<Made>) -> Option<(Delivery, usize)> {
+        let stream = self.streams.by_session.get_mut(&session)?;
+        let what = stream.what.clone();
+        match what {
+            What::Snapshot(watched) => self.make_snapshot(session, watched, made),
+            What::Types(behind) => self.make_types(session, behind.as_deref()),
+            What::Query(name, max_age) => {
+                let now = self.turn.now;
+                let mut rows = Vec::new();
+                let is_young = |record: &Record<'_>| {
+                    max_age.is_none_or(|max_age| now.since(record.heartbeat) < max_age)
+                };
+                let last = self.walk_on(session, Some(&name), |record| {
+                    if is_young(record) {
+                        rows.push(record.address);
+                    }
+                    rows.len() * ADDRESS_LEN_MAX
+                });
+                self.answer_part(session, Rows::Addresses(rows), last)
+            }
+            What::List(name) => {
+                let (now, wall) = (self.turn.now, self.turn.wall);
+                let (mut rows, mut len) = (Vec::new(), 0);
+                let last = self.walk_on(session, name.as_ref(), |record| {
+                    rows.push(super::report::record(*record, now, wall));
+                    len += RECORD_LEN_MAX + 2 * record.service_type.len();
+                    len
+                });
+                self.answer_part(session, Rows::Records(rows), last)
+            }
+        }
+    }
+
+    fn make_types(&mut self, session: usize, behind: Option<&str>) -> Option<(Delivery, usize)> {
+        // What has expired and is not swept must not count.
+        if !self.is_settled() {
+            return None;
+        }
+        let most = (PART_LEN_MAX / TYPE_COUNT_LEN_MAX).min(self.budget.parts);
+        let count = |view: crate::registry::TypeView<'_, S>| TypeCount {
+            service_type: Arc::clone(view.name()),
+            count: view.len() as u64,
+        };
+        let mut types = self.registry.types_behind(behind).map(count);
+        let rows: Vec<TypeCount> = types.by_ref().take(most).collect();
+        let is_last = types.next().is_none();
+        drop(types);
+        self.budget.part(rows.len());
+        let told = rows.last().map(|row| Arc::clone(&row.service_type));
+        if let Some(stream) = self.streams.by_session.get_mut(&session) {
+            stream.what = What::Types(told);
+        }
+        self.answer_part(session, Rows::Types(rows), is_last)
+    }
+
+    /// The part of an answer; its stream ends with the last one.
+    fn answer_part(
+        &mut self,
+        session: usize,
+        rows: Rows,
+        is_last: bool,
+    ) -> Option<(Delivery, usize)> {
+        let stream = self.streams.by_session.get_mut(&session)?;
+        if rows.is_empty() && !is_last {
+            return None;
+        }
+        let is_first = stream.made == 0;
+        stream.made += 1;
+        if is_last {
+            self.end_stream(session);
+        }
+        let part = Part {
+            rows,
+            is_first,
+            is_last,
+        };
+        Some((Delivery::Part(part), PART_LEN_MAX))
+    }
+
+    /// The next part of a watcher's snapshot; made once a turn for all who need the same.
+    fn make_snapshot(
+        &mut self,
+        session: usize,
+        watched: Option<Arc<str>>,
+        made: &mut Vec<Made>,
+    ) -> Option<(Delivery, usize)> {
+        let stream = self.streams.by_session.get_mut(&session)?;
+        let number = stream.made + 1;
+        let same = |part: &&Made| {
+            (&part.watched, part.number, &part.from) == (&watched, number, &stream.cursor)
+        };
+        if let Some(part) = made.iter().find(same) {
+            let to = self.registry.copy_cursor(&part.to);
+            let snapshot = Rc::clone(&part.snapshot);
+            self.snapshot_made(session, to, &snapshot);
+            return Some((Delivery::Update(Update::Snapshot(snapshot)), 0));
+        }
+        let from = stream.cursor.as_ref();
+        let from = from.map(|cursor| self.registry.copy_cursor(cursor));
+        let (mut services, mut len) = (Vec::new(), SNAPSHOT_HEAD_LEN_MAX);
+        let is_last = self.walk_on(session, watched.as_ref(), |record| {
+            let service = message::Service {
+                id: Id::of(&record.uuid),
+                service_type: Arc::clone(record.service_type),
+                address: record.address,
+            };
+            len += service.line_len_max();
+            services.push(service);
+            len
+        });
+        if services.is_empty() && !is_last {
+            from.into_iter()
+                .for_each(|cursor| self.registry.drop_cursor(cursor));
+            return None;
+        }
+        let share = if number == 1 && is_last {
+            Share::Whole
+        } else {
+            let more = !is_last;
+            Share::Part { number, more }
+        };
+        let index = self.registry.index();
+        let snapshot = Snapshot {
+            index,
+            share,
+            services,
+        };
+        let snapshot = Rc::new(Rendered::new(snapshot));
+        let cursor = self.streams.by_session.get_mut(&session)?.cursor.take()?;
+        let to = self.registry.copy_cursor(&cursor);
+        made.push(Made {
+            watched,
+            number,
+            from,
+            to,
+            snapshot: Rc::clone(&snapshot),
+        });
+        self.snapshot_made(session, cursor, &snapshot);
+        Some((Delivery::Update(Update::Snapshot(snapshot)), len))
+    }
+
+    /// The session's stream goes on from `to`, or ends with the last part.
+    fn snapshot_made(&mut self, session: usize, to: Cursor, part: &Snapshot) {
+        if let Some(stream) = self.streams.by_session.get_mut(&session) {
+            stream.made += 1;
+            if let Some(from) = stream.cursor.replace(to) {
+                self.registry.drop_cursor(from);
+            }
+        }
+        if !part.share.has_more() {
+            self.end_stream(session);
+        }
+    }
+
+    /// Walks on in the session's stream and shows `visit` what is live, until that returns so many bytes
+    /// that one more registration might not fit into a part. Returns whether the walk has ended.
+    fn walk_on(
+        &mut self,
+        session: usize,
+        service_type: Option<&Arc<str>>,
+        mut visit: impl FnMut(&Record<'_>) -> usize,
+    ) -> bool {
+        if self.holds.are_leaving() {
+            self.record_changes();
+        }
+        let Some(stream) = self.streams.by_session.get_mut(&session) else {
+            return true;
+        };
+        let begin = || self.registry.cursor(service_type.map(|name| &**name));
+        let mut cursor = stream.cursor.take().unwrap_or_else(begin);
+        let holds = &self.holds;
+        let step = |record: &Record<'_>| {
+            // What its holder has left is not live, although it is not removed yet.
+            let is_leaving = holds.are_leaving() && holds.is_leaving(&record.uuid);
+            if !is_leaving && visit(record) > PART_LEN_MAX - ROW_LEN_MAX {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        };
+        let (now, budget) = (self.turn.now, &mut self.budget.parts);
+        self.registry.walk(&mut cursor, now, budget, step);
+        let is_last = cursor.is_at_end();
+        stream.cursor = Some(cursor);
+        is_last
+    }
+}
+
+/// Bytes of an address in an array, at most, with what stands between two.
+const ADDRESS_LEN_MAX: usize = 80;
+/// Bytes of a record without its type, at most, with what stands between two.
+const RECORD_LEN_MAX: usize = 256;
+/// Bytes of a record with its type, at most.
+const ROW_LEN_MAX: usize = RECORD_LEN_MAX + 2 * TYPE_LEN_MAX;
+/// Bytes of a type and its count, at most, with what stands between two.
+const TYPE_COUNT_LEN_MAX: usize = 192;
+/// Bytes of a line of a snapshot without its services, at most.
+const SNAPSHOT_HEAD_LEN_MAX: usize = 128;

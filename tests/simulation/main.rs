@@ -8,6 +8,7 @@
 //! SIMULATION_SEEDS=100000 cargo test --release --test simulation -- --nocapture
 //! ```
 
+mod budgets;
 mod client;
 mod datagrams;
 mod fairness;

@@ -21,6 +21,7 @@ mod parking;
 mod pauses;
 mod rig;
 mod rng;
+mod stats;
 mod strangers;
 mod stream;
 mod watching;

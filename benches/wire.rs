@@ -3,6 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use discovery_service::limits::LINE_LEN_MAX;
 use discovery_service::message::{Reply, ServiceAddress, Services};
 use discovery_service::wire::output::Output;
 use discovery_service::wire::{Codec, Decoded};
@@ -53,6 +54,32 @@ fn lines(c: &mut Criterion) {
         let mut codec = Codec::default();
         group.bench_function(name, |b| {
             b.iter(|| assert_eq!(decode(&mut codec, &input), PIPELINED))
+        });
+    }
+    group.finish();
+}
+
+/// Lines as long as they may be, of as many words as they hold or of none: a byte of them costs about
+/// what a byte of a command does, so that the time is linear in their length.
+fn longest_lines(c: &mut Criterion) {
+    let mut group = c.benchmark_group("decode 16 of the longest lines");
+    let longest = [
+        ("one word", "x".repeat(LINE_LEN_MAX)),
+        ("words", "x ".repeat(LINE_LEN_MAX / 2)),
+        ("blanks", " ".repeat(LINE_LEN_MAX)),
+        ("half", " ".repeat(LINE_LEN_MAX / 2)),
+        ("nothing", String::new()),
+    ];
+    for (name, line) in longest {
+        let input = [b"ping\n", format!("{line}\n").repeat(16).as_bytes()].concat();
+        group.throughput(Throughput::Bytes(input.len() as u64));
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                let (mut codec, mut used) = (Codec::default(), 0);
+                while used < input.len() {
+                    used += codec.decode(black_box(&input[used..])).consumed;
+                }
+            })
         });
     }
     group.finish();
@@ -110,5 +137,5 @@ fn answers(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, lines, frames, answers);
+criterion_group!(benches, lines, longest_lines, frames, answers);
 criterion_main!(benches);

@@ -99,6 +99,12 @@ pub const BYTES_A_UNIT: u64 = 2048;
 pub const REFUSAL_WORK: usize = 2;
 /// Units of accepting a connection.
 pub const ACCEPT_WORK: usize = 32;
+/// Units of a turn's work that accepting leaves for those who are connected.
+pub const ACCEPT_LEAVES_WORK: usize = TURN_WORK_MAX as usize / 3;
+/// Connections that are accepted from one listener in one turn of the loop although little work is left.
+pub const TURN_ACCEPTS_MIN: usize = 16;
+/// Bytes of input that cost a unit at least, such as empty lines, which are no commands.
+pub const INPUT_BYTES_A_UNIT: u64 = 64;
 /// Units of removing a registration, or of looking at one whose time may have come. Less than half of
 /// what letting one in costs (a registration and its visit), so that the sweep keeps up with it.
 pub const REMOVAL_WORK: usize = 2;

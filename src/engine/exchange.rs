@@ -9,8 +9,8 @@ use super::ready::Reason;
 use super::sessions::Connection;
 use super::transport::Read;
 use crate::limits::{
-    BYTES_A_UNIT, FIRST_SHARE_WORK_MAX, SHARE_WORK_MAX, TURN_READ_LEN_MAX, TURN_WRITE_LEN_MAX,
-    VISIT_WORK,
+    BYTES_A_UNIT, FIRST_SHARE_WORK_MAX, INPUT_BYTES_A_UNIT, SHARE_WORK_MAX, TURN_READ_LEN_MAX,
+    TURN_WRITE_LEN_MAX, VISIT_WORK,
 };
 use crate::message::{CloseReason, Responder};
 use crate::session::{Active, Bounds, Pause, Phase, Scratch, Session};
@@ -61,7 +61,8 @@ impl Budget {
 
     /// The work of the visit: its requests, and its system calls.
     pub(super) fn visit_work(&self) -> usize {
-        let requests = self.granted - self.share;
+        let input = (self.bytes_in / INPUT_BYTES_A_UNIT) as usize;
+        let requests = (self.granted - self.share).max(input);
         requests + VISIT_WORK + ((self.bytes_in + self.bytes_out) / BYTES_A_UNIT) as usize
     }
 

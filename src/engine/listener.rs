@@ -8,8 +8,8 @@ use log::{debug, warn};
 use super::transport::Transport;
 use super::{Engine, Network};
 use crate::limits::{
-    ACCEPT_FAILURES_MAX, ACCEPT_LOG_QUIET_MS, ACCEPT_RETRY_MS, ACCEPT_WORK,
-    CONNECTIONS_KEPT_ONE_IN, LINGERING_REFUSED_MAX, TURN_ACCEPTS_MAX,
+    ACCEPT_FAILURES_MAX, ACCEPT_LEAVES_WORK, ACCEPT_LOG_QUIET_MS, ACCEPT_RETRY_MS, ACCEPT_WORK,
+    CONNECTIONS_KEPT_ONE_IN, LINGERING_REFUSED_MAX, TURN_ACCEPTS_MAX, TURN_ACCEPTS_MIN,
 };
 use crate::message::{CloseReason, Peer, Refusal, Reply};
 use crate::service::Handler;
@@ -88,7 +88,11 @@ impl<N: Network, H: Handler> Engine<N, H> {
 
     fn accept_from(&mut self, network: &mut N, listener: &mut Listener<N::Listener>, now: Moment) {
         let mut failures = 0;
-        for _ in 0..TURN_ACCEPTS_MAX {
+        for accepted in 0..TURN_ACCEPTS_MAX {
+            let is_enough = self.handler.work().left() < ACCEPT_LEAVES_WORK;
+            if is_enough && accepted >= TURN_ACCEPTS_MIN {
+                return;
+            }
             match network.accept(&mut listener.socket) {
                 Ok((stream, address)) => {
                     failures = 0;

@@ -115,7 +115,7 @@ impl<T> Sessions<T> {
         self.connections.get_mut(key)
     }
 
-    /// Adds a session, and puts it into the ready list.
+    /// Adds a session, arms its timer, and puts it into the ready list.
     pub(super) fn add(&mut self, transport: Transport<T>, session: Session) {
         let refused = session.phase() != Phase::Open;
         self.refused_lingering += usize::from(refused);
@@ -135,6 +135,8 @@ impl<T> Sessions<T> {
             timer: WheelLink::default(),
         });
         self.waiting.add(key, &self.connections[key].session);
+        // It may wait for several turns until it is served first.
+        self.arm(key);
         self.enqueue(key, Reason::Woken);
     }
 

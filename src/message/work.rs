@@ -27,6 +27,11 @@ impl Work {
         self.left -= units as i64;
     }
 
+    /// Takes charged work back that was not done.
+    pub fn give_back(&mut self, units: usize) {
+        self.left += units as i64;
+    }
+
     /// The units that are left.
     #[must_use]
     pub fn left(&self) -> usize {

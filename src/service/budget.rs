@@ -56,6 +56,11 @@ impl Budget {
         }
     }
 
+    /// Gives back the work that was set aside and not needed.
+    pub(super) fn end_parts(&mut self) {
+        self.work.give_back(std::mem::take(&mut self.parts));
+    }
+
     /// Charges work for the parts of long answers.
     pub(super) fn part(&mut self, units: usize) {
         self.parts = self.parts.saturating_sub(units);

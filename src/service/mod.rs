@@ -13,6 +13,7 @@ mod parts;
 mod query;
 mod register;
 mod report;
+mod streams;
 mod turn;
 mod watchers;
 
@@ -35,8 +36,8 @@ use departures::Departures;
 pub use handler::{Deliver, Handler, Meter, Turn};
 use holds::Holds;
 use notices::Notices;
-use parts::{Streams, What};
 use report::Counts;
+use streams::{Streams, What};
 use watchers::Watchers;
 
 /// The source of new UUIDs. They are capabilities, so they must be unpredictable.

@@ -1,71 +1,20 @@
-//! Answers and snapshots that are made in parts, each when the peer has been sent the one before.
+//! Makes the parts of long answers and snapshots, each when the peer has been sent the one before.
 //!
 //! So a long answer costs the service one part for each peer that reads it, and a turn a bounded
 //! number of parts, whatever the registry holds.
 
-use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasher;
 use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
+use super::streams::What;
 use super::{Deliver, Service};
 use crate::limits::{PART_DELIVERY_WORK, PART_LEN_MAX, PART_RECORDS_MIN, TYPE_LEN_MAX};
 use crate::message::{
-    self, Delivery, Id, Outcome, Part, Peer, Refusal, Rendered, Reply, Rows, Share, Snapshot,
-    TypeCount, Update, Verb,
+    self, Delivery, Id, Part, Rendered, Rows, Share, Snapshot, TypeCount, Update,
 };
 use crate::registry::{Cursor, Record};
-
-/// The answers and snapshots of which parts are still to be made.
-#[derive(Debug, Default)]
-pub(super) struct Streams {
-    by_session: HashMap<usize, Stream>,
-    /// Sessions that need their next part, with the numbers of their streams, in the order in which they
-    /// asked: first those whose whole answer is short, so that they do not wait for the long ones.
-    short: VecDeque<(usize, u64)>,
-    long: VecDeque<(usize, u64)>,
-    last_number: u64,
-}
-
-/// One answer or snapshot.
-#[derive(Debug)]
-pub(super) struct Stream {
-    /// Its number: the keys of sessions are used again.
-    number: u64,
-    what: What,
-    /// Where it goes on, once it has begun.
-    cursor: Option<Cursor>,
-    /// Parts that were made.
-    made: u32,
-    /// Whether its session is queued.
-    queued: bool,
-}
-
-/// What is made in parts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum What {
-    /// What a watcher watches: a type, or all.
-    Snapshot(Option<Arc<str>>),
-    /// The services of a type, with heartbeats younger than this.
-    Query(Arc<str>, Option<Duration>),
-    /// The records of a type, or of all.
-    List(Option<Arc<str>>),
-    /// The types, behind the one that was told last.
-    Types(Option<Arc<str>>),
-}
-
-impl What {
-    /// The type that a walk over the registry is confined to, if it is.
-    fn service_type(&self) -> Option<&Arc<str>> {
-        match self {
-            What::Query(name, _) => Some(name),
-            What::Snapshot(name) | What::List(name) => name.as_ref(),
-            What::Types(_) => None,
-        }
-    }
-}
 
 /// A part of a snapshot that was made in this turn, for other watchers that need the same.
 struct Made {
@@ -76,107 +25,14 @@ struct Made {
     snapshot: Rc<Rendered<Snapshot>>,
 }
 
-impl Streams {
-    /// Whether any session needs a part.
-    pub(super) fn are_waited_for(&self) -> bool {
-        !self.short.is_empty() || !self.long.is_empty()
-    }
-
-    /// Takes the session whose part is made next.
-    fn next(&mut self) -> Option<usize> {
-        loop {
-            let queues = [&mut self.short, &mut self.long];
-            let next = queues.into_iter().find_map(VecDeque::pop_front);
-            let (session, number) = next?;
-            let stream = self.by_session.get_mut(&session);
-            if let Some(stream) = stream.filter(|stream| stream.number == number) {
-                stream.queued = false;
-                return Some(session);
-            }
-        }
-    }
-}
-
 impl<S: BuildHasher> Service<S> {
-    /// Begins to answer the request of this peer in parts. Parts need a session.
-    pub(super) fn answer_in_parts(&mut self, what: What, verb: Verb, peer: &Peer) -> Outcome {
-        if !peer.has_session() {
-            // Less may be left of it when what has expired is swept.
-            if !self.is_settled() {
-                return Outcome::Retry;
-            }
-            return Outcome::Done(Reply::Refused(Refusal::NeedsSession(verb)));
-        }
-        self.begin_stream(what, peer.session);
-        Outcome::Parts
-    }
-
-    /// Begins a stream of parts. Where the session has one already, it begins anew.
-    pub(super) fn begin_stream(&mut self, what: What, session: usize) {
-        let (number, queued) = match self.end_stream(session) {
-            Some(Stream { number, queued, .. }) => (number, queued),
-            None => {
-                self.streams.last_number += 1;
-                (self.streams.last_number, false)
-            }
-        };
-        let stream = Stream {
-            number,
-            what,
-            cursor: None,
-            made: 0,
-            queued,
-        };
-        self.streams.by_session.insert(session, stream);
-    }
-
-    /// Ends the session's stream, if it has one.
-    pub(super) fn end_stream(&mut self, session: usize) -> Option<Stream> {
-        let mut stream = self.streams.by_session.remove(&session)?;
-        if let Some(cursor) = stream.cursor.take() {
-            self.registry.drop_cursor(cursor);
-        }
-        Some(stream)
-    }
-
-    /// The session needs its next part.
-    pub(super) fn queue_for_part(&mut self, session: usize) {
-        let Some(stream) = self.streams.by_session.get_mut(&session) else {
-            return;
-        };
-        if std::mem::replace(&mut stream.queued, true) {
-            return;
-        }
-        let number = stream.number;
-        let is_new = stream.made == 0 && !matches!(stream.what, What::Types(_));
-        let name = stream.what.service_type().cloned();
-        let queue = if is_new && self.len_of(name.as_deref()) <= PART_RECORDS_MIN {
-            &mut self.streams.short
-        } else {
-            &mut self.streams.long
-        };
-        queue.push_back((session, number));
-    }
-
-    /// Registrations of the type, or of all.
-    pub(super) fn len_of(&self, service_type: Option<&str>) -> usize {
-        match service_type {
-            Some(name) => self
-                .registry
-                .service_type(name)
-                .map_or(0, |view| view.len()),
-            None => self.registry.len(),
-        }
-    }
-
     /// Makes parts for the sessions that need one, in their order, as long as this turn's budget and
     /// `room` bytes last.
     pub(super) fn deliver_parts(&mut self, room: usize, deliver: &mut Deliver<'_>) {
         self.budget.begin_parts();
         let mut room = room;
         let mut made = Vec::new();
-        let waiting = self.streams.short.len() + self.streams.long.len();
-        for _ in 0..waiting {
+        for _ in 0..self.streams.waiting() {
             if room < PART_LEN_MAX || self.budget.parts < PART_RECORDS_MIN {
                 break;
             }
@@ -192,6 +48,7 @@ impl<S: BuildHasher> Service<S> {
                 None => self.queue_for_part(session),
             }
         }
+        self.budget.end_parts();
         for Made { from, to, .. } in made {
             from.into_iter()
                 .chain([to])

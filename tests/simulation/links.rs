@@ -298,3 +298,16 @@ fn links_open_fail_hang_and_break_and_each_is_told_once() {
         );
     }
 }
+
+#[test]
+fn a_turn_runs_a_bounded_number_of_commands_to_links_and_the_next_goes_on() {
+    let mut world = World::new(1);
+    let mut left = 1_000;
+    world.engine.handler_mut().commands = vec![LinkCommand::Close { link: 0 }; left];
+    while left > 0 {
+        world.turn(Duration::ZERO);
+        let before = std::mem::replace(&mut left, world.engine.handler().commands.len());
+        assert!((1..=300).contains(&(before - left)), "{before} to {left}");
+        assert!(left == 0 || world.wait == Some(Duration::ZERO));
+    }
+}

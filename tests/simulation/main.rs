@@ -8,6 +8,7 @@
 //! SIMULATION_SEEDS=100000 cargo test --release --test simulation -- --nocapture
 //! ```
 
+mod budgets;
 mod client;
 mod datagrams;
 mod fairness;
@@ -21,6 +22,7 @@ mod parking;
 mod pauses;
 mod rig;
 mod rng;
+mod stats;
 mod strangers;
 mod stream;
 mod watching;

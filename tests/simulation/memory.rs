@@ -57,7 +57,7 @@ fn deaf(rig: &mut Rig, clients: usize) -> Vec<usize> {
 }
 
 #[test]
-fn a_long_answer_that_does_not_fit_waits_its_turn_and_short_ones_go_on() {
+fn row_18_a_long_answer_that_does_not_fit_waits_its_turn_and_short_ones_go_on() {
     let mut rig = rig();
     fill(&mut rig, "big", 1_000);
     let (watcher, asker) = (rig.connect(), rig.connect());

@@ -66,7 +66,8 @@ pub struct Pipe {
     pub reset: bool,
     /// Written by the service, not yet taken by the client.
     outbound: VecDeque<u8>,
-    room: usize,
+    /// Bytes that the kernel takes for the client without a read of its.
+    pub room: usize,
     /// The service got `WouldBlock` from a write.
     wants_room: bool,
     pub shut: bool,
@@ -116,6 +117,11 @@ impl Pipe {
     pub fn is_going_dark(&self) -> bool {
         self.dark
     }
+
+    /// Bytes that have arrived and that the service has not read yet.
+    pub fn unread_len(&self) -> usize {
+        self.arrived.len()
+    }
 }
 
 /// Which client a connection of the service belongs to, by the connection's key.
@@ -140,6 +146,8 @@ pub struct FakeNetwork {
     /// Calls to accept.
     pub accepts: u64,
     pub listening: bool,
+    /// Bytes that one write takes at most.
+    pub write_len_max: usize,
     pub owners: Owners,
     /// Calls and deliveries, to measure the speed of the simulation.
     pub events: u64,
@@ -160,6 +168,7 @@ impl FakeNetwork {
             addresses: (Ipv4Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()),
             accepts: 0,
             listening: true,
+            write_len_max: usize::MAX,
             owners,
             events: 0,
         }
@@ -479,7 +488,8 @@ impl Network for FakeNetwork {
         if pipe.reset {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        let mut n = bytes.len().min(pipe.room - pipe.outbound.len());
+        let room = pipe.room.saturating_sub(pipe.outbound.len());
+        let mut n = bytes.len().min(room).min(self.write_len_max);
         if n == 0 {
             pipe.wants_room = true;
             return Err(io::ErrorKind::WouldBlock.into());

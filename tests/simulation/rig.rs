@@ -20,6 +20,8 @@ pub struct Rig {
     pub net: FakeNetwork,
     pub engine: Engine<FakeNetwork, Service>,
     pub now_ms: u64,
+    /// What else the loop tells the engine in each turn.
+    pub reading: Reading,
     pub wait: Option<Duration>,
 }
 
@@ -50,6 +52,7 @@ impl Rig {
             net,
             engine,
             now_ms: 0,
+            reading: Reading::default(),
             wait: None,
         };
         rig.turn();
@@ -76,7 +79,7 @@ impl Rig {
     fn run(&mut self, events: Vec<Event>) {
         let reading = Reading {
             monotonic: Duration::from_millis(self.now_ms),
-            ..Reading::default()
+            ..self.reading
         };
         let turned = self.engine.turn(&mut self.net, events, false, reading);
         self.wait = turned.wait;

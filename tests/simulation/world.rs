@@ -412,6 +412,7 @@ impl World {
 
     fn turn(&mut self, passed: Duration) {
         self.clock += passed;
+        let slept = self.wait.unwrap_or(passed);
         self.notice_the_dark();
         let before = self.engine.handler().now;
         let events = self.net.events();
@@ -429,7 +430,9 @@ impl World {
             shadowed.timers_at = shadowed.uptime;
         }
         self.check_datagrams();
-        let allowed = (2 * self.settings.tick).max(passed);
+        // Of a pause, registry time counts no more than of a turn that is a little late.
+        let tick = self.settings.tick;
+        let allowed = (2 * tick).max(passed.min(slept + tick));
         let advanced = self.engine.handler().now.since(before);
         assert!(
             advanced <= allowed + Duration::from_millis(1),

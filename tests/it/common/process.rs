@@ -49,6 +49,7 @@ impl Captured {
 
 /// The binary, without the variables that it would read from the environment of the tests.
 pub fn command() -> Command {
+    restore_signals();
     let mut command = Command::new(env!("CARGO_BIN_EXE_discovery"));
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
@@ -57,6 +58,27 @@ pub fn command() -> Command {
         }
     }
     command
+}
+
+/// Lets signals have their effect in the processes that the tests start, even where the tests were
+/// started with signals ignored, as under `nohup`: what is ignored stays so in a new program, and what is
+/// handled becomes the default (execve(2)).
+fn restore_signals() {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let ignored = status
+            .lines()
+            .find_map(|line| line.strip_prefix("SigIgn:"))
+            .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+            .unwrap_or(0);
+        for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1] {
+            if ignored & (1 << (signal - 1)) != 0 {
+                signal_hook::flag::register(signal, Arc::default()).expect("it can be handled");
+            }
+        }
+    });
 }
 
 /// A verb of the command line that asks this service.

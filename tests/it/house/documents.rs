@@ -3,6 +3,16 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use discovery_service::limits::{
+    AUTHENTICATE_MS_MAX, BACKLOG, CLOSED_FIRST_LEN_MIN, COMMAND_MS_MAX, DEPARTURES_MAX,
+    FRAME_ANSWER_LEN_MAX, FRAME_CONTENT_LEN_MAX, FRAME_HEADER_LEN_MAX, HOLDS_MAX, KEEPALIVE_IDLE,
+    KEEPALIVE_INTERVAL, KEEPALIVE_PROBES, LINE_LEN_MAX, LINGER_MS_MAX, LINGERING_REFUSED_MAX,
+    OUTPUT_RUN_LEN_MAX, OUTPUT_STALL_MS_MAX, OUTPUT_WAITING_LEN_MAX, PART_LEN_MAX, READ_LEN_MAX,
+    ROOM_MADE_LEN, SHARE_WORK_MAX, SHUTDOWN_MS_MAX, TIGHT_RUN_LEN_MAX, TOKEN_LEN_MAX,
+    TURN_READ_LEN_MAX, TURN_WORK_MAX, TURN_WRITE_LEN_MAX, TYPE_LEN_MAX, WAITING_ADMIT_LEN_MAX,
+    WAITING_LEN_MAX, WATCH_SILENCE_MS,
+};
+
 use super::sources::{File, ROOT, files, normal};
 
 /// Everything that people and programs read in this repository.
@@ -156,4 +166,89 @@ fn links_and_headings_are_read_as_people_write_them() {
     );
     let expected = ["again", "again-1", "one-two-three"];
     assert_eq!(anchors(text), expected.map(str::to_owned).into());
+}
+
+/// A number with a comma before each three of its digits, where there are more than four.
+fn with_commas(number: usize) -> String {
+    let text = number.to_string();
+    match text.len() {
+        ..=4 => text,
+        len => format!("{},{}", &text[..len - 3], &text[len - 3..]),
+    }
+}
+
+#[test]
+fn the_bounds_that_the_protocol_names_are_those_of_the_service() {
+    const KIB: usize = 1024;
+    let protocol = std::fs::read_to_string(Path::new(ROOT).join("src/PROTOCOL.md"));
+    let protocol = protocol.expect("it is there");
+    let words: Vec<&str> = protocol.split_whitespace().collect();
+    let protocol = words.join(" ");
+    let seconds = |ms: u64| format!("| {} s", ms as f64 / 1000.0);
+    let (idle, interval) = (KEEPALIVE_IDLE.as_secs(), KEEPALIVE_INTERVAL.as_secs());
+    let (share, turn) = (SHARE_WORK_MAX, TURN_WORK_MAX as usize);
+    assert_eq!(turn / share, 10, "a connection gets a tenth");
+    let named = [
+        format!("| {LINE_LEN_MAX} bytes in a line, before its line end |"),
+        format!(
+            "| {FRAME_HEADER_LEN_MAX} bytes of a frame's header, {FRAME_CONTENT_LEN_MAX} of its"
+        ),
+        format!("| {TYPE_LEN_MAX} bytes of a type, {TOKEN_LEN_MAX} of a token |"),
+        format!("| {BACKLOG} connections that wait to be accepted |"),
+        format!("| {HOLDS_MAX} registrations held by one connection |"),
+        format!(
+            "| {} MiB of a framed answer",
+            FRAME_ANSWER_LEN_MAX / KIB / KIB
+        ),
+        format!("lines of at most {} KiB", PART_LEN_MAX / KIB),
+        format!("| {DEPARTURES_MAX} removals that `why` remembers |"),
+        format!("While {LINGERING_REFUSED_MAX} refused connections"),
+        format!("| {} bytes of answers", with_commas(OUTPUT_RUN_LEN_MAX)),
+        format!("up to {} KiB of memory", READ_LEN_MAX / KIB),
+        format!("| {} KiB of deltas", OUTPUT_WAITING_LEN_MAX / KIB),
+        format!(
+            "| {} MiB of waiting answers",
+            WAITING_ADMIT_LEN_MAX / KIB / KIB
+        ),
+        format!("| {} MiB of the same", WAITING_LEN_MAX / KIB / KIB),
+        format!("A client that has {} KiB", TIGHT_RUN_LEN_MAX / KIB),
+        format!("until {} MiB are free", ROOM_MADE_LEN / KIB / KIB),
+        format!("that take {} KiB or more", CLOSED_FIRST_LEN_MIN / KIB),
+        format!(
+            "{} in which a client takes not one byte",
+            seconds(OUTPUT_STALL_MS_MAX)
+        ),
+        format!(
+            "{} from the first byte of a command",
+            seconds(COMMAND_MS_MAX)
+        ),
+        format!(
+            "| with `--token-file`, {} s from the accept",
+            AUTHENTICATE_MS_MAX / 1000
+        ),
+        format!(
+            "| {idle} s without a sign of life from the peer's host, then {KEEPALIVE_PROBES} TCP \
+             keepalive probes {interval} s apart |"
+        ),
+        format!(
+            "{} without a line for a watcher |",
+            seconds(WATCH_SILENCE_MS)
+        ),
+        format!("{} of staged closing |", seconds(LINGER_MS_MAX)),
+        format!(
+            "{} after the service was told to stop |",
+            seconds(SHUTDOWN_MS_MAX)
+        ),
+        format!("about {} ms on an ordinary core", turn / 4_000),
+        format!("reads at most {} KiB", TURN_READ_LEN_MAX / KIB),
+        format!("writes at most {} KiB", TURN_WRITE_LEN_MAX / KIB),
+    ];
+    let missing: Vec<&String> = named
+        .iter()
+        .filter(|said| !protocol.contains(*said))
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "src/PROTOCOL.md does not say {missing:#?}"
+    );
 }

@@ -92,8 +92,10 @@ fn without_a_token_file_any_token_is_accepted() {
 fn row_45_a_token_file_that_cannot_be_used_is_refused_at_start_with_its_reason() {
     let empty = private_file("\n\n");
     let words = private_file("good\ntwo words\n");
+    let long = private_file(&"a-token\n".repeat(1024 * 1024 / 8 + 1));
     let folder = std::env::temp_dir();
     let cases = [
+        (path(&long), "it is longer than 1048576 bytes"),
         ("/nonexistent/tokens", "No such file or directory"),
         (path(&empty), "it holds no token"),
         (

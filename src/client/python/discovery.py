@@ -191,7 +191,6 @@ class Connection:
     def __init__(self, host: str, port: int, timeout: float) -> None:
         self._unread = bytearray()
         self._searched = 0
-        self._owner = os.getpid()
         self._socket = _connect(host, port, time.monotonic() + timeout)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -291,11 +290,11 @@ class Connection:
 
     def close(self) -> None:
         """Ends the connection, also when a child process has inherited it without our knowledge."""
-        if self._owner == os.getpid():
-            try:
-                self._socket.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+        try:
+            # In a forked child the socket is closed already, so this never ends what the parent has.
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
         self._socket.close()
 
 

@@ -60,6 +60,14 @@ fn every_class_of_the_python_clients_own_tests_is_run() {
 }
 
 #[test]
+fn the_python_package_has_the_version_of_the_crate() {
+    let file = format!("{FOLDER}/pyproject.toml");
+    let text = std::fs::read_to_string(file).expect("it is there");
+    let version = concat!("version = \"", env!("CARGO_PKG_VERSION"), "\"");
+    assert!(text.lines().any(|line| line == version), "{version}");
+}
+
+#[test]
 fn a_python_watcher_that_has_lagged_yields_what_is_live_now() {
     let mut command = Command::new("python3");
     let script = "import sys; sys.path.insert(0, sys.argv[1]); import discovery\n\

@@ -39,10 +39,10 @@ import socket
 import threading
 import time
 import weakref
-from collections import Counter
+from collections import Counter, deque
 from contextlib import asynccontextmanager, contextmanager
 from typing import (
-    TYPE_CHECKING, Any, AsyncIterator, Awaitable, Callable, Dict, Iterable, Iterator, List, Mapping,
+    TYPE_CHECKING, Any, AsyncIterator, Awaitable, Callable, Deque, Dict, Iterable, Iterator, List, Mapping,
     NamedTuple, Optional, Sequence, Tuple, TypeVar, Union,
 )
 
@@ -92,6 +92,9 @@ SHORTEST = 0.001
 YEAR = 31_536_000.0
 
 _log = logging.getLogger("discovery")
+_NEVER = float("inf")
+# Without the limit on file descriptors that `select` has, where the system offers it.
+_Selector: Any = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
 
 class Error(Exception):
@@ -265,11 +268,14 @@ class Connection:
         return True
 
     def wait(self, timeout: float) -> None:
-        """Waits until something arrives, the connection ends, or the time is over."""
+        """Waits until something arrives, the connection ends, or the time is over. Another thread may
+        use the connection meanwhile."""
         try:
-            self._socket.settimeout(max(timeout, SHORTEST))
-            self._socket.recv(1, socket.MSG_PEEK)
-        except OSError:
+            with _Selector() as selector:
+                selector.register(self, selectors.EVENT_READ)
+                selector.select(timeout)
+        # The other thread has closed it.
+        except (OSError, ValueError):
             pass
 
     def drain(self, timeout: float) -> None:
@@ -296,6 +302,41 @@ class Connection:
         except OSError:
             pass
         self._socket.close()
+
+
+class _Turns:
+    """A lock that threads get in the order in which they ask for it, so that none starves."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        #: Who has it, and who waits for it.
+        self._queue: Deque[threading.Event] = deque()
+
+    def acquire(self, timeout: float) -> bool:
+        """Waits for its turn, no longer than so many seconds; returns whether it came."""
+        turn = threading.Event()
+        with self._lock:
+            self._queue.append(turn)
+            if len(self._queue) == 1:
+                turn.set()
+        try:
+            if turn.wait(timeout):
+                return True
+        except BaseException:
+            self._leave(turn)
+            raise
+        self._leave(turn)
+        return False
+
+    def release(self) -> None:
+        """Gives it to the next."""
+        self._leave(self._queue[0])
+
+    def _leave(self, turn: threading.Event) -> None:
+        with self._lock:
+            self._queue.remove(turn)
+            if self._queue:
+                self._queue[0].set()
 
 
 class _Link:
@@ -382,7 +423,7 @@ class Client(_Shared):
             raise ValueError(f"{timeout!r} is not a time limit in seconds")
         self._timeout = timeout
         self._links = [_Link(self, server) for server in self._servers]
-        self._lock = threading.Lock()
+        self._turns = _Turns()
 
     def __enter__(self) -> Client:
         return self
@@ -391,21 +432,23 @@ class Client(_Shared):
         self.close()
 
     def _after_fork(self) -> None:
-        self._lock = threading.Lock()
+        self._turns = _Turns()
 
     @contextmanager
-    def _locked(self, deadline: float) -> Iterator[None]:
+    def _turn(self, deadline: float) -> Iterator[None]:
+        """The connections are for one thread at a time."""
+        turns = self._turns
         left = min(max(deadline - time.monotonic(), 0), threading.TIMEOUT_MAX)
-        if not self._lock.acquire(timeout=left):
+        if not turns.acquire(left):
             raise Away("the client did not come to this request in time: other threads use it")
         try:
             yield
         finally:
-            self._lock.release()
+            turns.release()
 
     def close(self) -> None:
         """Closes the connections; the next command opens new ones."""
-        with self._lock:
+        with self._turn(time.monotonic() + YEAR):
             for link in self._links:
                 link.close()
 
@@ -476,7 +519,7 @@ class Client(_Shared):
         deadline = time.monotonic() + self._timeout
         nothing: List[T] = []
         failures: List[Error] = []
-        with self._locked(deadline):
+        with self._turn(deadline):
             for share, link in _shares(sorted(self._links, key=_Link.has_failed), deadline):
                 if not again and len(self._links) > 1:
                     # The greeting of a new connection shows first whether this server answers.
@@ -659,7 +702,7 @@ class _Lease:
     def follow(self, earlier: _Lease) -> None:
         """Takes over what is known from the lease of an earlier connection to the same server."""
         self.uuid, self._address = earlier.uuid, earlier._address
-        self.is_replaced = earlier.is_replaced
+        self.is_replaced, self.interval = earlier.is_replaced, earlier.interval
 
     def prove(self, description: str, deadline: float) -> None:
         """Proves that the service is registered, or registers it again."""
@@ -1043,11 +1086,6 @@ class _Bell:
         self._button.close()
 
 
-_NEVER = float("inf")
-# Without the limit on file descriptors that `select` has, where the system offers it.
-_Selector: Any = getattr(selectors, "PollSelector", selectors.SelectSelector)
-
-
 class Watcher(_Shared):
     """An iterator over the lists of live services: the list at once, and again after each change.
     Changes that arrive close together make one list.
@@ -1088,6 +1126,7 @@ class Watcher(_Shared):
     def __next__(self) -> List[Service]:
         services = self._next(self._deadline)
         if services is None:
+            self.close()
             raise StopIteration
         return services
 

@@ -6,17 +6,79 @@ use std::process::Command;
 use super::scripted::{LAGGED, scripted};
 use crate::common::{Service, finish, free_port, signal, wait_until};
 
+/// The folder of the client and of its own tests.
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/client/python");
+
+/// Runs a class of the client's own tests.
+fn own_tests(class: &str) {
+    let mut command = Command::new("python3");
+    command.args(["-X", "dev", "-W", "error", "-m", "unittest"]);
+    command
+        .arg(format!("test_discovery.{class}"))
+        .current_dir(FOLDER)
+        .env("DISCOVERY_BINARY", env!("CARGO_BIN_EXE_discovery"))
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    // Each of its tests has a time limit.
+    let ended = command.output().expect("Python 3 is there");
+    assert!(
+        ended.status.success(),
+        "{}",
+        String::from_utf8_lossy(&ended.stderr)
+    );
+}
+
+/// A test for each class of the client's own tests, and the list of all.
+macro_rules! own_tests {
+    ($($name:ident: $class:literal,)*) => {
+        $(
+            #[test]
+            fn $name() {
+                own_tests($class);
+            }
+        )*
+
+        const CLASSES: &[&str] = &[$($class),*];
+    };
+}
+
+own_tests! {
+    the_python_hold_keeps_its_promises: "Holding",
+    the_python_client_of_several_servers_keeps_its_promises: "Servers",
+    the_python_watch_keeps_its_promises: "Watching",
+    the_python_client_with_tokens_keeps_its_promises: "Tokens",
+    the_python_client_of_several_threads_keeps_its_promises: "Sharing",
+    the_python_client_for_asyncio_keeps_its_promises: "Async",
+    the_python_client_sends_what_it_was_given: "Arguments",
+}
+
+#[test]
+fn every_class_of_the_python_clients_own_tests_is_run() {
+    let file = format!("{FOLDER}/test_discovery.py");
+    let text = std::fs::read_to_string(file).expect("it is there");
+    let classes: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("class ") && line.contains("Case)"))
+        .filter_map(|line| line["class ".len()..].split('(').next())
+        .filter(|class| *class != "Case")
+        .collect();
+    assert_eq!(classes, CLASSES);
+}
+
+#[test]
+fn the_python_package_has_the_version_of_the_crate() {
+    let file = format!("{FOLDER}/pyproject.toml");
+    let text = std::fs::read_to_string(file).expect("it is there");
+    let version = concat!("version = \"", env!("CARGO_PKG_VERSION"), "\"");
+    assert!(text.lines().any(|line| line == version), "{version}");
+}
+
 #[test]
 fn a_python_watcher_that_has_lagged_yields_what_is_live_now() {
     let mut command = Command::new("python3");
     let script = "import sys; sys.path.insert(0, sys.argv[1]); import discovery\n\
         pictures = discovery.watch('a')\n\
         print([f'{s.ip}:{s.port}' for s in next(pictures)])";
-    command.args([
-        "-c",
-        script,
-        concat!(env!("CARGO_MANIFEST_DIR"), "/src/client/python"),
-    ]);
+    command.args(["-c", script, FOLDER]);
     command
         .env("DISCOVERY_SERVER", scripted(LAGGED))
         .env("PYTHONDONTWRITEBYTECODE", "1");
@@ -106,15 +168,7 @@ fn the_python_client_works_as_documented_also_across_a_restart() {
     let listen = format!("127.0.0.1:{}", free_port());
     let mut service = Service::start(&["--listen", &listen]);
     let mut command = Command::new("python3");
-    command.args([
-        "-X",
-        "dev",
-        "-W",
-        "error",
-        "-c",
-        PYTHON,
-        concat!(env!("CARGO_MANIFEST_DIR"), "/src/client/python"),
-    ]);
+    command.args(["-X", "dev", "-W", "error", "-c", PYTHON, FOLDER]);
     command
         .env("DISCOVERY_SERVER", &listen)
         .env("PYTHONDONTWRITEBYTECODE", "1");
@@ -154,6 +208,7 @@ fn the_python_client_needs_python_3_9_and_nothing_else() {
     let mut command = Command::new("python3");
     let check = "import ast, sys\n\
         tree = ast.parse(open(sys.argv[1]).read(), feature_version=(3, 9))\n\
+        tree.body = [node for node in tree.body if not (isinstance(node, ast.If) and ast.unparse(node.test) == 'TYPE_CHECKING')]\n\
         names = {n.name.split('.')[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for n in node.names}\n\
         names |= {node.module.split('.')[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}\n\
         print(sorted(names - set(sys.stdlib_module_names)) if hasattr(sys, 'stdlib_module_names') else [])\n\

@@ -26,6 +26,7 @@ impl Shell {
     /// A shell in which the registry is at this address, for those who ask it and for those who start it.
     pub fn start(registry: &str) -> Self {
         let stand_ins = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/readme/stand_ins");
+        let python = concat!(env!("CARGO_MANIFEST_DIR"), "/src/client/python");
         let (binary, _) = env!("CARGO_BIN_EXE_discovery")
             .rsplit_once('/')
             .expect("a path");
@@ -40,6 +41,9 @@ impl Shell {
             .args(["bash", "--norc", "--noprofile", "--noediting", "-i"])
             .current_dir(&folder)
             .env("PATH", format!("{stand_ins}:{binary}:{path}"))
+            // As if the Python client had been installed.
+            .env("PYTHONPATH", python)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("DISCOVERY_LISTEN", registry)
             .env("DISCOVERY_SERVER", registry)
             .env("TERM", "dumb")

@@ -146,7 +146,8 @@ impl Runner {
     fn register(&mut self) {
         let mut lost = None;
         let name = self.run.service_type.as_str().to_owned();
-        let observe = move |notice| match notice {
+        let observe = move |notice: Notice| match notice {
+            Notice::Removed(_) => {}
             Notice::Registered { server, .. } => {
                 if lost.take().is_some() {
                     say(&format!("{name} is registered with {server} again"));

@@ -3,6 +3,7 @@
 mod addresses;
 mod groups;
 mod output;
+mod returning;
 mod run;
 mod several_servers;
 mod verbs;

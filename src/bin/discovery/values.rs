@@ -6,8 +6,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-use clap_complete::Shell;
-
 use discovery_service::message::{Offer, ServiceType, Ttl};
 
 /// What a parser of values returns; clap calls it with text and prints the error.
@@ -94,11 +92,6 @@ pub(crate) fn signal(text: &str) -> Parsed<i32> {
 
 pub(crate) fn count(text: &str) -> Parsed<usize> {
     text.parse().map_err(|_| "a number")
-}
-
-pub(crate) fn shell(text: &str) -> Parsed<Shell> {
-    text.parse()
-        .map_err(|_| "bash, elvish, fish, powershell or zsh")
 }
 
 /// A time that may be 0.

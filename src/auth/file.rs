@@ -9,6 +9,8 @@ use super::{Tokens, TokensError};
 use crate::escape::Plain;
 use crate::limits::TOKEN_FILE_LEN_MAX;
 
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// Why a token file cannot be used.
 #[derive(Debug)]
 pub enum TokenFileError {
@@ -81,6 +83,10 @@ fn read_text(path: &Path) -> Result<String, TokenFileError> {
         .map_err(TokenFileError::Read)?;
     if text.len() as u64 == limit {
         return Err(TokenFileError::TooLong);
+    }
+    // Some editors begin a file with a byte order mark.
+    if text.starts_with(BYTE_ORDER_MARK) {
+        text.remove(0);
     }
     Ok(text)
 }

@@ -1,13 +1,13 @@
 //! One connection that speaks text lines. Every call has a deadline.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use memchr::memchr;
 
-use super::{Error, Options, argument};
+use super::{Error, Options, argument, servers};
 
 /// Bytes of the longest answer that has no rows.
 pub(super) const ANSWER_LEN_MAX: usize = 64 * 1024;
@@ -28,32 +28,19 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Connects to the first of the addresses that answers.
+    /// Connects to the first of the servers that answers.
     pub(super) fn open(options: &Options, deadline: Instant) -> Result<Self, Error> {
-        let mut failures = Vec::new();
-        for (i, server) in options.servers.iter().enumerate() {
-            // The remaining addresses share the remaining time.
-            let share = time_left(deadline) / (options.servers.len() - i) as u32;
-            match Self::open_one(server, options, Instant::now() + share) {
-                Err(error) if options.servers.len() > 1 => failures.push(error),
-                result => return result,
-            }
-        }
-        let reasons: Vec<String> = failures.iter().map(Error::to_string).collect();
-        let may_come_back = failures.iter().any(Error::is_transient);
-        let reason = match failures.pop() {
-            // If no retry can help, the last error says why.
-            Some(last) if !may_come_back => return Err(last),
-            Some(_) => reasons.join("; "),
-            None => "no address is given".to_owned(),
-        };
-        Err(Error::Unreachable {
-            servers: options.servers(),
-            error: io::Error::other(reason),
+        servers::first(&options.servers, deadline, |server, deadline| {
+            Self::open_at(server, options, deadline)
         })
     }
 
-    fn open_one(server: &str, options: &Options, deadline: Instant) -> Result<Self, Error> {
+    /// Connects to this server.
+    pub(super) fn open_at(
+        server: &str,
+        options: &Options,
+        deadline: Instant,
+    ) -> Result<Self, Error> {
         let server = server.to_owned();
         let stream = match connect(&server, deadline) {
             Ok(stream) => stream,
@@ -159,9 +146,26 @@ impl Connection {
         }
     }
 
+    /// Waits until the deadline. Whatever arrives meanwhile is an error, for nobody asked.
+    pub(super) fn quiet(&mut self, deadline: Instant) -> Result<(), Error> {
+        match self.line(deadline) {
+            Err(Error::Timeout { .. }) => Ok(()),
+            Err(error) => Err(error),
+            Ok(line) => Err(Error::unexpected(&self.server, &line)),
+        }
+    }
+
     /// A second handle, to shut the connection down while another thread reads from it.
     pub(super) fn handle(&self) -> Result<TcpStream, Error> {
         self.stream.try_clone().map_err(|error| self.broken(&error))
+    }
+
+    /// The address of this host that the connection comes from.
+    pub(super) fn source(&self) -> Result<IpAddr, Error> {
+        let address = self.stream.local_addr();
+        address
+            .map(|address| address.ip().to_canonical())
+            .map_err(|error| self.broken(&error))
     }
 
     /// The server, as it was given in the options.

@@ -50,6 +50,8 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
+    /// An [`Observer`](super::Observer) let the service be registered at no address, for this reason.
+    Withheld(String),
     /// The system refused to start a thread.
     Thread(io::Error),
 }
@@ -82,8 +84,21 @@ impl Error {
             Error::Refused { reason, .. } => [Refusal::RegistryFull, Refusal::TooManyConnections]
                 .iter()
                 .any(|refusal| refusal.reason() == *reason),
-            Error::Unexpected { .. } | Error::Argument(_) | Error::TokenFile { .. } => false,
+            Error::Unexpected { .. }
+            | Error::Argument(_)
+            | Error::TokenFile { .. }
+            | Error::Withheld(_) => false,
         }
+    }
+
+    /// Whether the service wants another token.
+    pub(super) fn is_about_the_token(&self) -> bool {
+        let refusals = [
+            Refusal::AuthenticationRequired,
+            Refusal::AuthenticationFailed,
+        ];
+        matches!(self, Error::Refused { reason, .. }
+            if refusals.iter().any(|refusal| refusal.reason() == *reason))
     }
 }
 
@@ -118,6 +133,7 @@ impl fmt::Display for Error {
             Error::TokenFile { path, reason } => {
                 write!(f, "cannot use the token file {}: {reason}", path.display())
             }
+            Error::Withheld(reason) => f.write_str(reason),
             Error::Thread(error) => write!(f, "cannot start a thread: {}", Plain(error)),
             Error::Argument(what) => {
                 write!(

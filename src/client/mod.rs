@@ -35,33 +35,29 @@
 mod backoff;
 mod connection;
 mod error;
+mod keeper;
+mod lease;
 mod options;
+mod picture;
 mod registration;
+mod servers;
+mod service;
 mod watcher;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 pub use crate::message::{CloseReason, Gone, Reason, Record, Stats, Tally, TypeCount, Verb, Why};
 use connection::{ANSWER_LEN_MAX, Connection, DOCUMENT_LEN_MAX};
 pub use error::Error;
 pub use options::{Options, TIMEOUT};
-pub use registration::{Notice, Registration};
-pub use watcher::{Update, Watcher};
-
-/// A service: its type and where it can be reached. In JSON it is as the service writes it:
-/// `{"type":"hive","ip":"127.0.0.1","port":80}`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(from = "Row", into = "Row")]
-pub struct Service {
-    /// Its type.
-    pub service_type: String,
-    /// Where it can be reached.
-    pub address: SocketAddr,
-}
+pub use registration::{Notice, Observer, Registration};
+use servers::{ASIDE_INTERVAL, ASIDE_MAX};
+use service::Address;
+pub use service::Service;
+pub use watcher::{GRACE, Update, Watcher};
 
 /// How a registration is made.
 #[derive(Clone, Copy, Debug, Default)]
@@ -73,7 +69,8 @@ pub struct Register {
 }
 
 /// Asks the service over one connection. It connects when it first needs to, and again after the
-/// connection has failed.
+/// connection has failed. Of several servers it uses the first that answers; where that one has found
+/// nothing, the others are asked before the answer is believed.
 ///
 /// ```
 /// # use discovery_service::client::{Client, Error, Options, Register};
@@ -99,6 +96,8 @@ pub struct Register {
 pub struct Client {
     options: Options,
     connection: Option<Connection>,
+    /// When to try the servers before the connected one again.
+    home_at: Instant,
 }
 
 impl Client {
@@ -108,6 +107,7 @@ impl Client {
         Client {
             options: options.clone(),
             connection: None,
+            home_at: Instant::now(),
         }
     }
 
@@ -267,8 +267,31 @@ impl Client {
         parse(&answer).ok_or_else(|| self.unexpected(&answer))
     }
 
-    /// Sends a command, once more if a connection that was already open turns out to be broken.
+    /// Sends a command. An answer that nothing was found is not believed before the other servers
+    /// were asked.
     fn ask(&mut self, command: &str, answer_len_max: usize) -> Result<String, Error> {
+        let answer = self.ask_one(command, answer_len_max)?;
+        if !is_none(&answer) {
+            return Ok(answer);
+        }
+        let other = self.ask_others(command, answer_len_max);
+        Ok(other.unwrap_or(answer))
+    }
+
+    /// What another server has found.
+    fn ask_others(&self, command: &str, answer_len_max: usize) -> Option<String> {
+        let server = self.connection.as_ref()?.server();
+        let deadline = after(self.options.timeout.min(ASIDE_MAX));
+        let ask = |server: &String| {
+            let mut connection = Connection::open_at(server, &self.options, deadline).ok()?;
+            let answer = connection.allow(answer_len_max).ask(command, deadline);
+            answer.ok().filter(|answer| !is_none(answer))
+        };
+        self.options.others(server, false).iter().find_map(ask)
+    }
+
+    /// Sends a command, once more if a connection that was already open turns out to be broken.
+    fn ask_one(&mut self, command: &str, answer_len_max: usize) -> Result<String, Error> {
         let deadline = self.options.deadline();
         let reused = self.connection.is_some();
         let mut once = || {
@@ -284,17 +307,28 @@ impl Client {
 
     fn connect(&mut self, deadline: Instant) -> Result<&mut Connection, Error> {
         // A restart of the service has closed the connection.
-        if self
-            .connection
-            .as_ref()
-            .is_some_and(|connection| !connection.is_open())
+        let mut open = self.connection.take().filter(Connection::is_open);
+        if let Some(connection) = &open
+            && self.home_at <= Instant::now()
         {
-            self.connection = None;
+            self.home_at = after(ASIDE_INTERVAL);
+            open = self.home(connection.server()).or(open);
         }
-        match &mut self.connection {
-            Some(connection) => Ok(connection),
-            none => Ok(none.insert(Connection::open(&self.options, deadline)?)),
-        }
+        let connection = match open {
+            Some(connection) => connection,
+            None => {
+                self.home_at = after(ASIDE_INTERVAL);
+                Connection::open(&self.options, deadline)?
+            }
+        };
+        Ok(self.connection.insert(connection))
+    }
+
+    /// A connection to a server before this one, if one answers again.
+    fn home(&self, server: &str) -> Option<Connection> {
+        let deadline = after(self.options.timeout.min(ASIDE_MAX));
+        let open = |server: &String| Connection::open_at(server, &self.options, deadline).ok();
+        self.options.others(server, true).iter().find_map(open)
     }
 
     /// Drops the connection after an error other than a refusal: later answers could not be matched
@@ -338,6 +372,11 @@ fn after(time: Duration) -> Instant {
     Instant::now() + time.min(YEAR)
 }
 
+/// Whether a server has found nothing.
+fn is_none(answer: &str) -> bool {
+    matches!(answer, "[]" | "NOT FOUND")
+}
+
 fn found(answer: &str) -> Option<bool> {
     match answer {
         "OK" => Some(true),
@@ -353,45 +392,4 @@ fn parse<T: DeserializeOwned>(answer: &str) -> Option<T> {
 
 fn is_uuid(text: &str) -> bool {
     crate::message::parse_uuid(text).is_some()
-}
-
-/// What `query` answers for each service: `{"ip":"127.0.0.1","port":80}`.
-#[derive(Deserialize)]
-struct Address {
-    ip: IpAddr,
-    port: u16,
-}
-
-impl Address {
-    fn socket_address(&self) -> SocketAddr {
-        SocketAddr::new(self.ip, self.port)
-    }
-}
-
-/// A [`Service`] in JSON.
-#[derive(Serialize, Deserialize)]
-struct Row {
-    #[serde(rename = "type")]
-    service_type: String,
-    ip: IpAddr,
-    port: u16,
-}
-
-impl From<Row> for Service {
-    fn from(row: Row) -> Self {
-        Service {
-            service_type: row.service_type,
-            address: SocketAddr::new(row.ip, row.port),
-        }
-    }
-}
-
-impl From<Service> for Row {
-    fn from(service: Service) -> Self {
-        Row {
-            service_type: service.service_type,
-            ip: service.address.ip(),
-            port: service.address.port(),
-        }
-    }
 }

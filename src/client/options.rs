@@ -1,6 +1,7 @@
 //! Where the service is, and how clients use it.
 
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -87,6 +88,39 @@ impl Options {
     #[must_use]
     pub fn servers(&self) -> String {
         self.servers.join(",")
+    }
+
+    /// The addresses of this host from which it would connect to the servers, as far as those are given
+    /// by address and not by name. Nothing is sent to find out.
+    #[must_use]
+    pub fn sources(&self) -> Vec<IpAddr> {
+        let source = |server: &String| {
+            let server: SocketAddr = server.parse().ok()?;
+            let any: IpAddr = match server {
+                SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+                SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+            };
+            // To connect a datagram socket only looks for a route.
+            let socket = UdpSocket::bind((any, 0)).ok()?;
+            socket.connect(server).ok()?;
+            Some(socket.local_addr().ok()?.ip().to_canonical())
+        };
+        self.servers.iter().filter_map(source).collect()
+    }
+
+    /// The servers before this one, and where nothing was found there, those behind it.
+    pub(super) fn others(&self, server: &str, has_found: bool) -> Vec<String> {
+        let at = self.servers.iter().position(|other| other == server);
+        let (before, behind) = self.servers.split_at(at.unwrap_or(0));
+        let behind = if has_found { &[] } else { behind };
+        let others = before.iter().chain(behind);
+        others.filter(|other| *other != server).cloned().collect()
+    }
+
+    /// Whether another attempt may succeed after this error: also with another token, which the file
+    /// may have by then.
+    pub(super) fn may_succeed_after(&self, error: &Error) -> bool {
+        error.is_transient() || (self.token_file.is_some() && error.is_about_the_token())
     }
 
     /// The deadline of a request that begins now.

@@ -1,16 +1,14 @@
 //! An ephemeral registration, held by a thread.
 
-use std::net::{Shutdown, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::backoff::Backoff;
 use super::connection::Connection;
-use super::{Error, Options, after, argument, is_uuid};
-
-/// Pause between two pings on a connection that holds a registration.
-const PING_INTERVAL: Duration = Duration::from_secs(5);
+use super::keeper::Keeper;
+use super::lease::{Lease, Offer};
+use super::{Error, Options, Reason};
 
 /// The longest time to end a registration, whatever [`Options::timeout`] is: the caller is waiting.
 const STOP_MAX: Duration = Duration::from_secs(2);
@@ -18,6 +16,17 @@ const STOP_MAX: Duration = Duration::from_secs(2);
 /// An ephemeral registration: it lives as long as this value. A thread holds it with a connection
 /// of its own, and registers again, with growing pauses, after the service was restarted or the
 /// network failed. Dropping the value removes the registration at once.
+///
+/// The thread proves the registration, and not only the connection: it sends a heartbeat every third
+/// of the TTL, 10 s at most. When somebody has removed the registration, it registers again; when
+/// somebody has replaced it, as soon as nobody else is registered at its address.
+///
+/// Of several servers, the first that answers is used. While the registration is at a later one, the
+/// earlier ones are tried after each heartbeat, and it moves to the first that answers.
+///
+/// After a fork, a child has no thread that keeps the registration, but it has the connection: the
+/// registration lives until the child ends, too. So a program that forks should register after that,
+/// or its child should start another program, which closes the connection.
 ///
 /// ```
 /// # use discovery_service::client::{Error, Notice, Options, Registration};
@@ -33,7 +42,7 @@ const STOP_MAX: Duration = Duration::from_secs(2);
 /// let options = Options::new(&server);
 /// let (sender, notices) = std::sync::mpsc::channel();
 /// // In the background: a program need not wait for the registry, nor fail because it is away.
-/// let registration = Registration::keep(&options, "hive", "-", 65433, move |notice| {
+/// let registration = Registration::keep(&options, "hive", "-", 65433, move |notice: Notice| {
 ///     let _ = sender.send(matches!(notice, Notice::Registered { .. }));
 /// })?;
 /// assert!(notices.recv().expect("a notice"));
@@ -61,10 +70,38 @@ pub enum Notice {
     },
     /// The service is not registered, because of this error. Another attempt follows.
     Lost(Error),
+    /// Somebody else has removed the registration, for this reason, if the server knows one. It is
+    /// made again: at once, or, where it was [replaced](Reason::Replaced), as soon as nobody else is
+    /// registered at its address.
+    Removed(Option<Reason>),
 }
 
+/// What a registration tells and asks. Every closure that takes a [`Notice`] is an observer. It is
+/// called from another thread, must not drop the registration, and must not panic, which would end
+/// the registration.
+pub trait Observer: Send {
+    /// Something has happened.
+    fn notice(&mut self, notice: Notice);
+
+    /// The address to register; clients would be told `told`, which is the given one, or that from
+    /// which a server sees this host. It is asked before each attempt to register.
+    ///
+    /// # Errors
+    /// Why no address can be registered now. Another attempt follows.
+    fn choose(&mut self, told: IpAddr) -> Result<IpAddr, String> {
+        Ok(told)
+    }
+}
+
+impl<F: FnMut(Notice) + Send> Observer for F {
+    fn notice(&mut self, notice: Notice) {
+        self(notice);
+    }
+}
+
+/// What a registration and its thread share.
 #[derive(Debug, Default)]
-struct Shared {
+pub(super) struct Shared {
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -73,9 +110,16 @@ struct Shared {
 struct State {
     stopping: bool,
     ended: bool,
-    uuid: Option<String>,
-    /// The connection that holds the registration.
+    held: Option<Held>,
+    /// The connection that holds the registration, or waits to.
     stream: Option<TcpStream>,
+}
+
+/// What is registered.
+#[derive(Clone, Debug)]
+struct Held {
+    uuid: String,
+    address: SocketAddr,
 }
 
 impl Shared {
@@ -84,20 +128,46 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(super) fn is_stopping(&self) -> bool {
+        self.state().stopping
+    }
+
     /// Records that a connection holds the registration.
-    fn record(&self, connection: &Connection, uuid: &str) -> Result<(), Error> {
+    pub(super) fn record(&self, lease: &Lease) -> Result<(), Error> {
+        self.record_connection(&lease.connection)?;
+        self.state().held = Some(Held {
+            uuid: lease.uuid.clone(),
+            address: lease.address,
+        });
+        Ok(())
+    }
+
+    /// Records a connection, to be shut down when the registration is to stop.
+    pub(super) fn record_connection(&self, connection: &Connection) -> Result<(), Error> {
         let stream = connection.handle()?;
         let mut state = self.state();
         if state.stopping {
             let _ = stream.shutdown(Shutdown::Write);
         }
         state.stream = Some(stream);
-        state.uuid = Some(uuid.to_owned());
         Ok(())
     }
 
+    /// Records that nothing is registered.
+    pub(super) fn forget(&self) {
+        let mut state = self.state();
+        (state.held, state.stream) = (None, None);
+    }
+
+    /// Records that the thread ends.
+    pub(super) fn end(&self) {
+        self.forget();
+        self.state().ended = true;
+        self.changed.notify_all();
+    }
+
     /// Waits, until the registration is to stop at most. Returns whether it is to stop.
-    fn pause(&self, time: Duration) -> bool {
+    pub(super) fn pause(&self, time: Duration) -> bool {
         let result = self
             .changed
             .wait_timeout_while(self.state(), time, |state| !state.stopping);
@@ -112,16 +182,16 @@ impl Registration {
     /// # Errors
     /// When the first attempt fails.
     pub fn hold(options: &Options, service_type: &str, ip: &str, port: u16) -> Result<Self, Error> {
-        let command = hold_command(service_type, ip, port)?;
-        let (connection, uuid) = hold(options, &command, None)?;
+        let offer = Offer::new(service_type, ip, port)?;
         let shared = Arc::new(Shared::default());
-        shared.record(&connection, &uuid)?;
-        Self::start(options, shared, command, Some((connection, uuid)), |_| {})
+        let mut keeper = Keeper::new(Arc::clone(&shared), options, offer, |_: Notice| {});
+        let lease = keeper.acquire()?;
+        shared.record(&lease)?;
+        Self::start(options, shared, keeper, Some(lease))
     }
 
-    /// Registers a service in the background, however long that takes. Calls `observe` from another
-    /// thread with what happens. The observer must not drop the registration, and must not panic,
-    /// which would end the registration.
+    /// Registers a service in the background, however long that takes. Tells `observer` what
+    /// happens.
     ///
     /// # Errors
     /// [`Error::Argument`] and [`Error::Thread`] only.
@@ -130,25 +200,20 @@ impl Registration {
         service_type: &str,
         ip: &str,
         port: u16,
-        observe: impl FnMut(Notice) + Send + 'static,
+        observer: impl Observer + 'static,
     ) -> Result<Self, Error> {
-        let command = hold_command(service_type, ip, port)?;
-        Self::start(options, Arc::new(Shared::default()), command, None, observe)
+        let offer = Offer::new(service_type, ip, port)?;
+        let shared = Arc::new(Shared::default());
+        let keeper = Keeper::new(Arc::clone(&shared), options, offer, observer);
+        Self::start(options, shared, keeper, None)
     }
 
     fn start(
         options: &Options,
         shared: Arc<Shared>,
-        command: String,
-        held: Option<(Connection, String)>,
-        observe: impl FnMut(Notice) + Send + 'static,
+        keeper: Keeper<impl Observer + 'static>,
+        held: Option<Lease>,
     ) -> Result<Self, Error> {
-        let keeper = Keeper {
-            shared: Arc::clone(&shared),
-            options: options.clone(),
-            command,
-            observe,
-        };
         let thread = std::thread::Builder::new()
             .spawn(move || keeper.run(held))
             .map_err(Error::Thread)?;
@@ -162,7 +227,13 @@ impl Registration {
     /// The UUID of the registration; `None` while the service is not registered.
     #[must_use]
     pub fn uuid(&self) -> Option<String> {
-        self.shared.state().uuid.clone()
+        self.shared.state().held.clone().map(|held| held.uuid)
+    }
+
+    /// The address that clients are told; `None` while the service is not registered.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.shared.state().held.clone().map(|held| held.address)
     }
 
     /// Removes the registration and waits until the service has done so, no longer than
@@ -199,109 +270,5 @@ impl Registration {
 impl Drop for Registration {
     fn drop(&mut self) {
         self.stop();
-    }
-}
-
-/// The state of a registration's thread.
-struct Keeper<F> {
-    shared: Arc<Shared>,
-    options: Options,
-    command: String,
-    observe: F,
-}
-
-/// Runs however the thread ends, also when the observer panics.
-impl<F> Drop for Keeper<F> {
-    fn drop(&mut self) {
-        let mut state = self.shared.state();
-        (state.ended, state.uuid, state.stream) = (true, None, None);
-        self.shared.changed.notify_all();
-    }
-}
-
-impl<F: FnMut(Notice)> Keeper<F> {
-    fn run(mut self, mut held: Option<(Connection, String)>) {
-        let mut backoff = Backoff::default();
-        // If the network failed, the registration of the last connection may still be there.
-        let mut earlier: Option<String> = None;
-        while !self.shared.state().stopping {
-            let (error, lasted) = match held.take().map_or_else(
-                || hold(&self.options, &self.command, earlier.as_deref()),
-                Ok,
-            ) {
-                Ok((connection, uuid)) => {
-                    earlier = Some(uuid.clone());
-                    let begun = Instant::now();
-                    (self.watch(connection, uuid), begun.elapsed())
-                }
-                Err(error) => {
-                    // If this server is full, the next may have room.
-                    self.options.servers.rotate_left(1);
-                    (error, Duration::ZERO)
-                }
-            };
-            if self.shared.state().stopping {
-                break;
-            }
-            (self.observe)(Notice::Lost(error));
-            if self.shared.pause(backoff.next(lasted)) {
-                break;
-            }
-        }
-    }
-
-    /// Watches the connection until it fails or is shut down.
-    fn watch(&mut self, mut connection: Connection, uuid: String) -> Error {
-        if let Err(error) = self.shared.record(&connection, &uuid) {
-            return error;
-        }
-        if !self.shared.state().stopping {
-            (self.observe)(Notice::Registered {
-                uuid,
-                server: connection.server().to_owned(),
-            });
-        }
-        let error = loop {
-            let line = match connection.line(after(PING_INTERVAL)) {
-                Err(Error::Timeout { .. }) => connection.ask("ping", self.options.deadline()),
-                line => line,
-            };
-            match line {
-                Ok(answer) if answer == "PONG" => {}
-                Ok(answer) => break Error::unexpected(connection.server(), &answer),
-                Err(error) => break error,
-            }
-        };
-        let mut state = self.shared.state();
-        state.stream = None;
-        state.uuid = None;
-        error
-    }
-}
-
-fn hold_command(service_type: &str, ip: &str, port: u16) -> Result<String, Error> {
-    Ok(format!(
-        "hold {} {} {port}",
-        argument(service_type)?,
-        argument(ip)?
-    ))
-}
-
-/// Connects and registers, in place of an earlier registration.
-fn hold(
-    options: &Options,
-    command: &str,
-    earlier: Option<&str>,
-) -> Result<(Connection, String), Error> {
-    let deadline = options.deadline();
-    let mut connection = Connection::open(options, deadline)?;
-    if let Some(earlier) = earlier {
-        connection.ask(&format!("deregister {earlier}"), deadline)?;
-    }
-    let uuid = connection.ask(command, deadline)?;
-    if is_uuid(&uuid) {
-        Ok((connection, uuid))
-    } else {
-        Err(Error::unexpected(connection.server(), &uuid))
     }
 }

@@ -1,16 +1,18 @@
 //! Watching the services of a type, or of all types.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
-
-use serde::Deserialize;
 
 use super::backoff::Backoff;
 use super::connection::{Connection, DOCUMENT_LEN_MAX};
-use super::{Error, Options, Service, after, of_type_or_all, parse};
+use super::picture::{Line, Live, Picture, surplus};
+use super::servers::{ASIDE_INTERVAL, ASIDE_MAX};
+use super::{Error, Options, Service, after, of_type_or_all};
 
 /// Silence after which a connection is dead: the service sends a keepalive every 15 s.
 const SILENCE_MAX: Duration = Duration::from_secs(25);
+
+/// The default of [`Watcher::grace`].
+pub const GRACE: Duration = Duration::from_secs(5);
 
 /// A change of the live services.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,8 +31,13 @@ pub struct Update {
 /// [`until`](Self::until) sets a time.
 ///
 /// When the connection fails, it yields the error and keeps its state. The next call connects
-/// again, with growing pauses, and yields what has changed in between. It ends after an error that
-/// is not [transient](Error::is_transient).
+/// again, with growing pauses, and yields what has changed in between. What the service does not know
+/// any more then is kept for the time of [`grace`](Self::grace): after a restart, its holders are
+/// about to come back, too. It ends after an error that is not [transient](Error::is_transient),
+/// but for a token from a file that is refused: the file is read again for each attempt.
+///
+/// Of several servers, it watches the first that answers. While that one knows of no service, or is a
+/// later one, it looks at the others now and then, and goes on with one that knows of some.
 ///
 /// ```
 /// # use discovery_service::client::{Client, Error, Options, Register, Watcher};
@@ -78,25 +85,13 @@ pub struct Watcher {
     connected_at: Instant,
     /// When the service last sent a line.
     read_at: Instant,
-    index: u64,
-    /// The live services as far as they are known; `None` before the first snapshot.
-    live: Option<Live>,
-    /// What the caller knows of them.
+    picture: Picture,
+    grace: Duration,
+    /// When to look at other servers.
+    aside_at: Instant,
+    /// What the caller knows of the live services.
     reported: Option<Live>,
 }
-
-/// A line of the stream: a snapshot has `services`, a delta has `up` and `down`, a keepalive has
-/// neither.
-#[derive(Deserialize)]
-struct Line {
-    index: u64,
-    services: Option<Vec<Service>>,
-    up: Option<Vec<Service>>,
-    down: Option<Vec<Service>>,
-}
-
-/// How many registrations each service has.
-type Live = BTreeMap<Service, usize>;
 
 impl Watcher {
     /// Watches one type, or all.
@@ -114,8 +109,9 @@ impl Watcher {
             ended: false,
             connected_at: now,
             read_at: now,
-            index: 0,
-            live: None,
+            picture: Picture::default(),
+            grace: GRACE,
+            aside_at: now,
             reported: None,
         }
     }
@@ -125,6 +121,29 @@ impl Watcher {
     pub fn until(mut self, deadline: Instant) -> Self {
         self.deadline = Some(deadline);
         self
+    }
+
+    /// How long services are kept that are not there any more after a reconnect; 5 s by default, a
+    /// year at most.
+    #[must_use]
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// The live services that the service has told over the present connection, sorted; empty while
+    /// there is none.
+    #[must_use]
+    pub fn confirmed(&self) -> Vec<Service> {
+        let confirmed = self.picture.confirmed();
+        confirmed.map_or(vec![], |live| surplus(live, &Live::new()))
+    }
+
+    /// The services that earlier connections have told and the present one not yet, sorted. They are
+    /// in [`Update::services`] for the time of [`grace`](Self::grace).
+    #[must_use]
+    pub fn unconfirmed(&self) -> Vec<Service> {
+        surplus(self.picture.unconfirmed(), &Live::new())
     }
 
     /// Whether there is a connection to the service, so that its updates are up to date.
@@ -175,8 +194,24 @@ impl Watcher {
     fn read_change(&mut self, deadline: Instant) -> Result<(), Error> {
         let deadline = self.no_later(deadline);
         // The deadline also holds against a stream of lines that change nothing.
-        while self.live == self.reported && self.read(deadline)? && Instant::now() < deadline {}
+        while !self.has_change() {
+            let due = [self.picture.grace_ends(), self.aside()];
+            let until = due.into_iter().flatten().fold(deadline, Instant::min);
+            if !self.read(until)? && self.ended || deadline <= Instant::now() {
+                break;
+            }
+        }
         Ok(())
+    }
+
+    /// Does what is due, and returns whether there is a change to report.
+    fn has_change(&mut self) -> bool {
+        let now = Instant::now();
+        if self.aside().is_some_and(|at| at <= now) {
+            self.look_aside();
+        }
+        self.picture.expire(now);
+        self.picture.live().as_deref() != self.reported.as_ref()
     }
 
     /// Reads what has already arrived.
@@ -195,19 +230,23 @@ impl Watcher {
 
     /// The change since the last update.
     fn report(&mut self) -> Option<Update> {
-        let live = self
-            .live
-            .as_ref()
-            .filter(|live| self.reported.as_ref() != Some(live))?;
+        // A server that knows of no service is not believed before the others were asked.
+        if self.aside().is_some_and(|at| at <= Instant::now()) {
+            return None;
+        }
+        let live = self.picture.live()?.into_owned();
+        if self.reported.as_ref() == Some(&live) {
+            return None;
+        }
         let none = Live::new();
         let reported = self.reported.as_ref().unwrap_or(&none);
         let update = Update {
-            index: self.index,
-            up: surplus(live, reported),
-            down: surplus(reported, live),
-            services: surplus(live, &none),
+            index: self.picture.index,
+            up: surplus(&live, reported),
+            down: surplus(reported, &live),
+            services: surplus(&live, &none),
         };
-        self.reported = Some(live.clone());
+        self.reported = Some(live);
         Some(update)
     }
 
@@ -226,11 +265,8 @@ impl Watcher {
         if let Err(error) = &result {
             self.retry_at = after(self.backoff.next(self.read_at - self.connected_at));
             self.connected_at = self.read_at;
-            if !error.is_transient() {
-                self.ended = true;
-                // A line that is wrong may have been applied in part.
-                self.live.clone_from(&self.reported);
-            }
+            self.picture.disconnect();
+            self.ended = !self.options.may_succeed_after(error);
         }
         result
     }
@@ -257,45 +293,77 @@ impl Watcher {
         if Instant::now() < self.retry_at {
             return Ok(false);
         }
-        let command = of_type_or_all("watch", self.service_type.as_deref())?;
+        let command = self.command()?;
         let deadline = self.no_later(self.options.deadline());
         let mut connection = Connection::open(&self.options, deadline)?;
-        connection.allow(DOCUMENT_LEN_MAX);
-        let line = connection.ask(&command, deadline)?;
-        self.apply(&line, connection.server())?;
-        self.connection = Some(connection);
-        self.connected_at = self.read_at;
+        let line = connection.allow(DOCUMENT_LEN_MAX).ask(&command, deadline)?;
+        self.begin(connection, &line)?;
         Ok(true)
+    }
+
+    fn command(&self) -> Result<String, Error> {
+        of_type_or_all("watch", self.service_type.as_deref())
+    }
+
+    /// Goes on with a connection that has told its first line.
+    fn begin(&mut self, connection: Connection, first: &str) -> Result<(), Error> {
+        self.apply(first, connection.server())?;
+        self.connected_at = self.read_at;
+        self.aside_at = match self.has_some() {
+            true => self.read_at + ASIDE_INTERVAL,
+            false => self.read_at,
+        };
+        self.connection = Some(connection);
+        Ok(())
     }
 
     /// Applies a line of the stream to the live services.
     fn apply(&mut self, line: &str, server: &str) -> Result<(), Error> {
         self.read_at = Instant::now();
-        let unexpected = || Error::unexpected(server, line);
-        let line: Line = parse(line).ok_or_else(unexpected)?;
-        self.index = line.index;
-        match (line.services, line.up, line.down, &mut self.live) {
-            (Some(services), None, None, live) => {
-                let live = live.insert(Live::new());
-                services
-                    .into_iter()
-                    .for_each(|service| *live.entry(service).or_default() += 1);
-            }
-            (None, Some(up), Some(down), Some(live)) => {
-                up.into_iter()
-                    .for_each(|service| *live.entry(service).or_default() += 1);
-                for service in down {
-                    match live.get_mut(&service) {
-                        Some(1) => drop(live.remove(&service)),
-                        Some(count) => *count -= 1,
-                        None => return Err(unexpected()),
-                    }
-                }
-            }
-            (None, None, None, Some(_)) => {}
-            _ => return Err(unexpected()),
+        let had_some = self.has_some();
+        let applied = Line::parse(line).and_then(|line| self.picture.apply(line, self.grace));
+        if had_some && !self.has_some() {
+            self.aside_at = self.read_at;
         }
-        Ok(())
+        applied.ok_or_else(|| Error::unexpected(server, line))
+    }
+
+    /// Whether the server knows of a live service.
+    fn has_some(&self) -> bool {
+        self.picture
+            .confirmed()
+            .is_some_and(|live| !live.is_empty())
+    }
+
+    /// When to look at other servers; `None` while there is no reason to.
+    fn aside(&self) -> Option<Instant> {
+        let connection = self.connection.as_ref()?;
+        self.picture.confirmed()?;
+        let others = self.options.others(connection.server(), self.has_some());
+        (!others.is_empty()).then_some(self.aside_at)
+    }
+
+    /// Looks at the servers before this one, and where this one knows of no service, at those behind
+    /// it, too. Goes on with the first that knows of some.
+    fn look_aside(&mut self) {
+        let server = self.connection.as_ref().map_or("", Connection::server);
+        let others = self.options.others(server, self.has_some());
+        let deadline = self.no_later(after(ASIDE_MAX));
+        let ask = |server: &String| {
+            let mut connection = Connection::open_at(server, &self.options, deadline).ok()?;
+            connection.allow(DOCUMENT_LEN_MAX);
+            let line = connection.ask(&self.command().ok()?, deadline).ok()?;
+            let tells_some = Line::parse(&line).is_some_and(|line| line.tells_some());
+            tells_some.then_some((connection, line))
+        };
+        let found = others.iter().find_map(ask);
+        self.aside_at = after(ASIDE_INTERVAL);
+        if let Some((connection, line)) = found {
+            self.picture.disconnect();
+            if self.begin(connection, &line).is_err() {
+                self.connection = None;
+            }
+        }
     }
 }
 
@@ -311,15 +379,6 @@ impl Iterator for Watcher {
             }
         }
     }
-}
-
-/// The services of which `these` has more than `those`.
-fn surplus(these: &Live, those: &Live) -> Vec<Service> {
-    let more = |(service, count): (&Service, &usize)| {
-        let others = those.get(service).copied().unwrap_or(0);
-        std::iter::repeat_n(service.clone(), count.saturating_sub(others))
-    };
-    these.iter().flat_map(more).collect()
 }
 
 #[cfg(test)]

@@ -80,7 +80,9 @@ impl Invocation {
             });
         let matches = command
             .try_get_matches_from_mut(arguments)
-            .map_err(|error| name_variable(error, &command, arguments))?;
+            .map_err(|error| name_variable(error, &command, arguments))
+            .map_err(|error| name_place(error, &command, arguments))
+            .map_err(|error| with_plain_usage(error, &mut command, arguments))?;
         let line =
             CommandLine::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
         match line.verb {
@@ -164,8 +166,52 @@ fn name_variable(mut error: clap::Error, command: &Command, arguments: &[OsStrin
         .filter(|variable| std::env::var_os(variable).is_some());
     if let Some(variable) = variable {
         let tip = format!("the value is that of the variable {}", variable.display());
-        let tips = ContextValue::StyledStrs(vec![StyledStr::from(tip)]);
-        error.insert(ContextKind::Suggested, tips);
+        suggest(&mut error, tip);
+    }
+    error
+}
+
+/// Adds to an error about an option of a verb, which stands before the verb, where it belongs.
+fn name_place(mut error: clap::Error, command: &Command, arguments: &[OsString]) -> clap::Error {
+    let Some(ContextValue::String(wrong)) = error.get(ContextKind::InvalidArg) else {
+        return error;
+    };
+    let has_it = |verb: &Command| {
+        let mut options = verb.get_arguments().filter_map(Arg::get_long);
+        options.any(|option| wrong.strip_prefix("--") == Some(option))
+    };
+    let is_before = error.kind() == ErrorKind::UnknownArgument && verb_in(arguments).is_none();
+    if is_before && command.get_subcommands().any(has_it) {
+        let verb = arguments
+            .iter()
+            .find_map(|argument| command.find_subcommand(argument))
+            .map_or("<VERB>", Command::get_name);
+        let tip = format!("it belongs behind the verb: discovery {verb} {wrong} …");
+        suggest(&mut error, tip);
+    }
+    error
+}
+
+fn suggest(error: &mut clap::Error, tip: String) {
+    let tips = ContextValue::StyledStrs(vec![StyledStr::from(tip)]);
+    error.insert(ContextKind::Suggested, tips);
+}
+
+/// Shows the usage without the options that variables have set, which would look as if they were
+/// required.
+fn with_plain_usage(
+    mut error: clap::Error,
+    command: &mut Command,
+    arguments: &[OsString],
+) -> clap::Error {
+    if error.get(ContextKind::Usage).is_some() {
+        let verb = verb_in(arguments).map(OsStr::to_owned);
+        let verb = verb.filter(|verb| command.find_subcommand(verb).is_some());
+        let usage = match verb.and_then(|verb| command.find_subcommand_mut(verb)) {
+            Some(verb) => verb.render_usage(),
+            None => command.render_usage(),
+        };
+        error.insert(ContextKind::Usage, ContextValue::StyledStr(usage));
     }
     error
 }

@@ -6,8 +6,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-use clap_complete::Shell;
-
 use discovery_service::message::{Offer, ServiceType, Ttl};
 
 /// What a parser of values returns; clap calls it with text and prints the error.
@@ -74,17 +72,29 @@ pub(crate) fn ttl(text: &str) -> Parsed<u32> {
         .ok_or("a number from 1 to 86400")
 }
 
+/// A signal by its name, such as `TERM` or `SIGTERM`.
+#[cfg(unix)]
+pub(crate) fn signal(text: &str) -> Parsed<i32> {
+    use signal_hook::consts as signals;
+    let name = text.to_ascii_uppercase();
+    match name.strip_prefix("SIG").unwrap_or(&name) {
+        "TERM" => Ok(signals::SIGTERM),
+        "INT" => Ok(signals::SIGINT),
+        "QUIT" => Ok(signals::SIGQUIT),
+        "HUP" => Ok(signals::SIGHUP),
+        "USR1" => Ok(signals::SIGUSR1),
+        "USR2" => Ok(signals::SIGUSR2),
+        "WINCH" => Ok(signals::SIGWINCH),
+        "KILL" => Ok(signals::SIGKILL),
+        _ => Err("TERM, INT, QUIT, HUP, USR1, USR2, WINCH or KILL"),
+    }
+}
+
 pub(crate) fn count(text: &str) -> Parsed<usize> {
     text.parse().map_err(|_| "a number")
 }
 
-pub(crate) fn shell(text: &str) -> Parsed<Shell> {
-    text.parse()
-        .map_err(|_| "bash, elvish, fish, powershell or zsh")
-}
-
 /// A time that may be 0.
-#[cfg(unix)]
 pub(crate) fn seconds_or_none(text: &str) -> Parsed<Duration> {
     time(text).ok_or("a number of seconds from 0 to 31536000, such as 5 or 0.5")
 }

@@ -151,8 +151,14 @@ fn a_background_registration_reports_to_its_observer() {
     registration.deregister();
     assert!(begun.elapsed() < Duration::from_secs(1));
     assert_eq!(service.connect().ask("query hive"), "[]");
-    let away = Registration::keep(&Options::new("127.0.0.1:1"), "hive", "10.0.0.1", 80, |_| {})
-        .expect("words");
+    let away = Registration::keep(
+        &Options::new("127.0.0.1:1"),
+        "hive",
+        "10.0.0.1",
+        80,
+        |_: Notice| {},
+    )
+    .expect("words");
     let begun = Instant::now();
     drop(away);
     assert!(
@@ -211,7 +217,7 @@ fn a_watcher_that_reads_a_malformed_line_ends_with_an_error() {
     let lines = concat!(
         r#"{"index":1,"services":[]}"#,
         "\n",
-        r#"{"index":2,"up":[{"type":"a","ip":"::1","port":1}],"down":[{"type":"a","ip":"::1","port":2}]}"#,
+        r#"{"index":2,"up":[{"type":"a","ip":"::1","port":1}],"down":[{"type":"a","ip":"::1"}]}"#,
         "\n"
     );
     let mut watcher = Watcher::new(&Options::new(&scripted(lines)), None);

@@ -1,7 +1,11 @@
 //! The verbs of the command line.
 
+mod addresses;
+mod groups;
 mod output;
+mod returning;
 mod run;
+mod several_servers;
 mod verbs;
 
 /// All verbs of the command line.

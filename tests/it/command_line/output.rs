@@ -124,8 +124,11 @@ fn every_kind_of_wrong_usage_of_the_service() {
 #[test]
 fn every_kind_of_wrong_usage_of_a_verb() {
     let too_long = "x".repeat(64);
-    let cases: [&[&str]; 28] = [
+    let cases: [&[&str]; 31] = [
         &["bogus"],
+        &["qurey", "web"],
+        &["--server", "127.0.0.1:1", "ping"],
+        &["run", "web", "80", "--stop-signal", "STOP", "--", "true"],
         &["register"],
         &["register", "hive", "localhost", "80"],
         &["register", "hive", "10.0.0.1", "0"],
@@ -159,13 +162,16 @@ fn every_kind_of_wrong_usage_of_a_verb() {
 
 #[test]
 fn wrong_usage_in_a_variable() {
-    let cases: [(&str, &str, &[&str]); 6] = [
+    let cases: [(&str, &str, &[&str]); 8] = [
         ("DISCOVERY_TTL", "0", &[]),
         ("DISCOVERY_TTL", "0", &["--ttl", "soon"]),
         ("DISCOVERY_LISTEN", "0.0.0.0:65432", &[]),
         ("DISCOVERY_INSECURE", "maybe", &[]),
         ("DISCOVERY_SERVER", "nowhere", &["ping"]),
         ("DISCOVERY_SERVER", "nowhere", &["ping", "--server", "a"]),
+        // A right variable does not look like a part of the form.
+        ("DISCOVERY_SERVER", "127.0.0.1:1", &["query"]),
+        ("DISCOVERY_TTL", "5", &["--bogus"]),
     ];
     let mut text = String::new();
     for (name, value, arguments) in cases {

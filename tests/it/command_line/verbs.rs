@@ -75,6 +75,7 @@ fn no_is_exit_status_1() {
         (&["query", "hive"], ""),
         (&["query", "hive", "--one"], ""),
         (&["query", "hive", "--json"], "[]\n"),
+        (&["why", nobody, "--json"], "{\"state\":\"unknown\"}\n"),
     ] {
         let no = ask(&service, arguments);
         assert_eq!(
@@ -213,6 +214,28 @@ fn every_verb_has_a_help_with_an_example() {
             "{shell}"
         );
     }
+}
+
+#[test]
+fn bash_completes_shells_and_the_command_of_run() {
+    const COMPLETE: &str = r#"
+eval "$($0 completions bash)"
+complete -p discovery | grep -o 'F [a-z_]*'
+complete_words() {
+    COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=()
+    _discovery_or_command discovery "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"
+    printf '%s\n' "${COMPREPLY[@]}" | sort -u
+}
+complete_words discovery completions z
+complete_words discovery run web 80 -- mkd
+complete_words discovery run web 80 -- ls /et
+complete_words discovery que
+"#;
+    let mut command = std::process::Command::new("bash");
+    command.args(["-c", COMPLETE, env!("CARGO_BIN_EXE_discovery")]);
+    let completed = finish(command);
+    let expected = "F _discovery_or_command\nzsh\nmkdir\n/etc\nquery\n";
+    assert_eq!(completed.stdout, expected, "{}", completed.stderr);
 }
 
 #[test]

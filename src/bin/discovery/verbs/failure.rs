@@ -56,7 +56,11 @@ pub(super) fn explain(error: &Error) -> String {
         Error::Refused { reason, .. } if is_reason(reason, Refusal::RegistryFull) => {
             "try again, or start it with a larger --max-services"
         }
-        Error::Refused { .. } | Error::Argument(_) | Error::TokenFile { .. } | Error::Thread(_) => {
+        Error::Refused { .. }
+        | Error::Argument(_)
+        | Error::TokenFile { .. }
+        | Error::Withheld(_)
+        | Error::Thread(_) => {
             return error.to_string();
         }
     };

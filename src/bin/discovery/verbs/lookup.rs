@@ -138,6 +138,9 @@ pub(crate) struct Why {
 impl Why {
     pub(super) fn run(self) -> Result<(), Failure> {
         let Some(why) = self.common.client()?.why(&self.uuid)? else {
+            if self.common.json {
+                return verdict(false, output::json(&json!({ "state": "unknown" })));
+            }
             output::message(
                 "no live registration has this UUID, nor had one of the last 1024 removed",
             );

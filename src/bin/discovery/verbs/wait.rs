@@ -1,5 +1,7 @@
 //! `wait`: returns when enough services of a type are live.
 
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -22,12 +24,11 @@ pub(crate) struct Wait {
     #[arg(id = "type", value_name = "type", value_parser = values::service_type)]
     service_type: ServiceType<'static>,
 
-    /// How many must be live
+    /// How many addresses must be live
     #[arg(long, value_name = "N", default_value = "1", value_parser = values::count)]
     count: usize,
 
-    /// Give up after so long; meanwhile the service may be away. Without it, wait for ever once the
-    /// service has answered
+    /// Give up after so long; without it, wait for ever
     #[arg(long, value_name = "SECONDS", value_parser = values::seconds)]
     timeout: Option<Duration>,
 
@@ -48,33 +49,25 @@ impl Wait {
         if let Some(timeout) = self.timeout {
             watcher = watcher.until(Instant::now() + timeout);
         }
-        let mut live = None;
         let mut outage = Outage::default();
         loop {
-            match watcher.latest_within(INTERVAL) {
-                Some(Ok(update)) if update.services.len() >= self.count => {
-                    let services = update.services.iter();
-                    let addresses: Vec<_> = services.map(|service| service.address).collect();
-                    return print_addresses(&addresses, self.json);
-                }
-                Some(Ok(update)) => live = Some(update.services.len()),
-                Some(Err(error))
-                    if watcher.is_over()
-                        || !error.is_transient()
-                        || (live.is_none() && self.timeout.is_none()) =>
-                {
-                    return Err(error.into());
-                }
+            let next = watcher.latest_within(INTERVAL);
+            let live = addresses(&watcher);
+            if live.len() >= self.count && watcher.is_connected() {
+                return print_addresses(&live, self.json);
+            }
+            match next {
+                Some(Err(error)) if watcher.is_over() => return Err(error.into()),
                 Some(Err(error)) => {
                     if let Some(message) = outage.failed(&error) {
                         output::message(&message);
                     }
                 }
                 None if watcher.is_over() => {
-                    let live = live.filter(|_| watcher.is_connected());
+                    let live = watcher.is_connected().then_some(live.len());
                     return Err(self.in_vain(live, &options.servers()));
                 }
-                None => {}
+                Some(Ok(_)) | None => {}
             }
             if watcher.is_connected() && outage.ends() {
                 output::message(BACK);
@@ -91,4 +84,12 @@ impl Wait {
         let name = self.service_type.as_str();
         Failure::Message(format!("waited in vain for {name} at {servers}: {reason}"))
     }
+}
+
+/// The addresses that are live for certain: after a restart of the registry, a service that it does
+/// not know yet may be gone.
+fn addresses(watcher: &Watcher) -> Vec<SocketAddr> {
+    let confirmed = watcher.confirmed();
+    let addresses: BTreeSet<SocketAddr> = confirmed.iter().map(|service| service.address).collect();
+    addresses.into_iter().collect()
 }

@@ -12,25 +12,65 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
-use rustix::process::{Pid, getppid};
+use rustix::process::{
+    Pid, Signal, getppid, kill_process, kill_process_group, test_kill_process_group,
+};
 use signal_hook::consts::SIGTERM;
 
 use discovery_service::escape::Plain;
 
-use super::{CANNOT_START, NOT_FOUND, USAGE};
+use super::{CANNOT_START, NOT_FOUND, USAGE, interpreter};
 use crate::output;
 
 /// The first argument of the process that becomes the command.
 const NAME: &str = "run-child";
 
-/// Starts a process that becomes the command; returns its process ID.
-pub(super) fn start(command: &[OsString]) -> io::Result<Pid> {
-    let process = this_program()?
-        .arg(NAME)
-        .arg(std::process::id().to_string())
-        .args(command)
-        .spawn()?;
-    Ok(Pid::from_child(&process))
+/// The command as a process.
+pub(super) struct Child {
+    pid: Pid,
+    /// Whether it leads a process group of its own.
+    leads_group: bool,
+}
+
+impl Child {
+    /// Starts a process that becomes the command, in a process group of its own if `in_group`.
+    pub(super) fn start(command: &[OsString], in_group: bool) -> io::Result<Child> {
+        let mut program = this_program()?;
+        program.arg(NAME).arg(std::process::id().to_string());
+        if in_group {
+            program.process_group(0);
+        }
+        let process = program.args(command).spawn()?;
+        Ok(Child {
+            pid: Pid::from_child(&process),
+            leads_group: in_group,
+        })
+    }
+
+    pub(super) fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Sends a signal to the command, or to its process group.
+    pub(super) fn signal(&self, signal: i32) {
+        match Signal::from_named_raw(signal) {
+            // It fails only when the command has just ended.
+            Some(signal) if !self.leads_group => drop(kill_process(self.pid, signal)),
+            _ => self.signal_rest(signal),
+        }
+    }
+
+    /// Sends a signal to the command's process group, if it has one.
+    pub(super) fn signal_rest(&self, signal: i32) {
+        if let Some(signal) = Signal::from_named_raw(signal).filter(|_| self.leads_group) {
+            let _ = kill_process_group(self.pid, signal);
+        }
+    }
+
+    /// Whether there is anybody in the command's process group, if it has one.
+    pub(super) fn has_rest(&self) -> bool {
+        self.leads_group && test_kill_process_group(self.pid).is_ok()
+    }
 }
 
 /// This program, to be started again.
@@ -70,21 +110,25 @@ pub(crate) fn become_command(arguments: &[OsString]) -> ExitCode {
         return ExitCode::from(128 + SIGTERM as u8);
     }
     let error = Command::new(program).args(arguments).exec();
-    output::message(&format!(
-        "cannot start {}: {}",
-        program.to_string_lossy(),
-        Plain(&error)
-    ));
-    ExitCode::from(if error.kind() == io::ErrorKind::NotFound {
-        NOT_FOUND
-    } else {
-        CANNOT_START
-    })
+    let interpreter = (error.kind() == io::ErrorKind::NotFound)
+        .then(|| interpreter::of(program))
+        .flatten();
+    let name = program.to_string_lossy();
+    let (reason, status) = match interpreter {
+        Some(interpreter) => (
+            format!("its interpreter {interpreter} does not exist"),
+            CANNOT_START,
+        ),
+        None if error.kind() == io::ErrorKind::NotFound => (Plain(&error).to_string(), NOT_FOUND),
+        None => (Plain(&error).to_string(), CANNOT_START),
+    };
+    output::message(&format!("cannot start {name}: {reason}"));
+    ExitCode::from(status)
 }
 
 #[cfg(target_os = "linux")]
 fn end_with_parent() {
-    use rustix::process::{Signal, set_parent_process_death_signal};
+    use rustix::process::set_parent_process_death_signal;
     // If the system refuses, the command outlives a `run` that is killed, as it does on other
     // systems.
     let _ = set_parent_process_death_signal(Some(Signal::TERM));

@@ -1,7 +1,9 @@
 //! `discovery run`: a command that is registered for as long as it lives.
 
 pub(crate) mod child;
+mod interpreter;
 mod port;
+mod reporter;
 mod runner;
 mod signals;
 
@@ -25,6 +27,8 @@ use runner::Runner;
 const HELP: &str = "\
 The command is registered once its port accepts connections, and held registered by a connection: it is gone from
 the registry the moment it dies. While the registry is away it runs on, and is registered again when that comes back.
+The address that clients would be told is tried, too: where it does not answer, and no other one that they can reach
+does, the command is not registered, and a message says which address answers. --no-wait-port tries nothing.
 On SIGTERM, SIGINT or SIGQUIT it is deregistered first, then --drain passes, then it gets the signal; a second
 signal is passed on at once. Other signals are passed on as they are. Exit status: that of the command, 128 and the
 signal that ended it, 126 when it cannot be started, 127 when there is no such command.
@@ -65,6 +69,14 @@ pub(crate) struct Run {
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = values::seconds)]
     wait_port_timeout: Duration,
 
+    /// Register it at once, and try no address: for UDP, or a port that serves one connection
+    #[arg(long, conflicts_with_all = ["wait_port_timeout", "check"])]
+    no_wait_port: bool,
+
+    /// Try the registered address so often; while it does not answer, the command is deregistered
+    #[arg(long, value_name = "SECONDS", value_parser = values::seconds)]
+    check: Option<Duration>,
+
     /// How long it goes on after it was deregistered, before it gets the signal to end
     #[arg(
         long,
@@ -73,6 +85,14 @@ pub(crate) struct Run {
         value_parser = values::seconds_or_none
     )]
     drain: Duration,
+
+    /// Pass signals on to the command's whole process group, and end what is left of it with the command
+    #[arg(long)]
+    group: bool,
+
+    /// What SIGTERM is passed on as, such as QUIT
+    #[arg(long, value_name = "SIGNAL", default_value = "TERM", value_parser = values::signal)]
+    stop_signal: i32,
 
     #[command(flatten)]
     client: ClientOptions,

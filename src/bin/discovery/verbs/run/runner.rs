@@ -1,49 +1,70 @@
 //! The event loop of `run`: signals and the command's port. The registry has a thread of its own,
 //! that of [`Registration`], so a slow registry never holds up the command.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token};
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
-use signal_hook::consts::{SIGCHLD, SIGINT, SIGQUIT, SIGTERM};
+use rustix::process::{WaitOptions, wait};
+use signal_hook::consts::{SIGCHLD, SIGINT, SIGKILL, SIGQUIT, SIGTERM};
 
-use discovery_service::client::{Notice, Options, Registration};
+use discovery_service::client::{Options, Registration};
 use discovery_service::escape::Plain;
 
-use super::port::Probe;
+use super::child::Child;
+use super::port::{self, Check, Probe};
+use super::reporter::{Choice, LOOPBACK, Reporter};
 use super::signals::{Received, Signals};
-use super::{Run, child, say};
+use super::{Run, say};
 use crate::values::Ip;
-use crate::verbs::failure::explain;
 
 /// Events taken from the kernel at once.
 const EVENTS_MAX: usize = 4;
 /// How often to check whether the command has ended, if SIGCHLD is blocked.
 const CHILD_INTERVAL: Duration = Duration::from_secs(1);
+/// How often to check whether the rest of the command's process group has ended.
+const REST_INTERVAL: Duration = Duration::from_millis(20);
+/// How long the rest of the command's process group may take to end before it is killed.
+const REST_MAX: Duration = Duration::from_secs(2);
 /// Pause before the next attempt when this host could not start the registration's thread.
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
+/// How long each address is tried before the command starts.
+const BEFORE_MAX: Duration = Duration::from_millis(100);
 const SIGNALS: Token = Token(0);
 const PORT: Token = Token(1);
 
 impl Run {
-    /// A probe of the command's port from `begin` on: at the address that was given, and on
-    /// loopback.
-    fn probe(&self, begin: Instant) -> Probe {
-        let loopback = [
-            IpAddr::V4(Ipv4Addr::LOCALHOST),
-            IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ];
-        let given = match self.ip {
-            Ip::Observed => None,
-            Ip::Given(ip) => Some(ip),
+    /// Where the command may answer: at the address that was given, or those that a registry sees,
+    /// and on loopback.
+    fn addresses(&self, options: &Options) -> Vec<SocketAddr> {
+        let mut ips = match self.ip {
+            Ip::Observed => options.sources(),
+            Ip::Given(ip) => vec![ip],
         };
-        let ips = given
-            .into_iter()
-            .chain(loopback.into_iter().filter(|ip| Some(*ip) != given));
-        let addresses = ips.map(|ip| SocketAddr::new(ip, self.port.get())).collect();
-        Probe::new(addresses, PORT, self.wait_port_timeout, begin)
+        ips.extend(LOOPBACK);
+        let mut addresses: Vec<SocketAddr> = Vec::new();
+        for ip in ips {
+            let address = SocketAddr::new(ip, self.port.get());
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
+        addresses
+    }
+
+    /// The addresses that answer before the command has started; says so.
+    fn foreign(&self, addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+        let mut foreign = addresses.to_vec();
+        foreign.retain(|address| port::answers(*address, BEFORE_MAX));
+        if let Some(first) = foreign.first() {
+            say(&format!(
+                "{first} answers already, before the command has been started, so it is somebody \
+                 else's; {} is registered once it is the command's",
+                self.service_type.as_str()
+            ));
+        }
+        foreign
     }
 }
 
@@ -51,13 +72,24 @@ impl Run {
 pub(super) struct Runner {
     run: Run,
     options: Options,
-    pid: Pid,
+    child: Child,
     poll: Poll,
     signals: Signals,
-    /// `None` after the port has answered, or when the command is to end.
-    probe: Option<Probe>,
+    port: Port,
     registration: Option<Registration>,
     stopping: Option<Stopping>,
+}
+
+/// What is known of the command's port.
+enum Port {
+    /// It has not answered yet.
+    Unanswered(Probe),
+    /// It has answered, and is to answer again before the service is registered again.
+    Silent(Probe),
+    /// It has answered, and the registered address is checked.
+    Checked(Check),
+    /// It is not tried, or not any more.
+    Untried,
 }
 
 /// The command is to end, and drains.
@@ -79,16 +111,24 @@ impl Runner {
         };
         let (poll, signals) =
             receive().map_err(|error| format!("cannot handle signals: {}", Plain(&error)))?;
-        let pid = child::start(&run.command)
+        let probe = (!run.no_wait_port).then(|| {
+            let addresses = run.addresses(&options);
+            let foreign = run.foreign(&addresses);
+            (addresses, foreign)
+        });
+        let child = Child::start(&run.command, run.group)
             .map_err(|error| format!("cannot start the command: {}", Plain(&error)))?;
-        let probe = Some(run.probe(Instant::now()));
+        let port = probe.map_or(Port::Untried, |(addresses, foreign)| {
+            let probe = Probe::new(addresses, PORT, run.wait_port_timeout, Instant::now());
+            Port::Unanswered(probe.without(foreign))
+        });
         Ok(Runner {
             run,
             options,
-            pid,
+            child,
             poll,
             signals,
-            probe,
+            port,
             registration: None,
             stopping: None,
         })
@@ -96,6 +136,9 @@ impl Runner {
 
     /// Runs until the command has ended; returns its exit status.
     pub(super) fn run(mut self) -> ExitCode {
+        if let Port::Untried = self.port {
+            self.register(vec![], false);
+        }
         let mut events = Events::with_capacity(EVENTS_MAX);
         loop {
             // There are few sources of events, so each is checked, whatever the events are.
@@ -103,8 +146,8 @@ impl Runner {
                 self.receive(received);
             }
             if let Some(status) = self.reap() {
-                self.deregister();
-                return status;
+                self.end(status);
+                return ExitCode::from(status);
             }
             let now = Instant::now();
             self.try_port(now);
@@ -116,62 +159,88 @@ impl Runner {
 
     /// Time until something is due even without an event.
     fn time_left(&self, now: Instant) -> Option<Duration> {
-        let probe = self.probe.as_ref().map(Probe::deadline);
+        let port = match &self.port {
+            Port::Unanswered(probe) | Port::Silent(probe) => Some(probe.deadline()),
+            Port::Checked(check) => Some(check.deadline()),
+            Port::Untried => None,
+        };
         let drained = self
             .stopping
             .as_ref()
             .filter(|stopping| stopping.signal.is_some())
             .map(|stopping| stopping.at);
         let child = (!self.signals.sees_children).then(|| now + CHILD_INTERVAL);
-        let next = probe.into_iter().chain(drained).chain(child).min()?;
+        let next = port.into_iter().chain(drained).chain(child).min()?;
         Some(next.saturating_duration_since(now))
     }
 
     fn try_port(&mut self, now: Instant) {
-        let Some(probe) = &mut self.probe else { return };
-        if probe.answers(self.poll.registry(), now) {
-            self.probe = None;
-            self.register();
-        } else if probe.is_late(now) {
-            let addresses: Vec<String> =
-                probe.addresses().iter().map(ToString::to_string).collect();
-            say(&format!(
-                "{} does not answer yet, so {} is not registered; still trying (--ip names another address)",
-                addresses.join(" or "),
-                self.run.service_type.as_str()
-            ));
+        let was_silent = matches!(self.port, Port::Silent(_));
+        match &mut self.port {
+            Port::Unanswered(probe) | Port::Silent(probe) => {
+                if probe.answers(self.poll.registry(), now) {
+                    let foreign = probe.foreign().to_vec();
+                    self.register(foreign, was_silent);
+                } else if probe.is_late(now) {
+                    let addresses: Vec<String> =
+                        probe.addresses().iter().map(ToString::to_string).collect();
+                    say(&format!(
+                        "{} does not answer yet, so {} is not registered; still trying (--ip names another address)",
+                        addresses.join(" or "),
+                        self.run.service_type.as_str()
+                    ));
+                }
+            }
+            Port::Checked(check) => {
+                let address = self.registration.as_ref().and_then(Registration::address);
+                if let Some(address) = check.failed(address, self.poll.registry(), now) {
+                    say(&format!(
+                        "{address} does not answer any more, so {} is deregistered until it does",
+                        self.run.service_type.as_str()
+                    ));
+                    self.deregister();
+                    self.port = self.silent(now);
+                }
+            }
+            Port::Untried => {}
         }
     }
 
-    fn register(&mut self) {
-        let mut lost = None;
-        let name = self.run.service_type.as_str().to_owned();
-        let observe = move |notice| match notice {
-            Notice::Registered { server, .. } => {
-                if lost.take().is_some() {
-                    say(&format!("{name} is registered with {server} again"));
-                }
-            }
-            Notice::Lost(error) => {
-                let reason = explain(&error);
-                // While the registry is away, the reason may change without being news.
-                if lost.is_none() || (!error.is_transient() && lost.as_ref() != Some(&reason)) {
-                    say(&format!(
-                        "{name} is not registered, and runs on: {reason}; trying again"
-                    ));
-                    lost = Some(reason);
-                }
-            }
+    /// The port is to answer from `begin` on before the service is registered again.
+    fn silent(&self, begin: Instant) -> Port {
+        let addresses = self.run.addresses(&self.options);
+        let patience = self.run.wait_port_timeout;
+        Port::Silent(Probe::new(addresses, PORT, patience, begin))
+    }
+
+    /// Registers the service, for the port answers, or is not tried. Somebody else answers at the
+    /// `foreign` addresses.
+    fn register(&mut self, foreign: Vec<SocketAddr>, was_lost: bool) {
+        let name = self.run.service_type.as_str();
+        let choice = Choice {
+            ip: self.run.ip,
+            port: self.run.port,
+            foreign,
         };
-        let (service_type, ip) = (self.run.service_type.as_str(), self.run.ip.to_string());
-        let port = self.run.port.get();
-        match Registration::keep(&self.options, service_type, &ip, port, observe) {
-            Ok(registration) => self.registration = Some(registration),
+        let reporter = Reporter {
+            name: name.to_owned(),
+            choice: (!self.run.no_wait_port).then_some(choice),
+            lost: was_lost.then(String::new),
+            server: None,
+        };
+        let (ip, port) = (self.run.ip.to_string(), self.run.port.get());
+        let now = Instant::now();
+        match Registration::keep(&self.options, name, &ip, port, reporter) {
+            Ok(registration) => {
+                self.registration = Some(registration);
+                let check = self.run.check.map(|every| Check::new(every, PORT, now));
+                self.port = check.map_or(Port::Untried, Port::Checked);
+            }
             Err(error) => {
                 say(&format!(
-                    "{service_type} is not registered, and runs on: {error}; trying again"
+                    "{name} is not registered, and runs on: {error}; trying again"
                 ));
-                self.probe = Some(self.run.probe(Instant::now() + RETRY_INTERVAL));
+                self.port = self.silent(now + RETRY_INTERVAL);
             }
         }
     }
@@ -182,26 +251,57 @@ impl Runner {
         }
     }
 
+    /// The command has ended.
+    fn end(&mut self, status: u8) {
+        let is_unanswered = matches!(self.port, Port::Unanswered(_));
+        if is_unanswered && self.stopping.is_none() && status == 0 {
+            let name = self.run.service_type.as_str();
+            say(&format!(
+                "the command has ended before its port answered, so {name} was never registered \
+                 (a command that goes on in the background cannot be registered: keep it in the \
+                 foreground)"
+            ));
+        }
+        self.deregister();
+        self.end_rest();
+    }
+
+    /// Ends what is left of the command's process group, if it has one.
+    fn end_rest(&mut self) {
+        let begun = Instant::now();
+        let mut events = Events::with_capacity(EVENTS_MAX);
+        self.child.signal_rest(SIGTERM);
+        while self.child.has_rest() {
+            if begun.elapsed() >= REST_MAX {
+                self.child.signal_rest(SIGKILL);
+                return;
+            }
+            // Signals wake it, and are for the rest, too.
+            let _ = self.poll.poll(&mut events, Some(REST_INTERVAL));
+            for received in self.signals.pending() {
+                self.child.signal_rest(received.signal);
+            }
+            self.reap();
+        }
+    }
+
     fn receive(&mut self, received: Received) {
+        // A terminal signals its foreground, which a process group of the command's own is not in.
+        let has_it = received.by_terminal && !self.run.group;
         match received.signal {
             // Each turn of the loop reaps whatever has ended.
             SIGCHLD => {}
-            SIGTERM | SIGINT | SIGQUIT => self.stop(received),
-            signal if !received.by_terminal => self.forward(signal),
+            SIGTERM => self.stop(Some(self.run.stop_signal)),
+            signal @ (SIGINT | SIGQUIT) => self.stop(Some(signal).filter(|_| !has_it)),
+            signal if !has_it => self.child.signal(signal),
             _ => {}
         }
     }
 
-    fn stop(
-        &mut self,
-        Received {
-            signal,
-            by_terminal,
-        }: Received,
-    ) {
-        self.probe = None;
+    /// The command is to end. It has not been sent `signal` yet.
+    fn stop(&mut self, signal: Option<i32>) {
+        self.port = Port::Untried;
         self.deregister();
-        let signal = Some(signal).filter(|_| !by_terminal);
         match &mut self.stopping {
             None => {
                 self.stopping = Some(Stopping {
@@ -215,7 +315,7 @@ impl Runner {
                 earlier
                     .into_iter()
                     .chain(signal)
-                    .for_each(|signal| self.forward(signal));
+                    .for_each(|signal| self.child.signal(signal));
             }
         }
     }
@@ -223,27 +323,20 @@ impl Runner {
     fn forward_if_drained(&mut self, now: Instant) {
         let drained = self.stopping.as_mut().filter(|stopping| stopping.at <= now);
         if let Some(signal) = drained.and_then(|stopping| stopping.signal.take()) {
-            self.forward(signal);
-        }
-    }
-
-    fn forward(&self, signal: i32) {
-        if let Some(signal) = Signal::from_named_raw(signal) {
-            // It fails only when the command has just ended.
-            let _ = kill_process(self.pid, signal);
+            self.child.signal(signal);
         }
     }
 
     /// Reaps every child that has ended: as the first process of a container, `run` also inherits
     /// orphans. Returns the exit status once the command has ended.
-    fn reap(&self) -> Option<ExitCode> {
+    fn reap(&self) -> Option<u8> {
         let mut ended = None;
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
-            if pid == self.pid {
+            if pid == self.child.pid() {
                 let code = status
                     .exit_status()
                     .or_else(|| status.terminating_signal().map(|signal| 128 + signal));
-                ended = Some(ExitCode::from(code.unwrap_or(1) as u8));
+                ended = Some(code.unwrap_or(1) as u8);
             }
         }
         ended

@@ -1,18 +1,20 @@
 //! `watch`: shows registrations and removals as they happen.
 
+mod handler;
+mod process;
 mod screen;
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use clap::{Args, ValueHint};
 use serde::Serialize;
 
-use discovery_service::client::{Service, Update, Watcher};
-use discovery_service::escape::{Plain, printable};
+use discovery_service::client::{Error, GRACE, Options, Service, Update, Watcher};
+use discovery_service::escape::printable;
 use discovery_service::message::ServiceType;
 
+use handler::Handler;
 use screen::Screen;
 
 use super::Failure;
@@ -34,14 +36,34 @@ pub(crate) struct Watch {
     #[arg(long, value_name = "COMMAND", value_hint = ValueHint::CommandString)]
     exec: Option<String>,
 
+    /// Run it once the list has been still for so long
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value = "0",
+        requires = "exec",
+        value_parser = values::seconds_or_none
+    )]
+    settle: Duration,
+
+    /// How long it may run before it is ended
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value = "60",
+        requires = "exec",
+        value_parser = values::seconds
+    )]
+    exec_timeout: Duration,
+
     #[command(flatten)]
     common: Common,
 }
 
 /// Where updates go.
-enum Output<'a> {
+enum Output {
     Screen(Screen),
-    Command(&'a str),
+    Command(Box<Handler>),
     Json,
     Lines,
 }
@@ -51,65 +73,114 @@ impl Watch {
     pub(super) fn run(self) -> Result<(), Failure> {
         let options = self.common.options()?;
         let service_type = self.service_type.as_ref().map(ServiceType::as_str);
-        let json = self.common.json;
-        let mut output = match &self.exec {
-            Some(command) => Output::Command(command),
-            None if json => Output::Json,
+        let mut output = self.output(&options, service_type);
+        let mut watcher = Watcher::new(&options, service_type);
+        let mut outage = Outage::default();
+        let mut is_first = true;
+        loop {
+            match output.next(&mut watcher) {
+                Some(Ok(update)) => {
+                    output.show(update, is_first)?;
+                    is_first = false;
+                }
+                Some(Err(error)) if watcher.is_over() => return Err(error.into()),
+                Some(Err(error)) => {
+                    if let Some(message) = outage.failed(&error) {
+                        output.tell(Some(message))?;
+                    }
+                }
+                None if output.is_closed() => return Err(Failure::OutputGone),
+                None => {}
+            }
+            if watcher.is_connected() && outage.ends() {
+                output.tell(None)?;
+                output.tell_unconfirmed(watcher.unconfirmed().len());
+            }
+            output.turn(&watcher)?;
+        }
+    }
+
+    fn output(&self, options: &Options, service_type: Option<&str>) -> Output {
+        match &self.exec {
+            Some(command) => {
+                let mut handler = Handler::new(command, service_type, options.servers());
+                handler.json = self.common.json;
+                (handler.settle, handler.timeout) = (self.settle, self.exec_timeout);
+                Output::Command(Box::new(handler))
+            }
+            None if self.common.json => Output::Json,
             None if output::to_screen() => Output::Screen(Screen::new(
                 service_type.unwrap_or("all types"),
                 &options.servers(),
             )),
             None => Output::Lines,
-        };
-        let mut watcher = Watcher::new(&options, service_type);
-        let mut outage = Outage::default();
-        let mut is_first = true;
-        loop {
-            let next = match output {
-                // These show what is live now; the others record every change.
-                Output::Screen(_) | Output::Command(_) => watcher.latest_within(INTERVAL),
-                Output::Json | Output::Lines => watcher.next_within(INTERVAL),
-            };
-            match next {
-                Some(Ok(update)) => {
-                    match &mut output {
-                        Output::Screen(screen) => screen.show(&update, Utc::now())?,
-                        Output::Command(command) => execute(command, &update, service_type, json),
-                        Output::Json => output::json(&Line::of(&update, is_first))?,
-                        Output::Lines => print_changes(&update)?,
-                    }
-                    is_first = false;
-                }
-                // If the service is away at the start, that is an error. Later, `watch` waits for
-                // it.
-                Some(Err(error)) if is_first || !error.is_transient() => return Err(error.into()),
-                Some(Err(error)) => {
-                    if let Some(message) = outage.failed(&error) {
-                        tell(&mut output, Some(message))?;
-                    }
-                }
-                None if !matches!(output, Output::Command(_)) && output::reader_is_gone() => {
-                    return Err(Failure::OutputGone);
-                }
-                None => {}
-            }
-            if watcher.is_connected() && outage.ends() {
-                tell(&mut output, None)?;
-            }
-            if let Output::Screen(screen) = &mut output {
-                screen.fit()?;
-            }
         }
     }
 }
 
-/// Says that the service is away, and why, or that it is back.
-fn tell(output: &mut Output<'_>, outage: Option<String>) -> Result<(), Failure> {
-    match output {
-        Output::Screen(screen) => screen.show_outage(outage)?,
-        _ => output::message(outage.as_deref().unwrap_or(BACK)),
+impl Output {
+    /// The next update, or `None` when something else may be due.
+    fn next(&self, watcher: &mut Watcher) -> Option<Result<Update, Error>> {
+        match self {
+            // These show what is live now; the others record every change.
+            Output::Screen(_) => watcher.latest_within(INTERVAL),
+            Output::Command(handler) => {
+                watcher.latest_within(handler.time_left(INTERVAL, Instant::now()))
+            }
+            Output::Json | Output::Lines => watcher.next_within(INTERVAL),
+        }
     }
-    Ok(())
+
+    fn show(&mut self, update: Update, is_first: bool) -> Result<(), Failure> {
+        match self {
+            Output::Screen(screen) => screen.show(&update, Utc::now()),
+            Output::Command(handler) => {
+                handler.offer(update, Instant::now());
+                Ok(())
+            }
+            Output::Json => output::json(&Line::of(&update, is_first)),
+            Output::Lines => print_changes(&update),
+        }
+    }
+
+    /// Does what is due beside updates.
+    fn turn(&mut self, watcher: &Watcher) -> Result<(), Failure> {
+        match self {
+            Output::Screen(screen) => {
+                screen.mark(watcher.unconfirmed())?;
+                screen.fit()
+            }
+            Output::Command(handler) => {
+                handler.turn();
+                Ok(())
+            }
+            Output::Json | Output::Lines => Ok(()),
+        }
+    }
+
+    /// Says that the service is away, and why, or that it is back.
+    fn tell(&mut self, outage: Option<String>) -> Result<(), Failure> {
+        match self {
+            Output::Screen(screen) => return screen.show_outage(outage),
+            _ => output::message(outage.as_deref().unwrap_or(BACK)),
+        }
+        Ok(())
+    }
+
+    /// Says how many services count as live that the registry does not know after its return. A
+    /// screen marks them.
+    fn tell_unconfirmed(&self, count: usize) {
+        if count > 0 && !matches!(self, Output::Screen(_)) {
+            output::message(&format!(
+                "unconfirmed: it does not know {count} of the services yet; they have {} s to return",
+                GRACE.as_secs()
+            ));
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        !matches!(self, Output::Command(_)) && output::reader_is_gone()
+    }
 }
 
 /// `up hive 127.0.0.1:65433`
@@ -157,34 +228,5 @@ impl<'a> Line<'a> {
                 down: &update.down,
             },
         }
-    }
-}
-
-/// Runs a command with the present list on its standard input: a line `ip:port` for each service,
-/// with its type before it where all are watched.
-fn execute(command: &str, update: &Update, service_type: Option<&str>, json: bool) {
-    let line = |service: &Service| match service_type {
-        Some(_) => format!("{}\n", service.address),
-        None => format!("{} {}\n", printable(&service.service_type), service.address),
-    };
-    let list: String = match json {
-        true => serde_json::to_string(&update.services).unwrap_or_default() + "\n",
-        false => update.services.iter().map(line).collect(),
-    };
-    let child = Command::new("sh")
-        .args(["-c", command])
-        .stdin(Stdio::piped())
-        .spawn();
-    let status = child.and_then(|mut child| {
-        if let Some(mut stdin) = child.stdin.take() {
-            // The command need not read the list.
-            let _ = stdin.write_all(list.as_bytes());
-        }
-        child.wait()
-    });
-    match status {
-        Ok(status) if status.success() => {}
-        Ok(status) => output::message(&format!("{command}: {status}")),
-        Err(error) => output::message(&format!("cannot run sh: {}", Plain(&error))),
     }
 }

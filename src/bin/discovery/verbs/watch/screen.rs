@@ -18,6 +18,8 @@ const CHANGES_MAX: usize = 5;
 pub(super) struct Screen {
     title: String,
     live: Vec<Service>,
+    /// Those that the registry has not confirmed since it came back.
+    unconfirmed: Vec<Service>,
     /// When this process first saw each live service.
     since: BTreeMap<Service, DateTime<Utc>>,
     /// The latest change first.
@@ -46,6 +48,15 @@ impl Screen {
     /// Shows that the service is away, and why, or that it is back.
     pub(super) fn show_outage(&mut self, outage: Option<String>) -> Result<(), Failure> {
         self.outage = outage;
+        self.draw()
+    }
+
+    /// Marks the services that are kept without the registry's word.
+    pub(super) fn mark(&mut self, unconfirmed: Vec<Service>) -> Result<(), Failure> {
+        if self.unconfirmed == unconfirmed {
+            return Ok(());
+        }
+        self.unconfirmed = unconfirmed;
         self.draw()
     }
 
@@ -122,7 +133,10 @@ impl Screen {
             of_table
         };
         let row = |service: &Service| {
-            let since = self.since.get(service).map_or(String::new(), clock);
+            let mut since = self.since.get(service).map_or(String::new(), clock);
+            if self.unconfirmed.binary_search(service).is_ok() {
+                since += " unconfirmed";
+            }
             vec![
                 printable(&service.service_type),
                 service.address.to_string(),
@@ -203,6 +217,15 @@ mod tests {
             screen(1).text(of(8, 80), false),
             text,
             "7 lines, and one for the cursor"
+        );
+        let mut unsure = screen(1);
+        unsure.unconfirmed = vec![unsure.live[1].clone()];
+        assert_eq!(
+            unsure.text(Size::UNKNOWN, false),
+            text.replace(
+                "1:2  1970-01-01T00:00:00Z",
+                "1:2  1970-01-01T00:00:00Z unconfirmed"
+            )
         );
         let mut away = screen(1);
         away.outage = Some("it is away".to_owned());

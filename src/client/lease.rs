@@ -1,0 +1,128 @@
+//! A registration that a connection holds.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use super::connection::{Connection, DOCUMENT_LEN_MAX};
+use super::{Address, Error, Reason, Why, argument, is_uuid, parse};
+
+/// The longest pause between two heartbeats, however long the TTL is, so that a connection which
+/// has failed without a sign is noticed soon.
+const INTERVAL_MAX: Duration = Duration::from_secs(10);
+
+/// What to hold, in words that a command may have.
+#[derive(Debug)]
+pub(super) struct Offer {
+    service_type: String,
+    /// `-` for the address that the connection comes from.
+    ip: String,
+    port: u16,
+}
+
+impl Offer {
+    pub(super) fn new(service_type: &str, ip: &str, port: u16) -> Result<Self, Error> {
+        Ok(Offer {
+            service_type: argument(service_type)?.to_owned(),
+            ip: argument(ip)?.to_owned(),
+            port,
+        })
+    }
+
+    /// The address that clients would be told by the server at the other end; `None` if the server
+    /// has to say.
+    pub(super) fn told(&self, connection: &Connection) -> Result<Option<IpAddr>, Error> {
+        match self.ip.as_str() {
+            "-" => connection.source().map(Some),
+            ip => Ok(ip.parse().ok()),
+        }
+    }
+
+    /// Registers, at `ip` instead of the offer's own if it is given.
+    pub(super) fn hold(
+        &self,
+        mut connection: Connection,
+        ip: Option<IpAddr>,
+        deadline: Instant,
+    ) -> Result<Lease, Error> {
+        let ip = ip.map_or_else(|| self.ip.clone(), |ip| ip.to_string());
+        let command = format!("hold {} {ip} {}", self.service_type, self.port);
+        let uuid = connection.ask(&command, deadline)?;
+        if !is_uuid(&uuid) {
+            return Err(Error::unexpected(connection.server(), &uuid));
+        }
+        // The server knows the address that `-` stands for, and the TTL.
+        let answer = connection.ask(&format!("why {uuid}"), deadline)?;
+        let Some(Why::Live(record)) = parse(&answer) else {
+            return Err(Error::unexpected(connection.server(), &answer));
+        };
+        Ok(Lease {
+            connection,
+            uuid,
+            address: SocketAddr::new(record.ip, record.port.get()),
+            interval: (Duration::from_millis(record.ttl_ms) / 3).min(INTERVAL_MAX),
+        })
+    }
+
+    /// Whether somebody is registered at this address.
+    pub(super) fn is_taken(
+        &self,
+        connection: &mut Connection,
+        address: SocketAddr,
+        deadline: Instant,
+    ) -> Result<bool, Error> {
+        let command = format!("query {}", self.service_type);
+        let answer = connection.allow(DOCUMENT_LEN_MAX).ask(&command, deadline)?;
+        match parse::<Vec<Address>>(&answer) {
+            Some(rows) => Ok(rows.iter().any(|row| row.socket_address() == address)),
+            None => Err(Error::unexpected(connection.server(), &answer)),
+        }
+    }
+}
+
+/// A registration, and the connection that holds it.
+#[derive(Debug)]
+pub(super) struct Lease {
+    pub(super) connection: Connection,
+    pub(super) uuid: String,
+    /// Where clients find the service.
+    pub(super) address: SocketAddr,
+    /// Pause between two heartbeats.
+    pub(super) interval: Duration,
+}
+
+impl Lease {
+    /// Sends a heartbeat. Returns why the registration is gone, as far as the server knows, if it
+    /// is.
+    pub(super) fn prove(&mut self, deadline: Instant) -> Result<Proof, Error> {
+        let uuid = &self.uuid;
+        let answer = self
+            .connection
+            .ask(&format!("heartbeat {uuid}"), deadline)?;
+        match answer.as_str() {
+            "OK" => return Ok(Proof::Live),
+            "NOT FOUND" => {}
+            _ => return Err(Error::unexpected(self.connection.server(), &answer)),
+        }
+        let answer = self.connection.ask(&format!("why {uuid}"), deadline)?;
+        match parse(&answer) {
+            Some(Why::Gone(gone)) => Ok(Proof::Gone(Some(gone.reason))),
+            _ => Ok(Proof::Gone(None)),
+        }
+    }
+
+    /// Removes the registration; it is registered elsewhere.
+    pub(super) fn release(mut self, deadline: Instant) {
+        // Otherwise the end of the connection removes it.
+        let _ = self
+            .connection
+            .ask(&format!("deregister {}", self.uuid), deadline);
+    }
+}
+
+/// What a heartbeat has shown.
+pub(super) enum Proof {
+    /// The registration is there.
+    Live,
+    /// It is not, for this reason, if the server knows one.
+    Gone(Option<Reason>),
+}

@@ -17,8 +17,9 @@ mod entry;
 mod index;
 mod operation;
 mod pages;
+mod slots;
 mod sweep;
-mod table;
+pub(crate) mod table;
 mod types;
 mod view;
 
@@ -40,7 +41,7 @@ use types::Types;
 pub use view::{Record, TypeView};
 
 /// No slot.
-const NONE: u32 = u32::MAX;
+pub(crate) const NONE: u32 = u32::MAX;
 
 /// Capacity, in changes, that the list keeps from one turn to the next.
 const CHANGES_KEPT: usize = 4096;
@@ -198,7 +199,7 @@ impl<S: BuildHasher> Registry<S> {
     ) -> bool {
         if !self
             .by_address
-            .make(&mut self.entries, &self.hasher, *budget)
+            .make(&mut self.entries, &self.hasher, now, *budget)
         {
             *budget = 0;
             return false;
@@ -206,7 +207,10 @@ impl<S: BuildHasher> Registry<S> {
         let Some(of) = self.types.find(service_type, &self.hasher) else {
             return true;
         };
-        while let Some(slot) = self.by_address.entry_at(of, address, &self.hasher) {
+        while let Some(slot) = self
+            .by_address
+            .entry_at(&self.entries, &self.hasher, of, address)
+        {
             if *budget == 0 {
                 return false;
             }

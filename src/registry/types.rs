@@ -8,7 +8,7 @@ use super::entry::Entries;
 use super::table::{Keyed, Table};
 
 /// A type that has registrations.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Type {
     pub(super) name: Arc<str>,
     /// The oldest registration.
@@ -94,9 +94,6 @@ impl Types {
         of.version = version;
         if of.len == 0 {
             self.0.remove(key, hasher);
-        }
-        if self.0.len() == 0 {
-            *self = Types::default();
         }
     }
 

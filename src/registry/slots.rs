@@ -2,8 +2,8 @@
 
 use std::ops::{Index, IndexMut};
 
-/// Bytes of a page at least. Allocators map as much by itself, so that it can go back whatever lies
-/// beside it.
+/// Bytes of a page at least. glibc maps as much by itself at first, and so gives it back whatever
+/// lies beside it.
 const PAGE_MEMORY_LEN: usize = 128 * 1024;
 const WORD_BITS: u32 = u64::BITS;
 

@@ -111,12 +111,11 @@ impl<T: Default> Slots<T> {
 
     /// All values with their slots.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
-        let slots = (0..).zip(&self.pages).flat_map(|(number, page)| {
+        (0..).zip(&self.pages).flat_map(|(number, page)| {
             let values = (0..).zip(&page.values);
             let used = values.filter(|(offset, _)| page.is_used(*offset));
             used.map(move |(offset, value)| (number * Self::PAGE_LEN + offset, value))
-        });
-        slots
+        })
     }
 
     /// The number of the lowest page that has a free slot.

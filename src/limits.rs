@@ -139,6 +139,10 @@ pub const HOLDS_MAX: usize = 1024;
 /// Held registrations that one turn of the loop removes after their connections have ended, and
 /// registrations that `replace` examines in one turn.
 pub const TURN_REMOVALS_MAX: usize = 4096;
+/// Milliseconds without a `replace` after which the index that it uses is given back.
+pub const ADDRESS_INDEX_UNUSED_MS: u64 = 600_000;
+/// Pages of an index that one turn of the loop gives back.
+pub const TURN_PAGES_FREED_MAX: usize = 64;
 /// Departures that `why` remembers.
 pub const DEPARTURES_MAX: usize = 1024;
 /// Registrations or types of an answer that is made at once; longer ones are made in parts. An answer to

@@ -1,39 +1,43 @@
 //! The address index: registrations by type, address and port. Only `replace` uses it.
 //!
-//! Most services never use `replace`, so the first use builds the index, in slices. The registry
-//! maintains it from then on until the registry is empty.
+//! Most services never use `replace`, so its first use builds the index, in slices. The registry
+//! maintains it from then on, until nobody has used it for a while.
 
 use std::hash::BuildHasher;
 
+use super::NONE;
 use super::entry::Entries;
-use super::table::{Keyed, Table};
+use super::index::{Chains, Index};
+use super::slots::Slots;
+use crate::limits::{ADDRESS_INDEX_UNUSED_MS, TURN_PAGES_FREED_MAX};
 use crate::message::ServiceAddress;
+use crate::time::Moment;
 
 /// The key of the index: the slot of a type, and an address.
 type Location = (u32, ServiceAddress);
 
-/// An address of a type, with the registrations at it.
-#[derive(Debug)]
-struct Address {
-    location: Location,
-    /// Slots of entries; each entry stores its position in this list.
-    entries: Vec<u32>,
-}
-
-impl Keyed for Address {
-    fn hash(&self, hasher: &impl BuildHasher) -> u64 {
-        hasher.hash_one(self.location)
-    }
+/// The neighbours of an entry in the ring of the entries at its address.
+#[derive(Debug, Default)]
+struct Ring {
+    previous: u32,
+    next: u32,
 }
 
 /// All addresses of all types.
 ///
-/// Invariant: the index contains exactly the used slots below `made`.
+/// Of the entries at one address, one is in the chains, so that a chain stays short however often
+/// an address is registered. The others are its ring.
+///
+/// Invariant: `rings` has exactly the used slots below `made`, unless the index is being given back.
 #[derive(Debug, Default)]
 pub(super) struct AddressIndex {
-    table: Table<Address>,
+    firsts: Index,
+    /// By the slot of the entry.
+    rings: Slots<Ring>,
     made: u32,
-    wanted: bool,
+    /// What is left of an index that nobody used is being given back.
+    is_stale: bool,
+    used: Moment,
 }
 
 impl AddressIndex {
@@ -42,105 +46,160 @@ impl AddressIndex {
         &mut self,
         entries: &mut Entries,
         hasher: &impl BuildHasher,
+        now: Moment,
         budget: usize,
     ) -> bool {
-        self.wanted = true;
-        let end = entries.slots().min(self.made.saturating_add(budget as u32));
+        self.used = now;
+        if self.is_stale {
+            self.give_back();
+            return false;
+        }
+        let end = entries.end().min(self.made.saturating_add(budget as u32));
         while self.made < end {
             let slot = self.made;
             self.made += 1;
-            if entries.get(slot).is_used() {
+            if entries.is_used(slot) {
                 self.add(entries, hasher, slot);
             }
         }
-        self.made == entries.slots()
+        if self.made >= entries.end() {
+            self.made = NONE;
+        }
+        self.made == NONE
+    }
+
+    /// Gives the index back when nobody has used it for a while: some pages with each call.
+    pub(super) fn rest(&mut self, now: Moment) {
+        if self.made > 0 && now.millis_since(self.used) >= ADDRESS_INDEX_UNUSED_MS {
+            self.made = 0;
+            self.is_stale = true;
+        }
+        if self.is_stale {
+            self.give_back();
+        }
     }
 
     /// Adds the new entry `slot`.
     pub(super) fn insert(&mut self, entries: &mut Entries, hasher: &impl BuildHasher, slot: u32) {
-        if self.wanted && slot == self.made {
-            self.made += 1;
-        }
         if slot < self.made {
             self.add(entries, hasher, slot);
         }
     }
 
-    /// Removes the entry `slot` before its removal. Drops the whole index with the last entry.
+    /// Removes the entry `slot` before its removal.
     pub(super) fn remove(&mut self, entries: &mut Entries, hasher: &impl BuildHasher, slot: u32) {
-        if entries.len() == 1 {
-            *self = AddressIndex::default();
-        }
         if slot >= self.made {
             return;
         }
-        let key = self
-            .find(location(entries, slot), hasher)
-            .expect("a slot below `made` is in the index");
-        let address = self.table.get_mut(key);
-        let position = entries.get(slot).address_position;
-        address.entries.swap_remove(position as usize);
-        match address.entries.get(position as usize) {
-            Some(&moved) => entries.get_mut(moved).address_position = position,
-            None if address.entries.is_empty() => self.table.remove(key, hasher),
-            None => {}
+        let location = location(entries, slot);
+        let hash = hasher.hash_one(location);
+        let Ring { previous, next } = self.rings.remove(slot);
+        let mut chains = Addresses { entries, hasher };
+        if next == slot {
+            self.firsts.remove(&mut chains, slot, hash);
+            return;
+        }
+        self.rings[previous].next = next;
+        self.rings[next].previous = previous;
+        if self.find(chains.entries, location, hash) == Some(slot) {
+            self.firsts.replace(&mut chains, slot, next, hash);
         }
     }
 
     /// One of the entries at this address; reliable only when the index is complete.
     pub(super) fn entry_at(
         &self,
+        entries: &Entries,
+        hasher: &impl BuildHasher,
         service_type: u32,
         address: ServiceAddress,
-        hasher: &impl BuildHasher,
     ) -> Option<u32> {
-        let key = self.find((service_type, address), hasher)?;
-        self.table.get(key).entries.last().copied()
+        let location = (service_type, address);
+        self.find(entries, location, hasher.hash_one(location))
     }
 
     /// Panics when an invariant is broken.
     pub(super) fn check(&self, entries: &Entries, hasher: &impl BuildHasher) {
-        let used = (0..self.made)
-            .filter(|&slot| entries.get(slot).is_used())
-            .count();
-        assert_eq!(
-            self.table
-                .iter()
-                .map(|(_, address)| address.entries.len())
-                .sum::<usize>(),
-            used
-        );
-        self.table.check(hasher, |a, b| a.location == b.location);
-        for (_, address) in self.table.iter() {
-            for (position, &slot) in address.entries.iter().enumerate() {
-                assert_eq!(location(entries, slot), address.location);
-                assert_eq!(entries.get(slot).address_position as usize, position);
-            }
+        if self.is_stale {
+            assert_eq!(self.made, 0);
+            return;
         }
+        let used = match self.made {
+            NONE => entries.len(),
+            made => (0..made).filter(|&slot| entries.is_used(slot)).count() as u32,
+        };
+        assert_eq!(self.rings.len(), used);
+        let mut firsts = 0;
+        for (slot, ring) in self.rings.iter() {
+            assert!(slot < self.made && entries.is_used(slot));
+            let location = location(entries, slot);
+            assert_eq!(self.rings[ring.next].previous, slot);
+            assert_eq!(self.rings[ring.previous].next, slot);
+            assert_eq!(self::location(entries, ring.next), location);
+            let first = self.find(entries, location, hasher.hash_one(location));
+            assert!(first.is_some(), "an address is not found");
+            firsts += u32::from(first == Some(slot));
+        }
+        assert_eq!(self.firsts.len(), firsts);
     }
 
     fn add(&mut self, entries: &mut Entries, hasher: &impl BuildHasher, slot: u32) {
         let location = location(entries, slot);
-        let key = self.find(location, hasher).unwrap_or_else(|| {
-            let address = Address {
-                location,
-                entries: Vec::with_capacity(1),
-            };
-            self.table.insert(address, hasher)
-        });
-        let address = self.table.get_mut(key);
-        entries.get_mut(slot).address_position = address.entries.len() as u32;
-        address.entries.push(slot);
+        let hash = hasher.hash_one(location);
+        let alone = Ring {
+            previous: slot,
+            next: slot,
+        };
+        self.rings.put(slot, alone);
+        let Some(first) = self.find(entries, location, hash) else {
+            let mut chains = Addresses { entries, hasher };
+            self.firsts.insert(&mut chains, slot, hash);
+            return;
+        };
+        let last = std::mem::replace(&mut self.rings[first].previous, slot);
+        self.rings[last].next = slot;
+        self.rings[slot] = Ring {
+            previous: last,
+            next: first,
+        };
     }
 
-    fn find(&self, location: Location, hasher: &impl BuildHasher) -> Option<u32> {
-        self.table.find(hasher.hash_one(location), |address| {
-            address.location == location
-        })
+    /// The entry in the chains at this location.
+    fn find(&self, entries: &Entries, location: Location, hash: u64) -> Option<u32> {
+        let mut slot = self.firsts.first(hash);
+        while slot != NONE && self::location(entries, slot) != location {
+            slot = entries.get(slot).address_chain;
+        }
+        (slot != NONE).then_some(slot)
+    }
+
+    fn give_back(&mut self) {
+        self.is_stale =
+            (0..TURN_PAGES_FREED_MAX).all(|_| self.rings.drop_page() | self.firsts.drop_page());
     }
 }
 
 /// The key of the entry `slot`.
 fn location(entries: &Entries, slot: u32) -> Location {
     (entries.get(slot).service_type, entries.address(slot))
+}
+
+/// The chains of the index by address.
+struct Addresses<'a, S> {
+    entries: &'a mut Entries,
+    hasher: &'a S,
+}
+
+impl<S: BuildHasher> Chains for Addresses<'_, S> {
+    fn next(&self, slot: u32) -> u32 {
+        self.entries.get(slot).address_chain
+    }
+
+    fn set_next(&mut self, slot: u32, next: u32) {
+        self.entries.get_mut(slot).address_chain = next;
+    }
+
+    fn hash(&self, slot: u32) -> u64 {
+        self.hasher.hash_one(location(self.entries, slot))
+    }
 }

@@ -3,11 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU16;
 
-use slab::Slab;
 use uuid::Uuid;
 
 use super::NONE;
-use super::pages::Pages;
+use super::slots::Slots;
 use crate::limits::TTL_SECONDS;
 use crate::message::ServiceAddress;
 use crate::time::Moment;
@@ -28,10 +27,10 @@ pub(super) struct Entry {
     /// Neighbours in the type's list, which is in the order of registration.
     pub(super) previous: u32,
     pub(super) next: u32,
-    /// The next entry with the same bucket in the index by UUID; in a free slot, the next free one.
+    /// The next entry with the same bucket in the index by UUID.
     pub(super) chain: u32,
-    /// Its position among the entries at its address, if it is in the address index.
-    pub(super) address_position: u32,
+    /// The next entry with the same bucket in the index by address.
+    pub(super) address_chain: u32,
     /// Its place in the timing wheel; a held one has none.
     pub(super) timer: WheelLink,
     ip: PackedIp,
@@ -51,16 +50,14 @@ const _: () = assert!(*TTL_SECONDS.end() as u64 * 1000 < 1 << TTL_BITS);
 #[derive(Clone, Copy)]
 #[repr(u32)]
 enum Flag {
-    /// The slot is in use.
-    Used = 1 << TTL_BITS,
     /// The address is IPv6, and is in the side table.
-    V6 = 1 << (TTL_BITS + 1),
+    V6 = 1 << TTL_BITS,
     /// It is held: it lives as long as its holder, whatever its TTL.
-    Held = 1 << (TTL_BITS + 2),
+    Held = 1 << (TTL_BITS + 1),
     /// A late heartbeat of it has been reported.
-    Late = 1 << (TTL_BITS + 3),
+    Late = 1 << (TTL_BITS + 2),
     /// A mark stands before it.
-    Marked = 1 << (TTL_BITS + 4),
+    Marked = 1 << (TTL_BITS + 3),
 }
 
 impl Entry {
@@ -85,10 +82,6 @@ impl Entry {
 
     pub(super) fn is_held(&self) -> bool {
         self.has(Flag::Held)
-    }
-
-    pub(super) fn is_used(&self) -> bool {
-        self.has(Flag::Used)
     }
 
     /// Whether a mark stands before it.
@@ -122,6 +115,25 @@ impl Entry {
     }
 }
 
+impl Default for Entry {
+    /// What a free slot holds.
+    fn default() -> Self {
+        Entry {
+            uuid: Uuid::nil(),
+            heartbeat: Moment::START,
+            ttl_and_flags: 0,
+            service_type: NONE,
+            previous: NONE,
+            next: NONE,
+            chain: NONE,
+            address_chain: NONE,
+            timer: WheelLink::default(),
+            ip: 0,
+            port: NonZeroU16::MIN,
+        }
+    }
+}
+
 /// The fields of a new entry, without its places in the indexes.
 pub(super) struct NewEntry {
     pub(super) uuid: Uuid,
@@ -132,34 +144,35 @@ pub(super) struct NewEntry {
 }
 
 /// All entries, by slot number.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Entries {
-    /// 4,096 in a page of 256 KiB.
-    slots: Pages<Entry, 12>,
-    free: u32,
-    len: u32,
-    v6: Slab<Ipv6Addr>,
+    slots: Slots<Entry>,
+    v6: Slots<V6>,
 }
 
-impl Default for Entries {
+/// An address of the side table.
+#[derive(Debug)]
+struct V6(Ipv6Addr);
+
+impl Default for V6 {
     fn default() -> Self {
-        Entries {
-            slots: Pages::default(),
-            free: NONE,
-            len: 0,
-            v6: Slab::new(),
-        }
+        V6(Ipv6Addr::UNSPECIFIED)
     }
 }
 
 impl Entries {
     pub(super) fn len(&self) -> u32 {
-        self.len
+        self.slots.len()
     }
 
-    /// Slots, the free ones included.
-    pub(super) fn slots(&self) -> u32 {
-        self.slots.len()
+    /// All entries are in slots below this number.
+    pub(super) fn end(&self) -> u32 {
+        self.slots.end()
+    }
+
+    /// Whether there is an entry in `slot`.
+    pub(super) fn is_used(&self, slot: u32) -> bool {
+        self.slots.is_used(slot)
     }
 
     /// Stores a new entry and returns its slot.
@@ -173,42 +186,24 @@ impl Entries {
         } = new;
         let (ip, v6) = match address.ip {
             IpAddr::V4(ip) => (ip.to_bits(), 0),
-            IpAddr::V6(ip) => (self.v6.insert(ip) as u32, Flag::V6 as u32),
+            IpAddr::V6(ip) => (self.v6.insert(V6(ip)), Flag::V6 as u32),
         };
-        let entry = Entry {
+        self.slots.insert(Entry {
             uuid,
             heartbeat: now,
-            ttl_and_flags: ttl_ms | Flag::Used as u32 | v6,
+            ttl_and_flags: ttl_ms | v6,
             service_type,
-            previous: NONE,
-            next: NONE,
-            chain: NONE,
-            address_position: NONE,
-            timer: WheelLink::default(),
             ip,
             port: address.port,
-        };
-        self.len += 1;
-        if self.free == NONE {
-            return self.slots.push(entry);
-        }
-        let slot = self.free;
-        self.free = std::mem::replace(&mut self.slots[slot], entry).chain;
-        slot
+            ..Entry::default()
+        })
     }
 
-    /// Frees a slot. Frees all memory with the last entry.
+    /// Removes the entry in `slot`.
     pub(super) fn remove(&mut self, slot: u32) {
-        self.len -= 1;
-        if self.len == 0 {
-            *self = Entries::default();
-            return;
-        }
-        let entry = &mut self.slots[slot];
-        entry.chain = std::mem::replace(&mut self.free, slot);
-        let flags = std::mem::take(&mut entry.ttl_and_flags);
-        if flags & Flag::V6 as u32 != 0 {
-            self.v6.remove(entry.ip as usize);
+        let entry = self.slots.remove(slot);
+        if entry.has(Flag::V6) {
+            self.v6.remove(entry.ip);
         }
     }
 
@@ -224,7 +219,7 @@ impl Entries {
     pub(super) fn address(&self, slot: u32) -> ServiceAddress {
         let entry = &self.slots[slot];
         let ip = if entry.has(Flag::V6) {
-            IpAddr::V6(self.v6[entry.ip as usize])
+            IpAddr::V6(self.v6[entry.ip].0)
         } else {
             IpAddr::V4(Ipv4Addr::from_bits(entry.ip))
         };

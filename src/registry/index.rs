@@ -20,8 +20,8 @@ pub(super) trait Chains {
 /// Buckets of chains; one entry a bucket on average.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    /// The first slot of each bucket's chain: 16,384 in a page of 64 KiB.
-    heads: Pages<u32, 14>,
+    /// The first slot of each bucket's chain: 32,768 in a page of 128 KiB.
+    heads: Pages<u32, 15>,
     len: u32,
 }
 
@@ -71,6 +71,27 @@ impl Index {
                 self.merge(chains);
             }
         }
+    }
+
+    /// Puts `new` into the place of `old`, which must be present and has the same hash.
+    pub(super) fn replace(&mut self, chains: &mut impl Chains, old: u32, new: u32, hash: u64) {
+        let bucket = self.bucket(hash);
+        chains.set_next(new, chains.next(old));
+        let mut at = self.heads[bucket];
+        if at == old {
+            self.heads[bucket] = new;
+            return;
+        }
+        while chains.next(at) != old {
+            at = chains.next(at);
+        }
+        chains.set_next(at, new);
+    }
+
+    /// Frees the last page of buckets, and what they hold is lost; `false` when there is none.
+    pub(super) fn drop_page(&mut self) -> bool {
+        self.len = 0;
+        self.heads.drop_page()
     }
 
     /// The bucket of a hash: its lowest bits, one bit fewer for a bucket that is not split yet.

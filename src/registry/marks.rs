@@ -124,7 +124,7 @@ impl Marks {
     /// Panics when a mark and the flag of its entry disagree.
     pub(super) fn check(&self, entries: &Entries) {
         for (&slot, &number) in &self.before {
-            assert!(entries.get(slot).is_used() && entries.get(slot).is_marked());
+            assert!(entries.is_used(slot) && entries.get(slot).is_marked());
             let place = self.marks[number as usize].place;
             assert!(matches!(place, Place::Before(other) if other == slot));
         }

@@ -19,8 +19,9 @@ mod index;
 mod marks;
 mod operation;
 mod pages;
+mod slots;
 mod sweep;
-mod table;
+pub(crate) mod table;
 mod types;
 mod view;
 mod walk;
@@ -45,7 +46,7 @@ pub use view::{Record, TypeView};
 pub use walk::Cursor;
 
 /// No slot.
-const NONE: u32 = u32::MAX;
+pub(crate) const NONE: u32 = u32::MAX;
 
 /// Capacity, in changes, that the list keeps from one turn to the next.
 const CHANGES_KEPT: usize = 4096;
@@ -211,7 +212,7 @@ impl<S: BuildHasher> Registry<S> {
     ) -> bool {
         if !self
             .by_address
-            .make(&mut self.entries, &self.hasher, *budget)
+            .make(&mut self.entries, &self.hasher, now, *budget)
         {
             *budget = 0;
             return false;
@@ -219,7 +220,10 @@ impl<S: BuildHasher> Registry<S> {
         let Some(of) = self.types.find(service_type, &self.hasher) else {
             return true;
         };
-        while let Some(slot) = self.by_address.entry_at(of, address, &self.hasher) {
+        while let Some(slot) = self
+            .by_address
+            .entry_at(&self.entries, &self.hasher, of, address)
+        {
             if *budget == 0 {
                 return false;
             }

@@ -45,7 +45,25 @@ impl<T, const BITS: u32> Pages<T, BITS> {
             self.pages.pop();
         }
         self.len -= 1;
+        self.shrink();
         value
+    }
+
+    /// Frees the last page with all its elements; `false` when there is none.
+    pub(super) fn drop_page(&mut self) -> bool {
+        let Some(page) = self.pages.pop() else {
+            return false;
+        };
+        self.len -= page.len() as u32;
+        self.shrink();
+        true
+    }
+
+    /// Frees most of the list of pages where most of it is unused.
+    fn shrink(&mut self) {
+        if self.pages.len() < self.pages.capacity() / 4 {
+            self.pages.shrink_to(2 * self.pages.len());
+        }
     }
 }
 

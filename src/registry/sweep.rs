@@ -7,8 +7,10 @@ use crate::message::Reason;
 use crate::time::Moment;
 
 impl<S: BuildHasher> Registry<S> {
-    /// Removes registrations that have expired by `now`, examining at most `budget` entries.
+    /// Removes registrations that have expired by `now`, examining at most `budget` entries. Gives
+    /// some of an index back that is not used any more.
     pub fn sweep(&mut self, now: Moment, budget: usize) -> Sweep {
+        self.by_address.rest(now);
         let mut expired = 0;
         for examined in 0..budget {
             let Some(slot) = self.deadlines.poll(&mut self.entries, now) else {

@@ -1,26 +1,26 @@
-//! A slab of values with stable keys, and a hash index over it.
+//! Values in numbered slots, and a hash index over them.
 
 use std::hash::BuildHasher;
 
-use slab::Slab;
-
-use super::NONE;
 use super::index::{Chains, Index};
 
+pub(crate) use super::NONE;
+pub(crate) use super::slots::Slots;
+
 /// A value that is found by a part of itself.
-pub(super) trait Keyed {
+pub(crate) trait Keyed {
     /// The hash of that part.
     fn hash(&self, hasher: &impl BuildHasher) -> u64;
 }
 
 /// Values by slot number and by hash. It grows without a rehash of the whole table.
 #[derive(Debug)]
-pub(super) struct Table<T> {
-    nodes: Slab<Node<T>>,
+pub(crate) struct Table<T> {
+    nodes: Slots<Node<T>>,
     index: Index,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Node<T> {
     value: T,
     /// The next slot with the same bucket in the index.
@@ -30,18 +30,18 @@ struct Node<T> {
 impl<T> Default for Table<T> {
     fn default() -> Self {
         Table {
-            nodes: Slab::new(),
+            nodes: Slots::default(),
             index: Index::default(),
         }
     }
 }
 
-impl<T: Keyed> Table<T> {
+impl<T: Keyed + Default> Table<T> {
     /// The slot of the value with this hash for which `is` returns `true`.
-    pub(super) fn find(&self, hash: u64, is: impl Fn(&T) -> bool) -> Option<u32> {
+    pub(crate) fn find(&self, hash: u64, is: impl Fn(&T) -> bool) -> Option<u32> {
         let mut slot = self.index.first(hash);
         while slot != NONE {
-            let node = &self.nodes[slot as usize];
+            let node = &self.nodes[slot];
             if is(&node.value) {
                 return Some(slot);
             }
@@ -51,8 +51,8 @@ impl<T: Keyed> Table<T> {
     }
 
     /// Stores a value that must be new; returns its slot.
-    pub(super) fn insert(&mut self, value: T, hasher: &impl BuildHasher) -> u32 {
-        let slot = self.nodes.insert(Node { value, chain: NONE }) as u32;
+    pub(crate) fn insert(&mut self, value: T, hasher: &impl BuildHasher) -> u32 {
+        let slot = self.nodes.insert(Node { value, chain: NONE });
         let mut chains = NodeChains {
             nodes: &mut self.nodes,
             hasher,
@@ -62,39 +62,37 @@ impl<T: Keyed> Table<T> {
         slot
     }
 
-    /// Removes the value in `slot`.
-    pub(super) fn remove(&mut self, slot: u32, hasher: &impl BuildHasher) {
+    /// Removes the value in `slot`, and returns it.
+    pub(crate) fn remove(&mut self, slot: u32, hasher: &impl BuildHasher) -> T {
         let mut chains = NodeChains {
             nodes: &mut self.nodes,
             hasher,
         };
         let hash = chains.hash(slot);
         self.index.remove(&mut chains, slot, hash);
-        self.nodes.remove(slot as usize);
+        self.nodes.remove(slot).value
     }
 
-    pub(super) fn get(&self, slot: u32) -> &T {
-        &self.nodes[slot as usize].value
+    pub(crate) fn get(&self, slot: u32) -> &T {
+        &self.nodes[slot].value
     }
 
-    pub(super) fn get_mut(&mut self, slot: u32) -> &mut T {
-        &mut self.nodes[slot as usize].value
+    pub(crate) fn get_mut(&mut self, slot: u32) -> &mut T {
+        &mut self.nodes[slot].value
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.nodes.len()
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.len() as usize
     }
 
     /// All values with their slots.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
-        self.nodes
-            .iter()
-            .map(|(slot, node)| (slot as u32, &node.value))
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
+        self.nodes.iter().map(|(slot, node)| (slot, &node.value))
     }
 
     /// Panics when the index disagrees with the values; `same` compares two values.
-    pub(super) fn check(&self, hasher: &impl BuildHasher, same: impl Fn(&T, &T) -> bool) {
-        assert_eq!(self.index.len() as usize, self.nodes.len());
+    pub(crate) fn check(&self, hasher: &impl BuildHasher, same: impl Fn(&T, &T) -> bool) {
+        assert_eq!(self.index.len(), self.nodes.len());
         for (slot, value) in self.iter() {
             let found = self.find(value.hash(hasher), |other| same(value, other));
             assert_eq!(found, Some(slot), "a value is not found by what it holds");
@@ -104,20 +102,20 @@ impl<T: Keyed> Table<T> {
 
 /// The chains of the index.
 struct NodeChains<'a, T, S> {
-    nodes: &'a mut Slab<Node<T>>,
+    nodes: &'a mut Slots<Node<T>>,
     hasher: &'a S,
 }
 
-impl<T: Keyed, S: BuildHasher> Chains for NodeChains<'_, T, S> {
+impl<T: Keyed + Default, S: BuildHasher> Chains for NodeChains<'_, T, S> {
     fn next(&self, slot: u32) -> u32 {
-        self.nodes[slot as usize].chain
+        self.nodes[slot].chain
     }
 
     fn set_next(&mut self, slot: u32, next: u32) {
-        self.nodes[slot as usize].chain = next;
+        self.nodes[slot].chain = next;
     }
 
     fn hash(&self, slot: u32) -> u64 {
-        self.nodes[slot as usize].value.hash(self.hasher)
+        self.nodes[slot].value.hash(self.hasher)
     }
 }

@@ -10,7 +10,7 @@ use super::entry::Entries;
 use super::table::{Keyed, Table};
 
 /// A type that has registrations.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Type {
     pub(super) name: Arc<str>,
     /// The oldest registration.
@@ -105,9 +105,6 @@ impl Types {
         if of.len == 0 {
             self.by_name.remove(&of.name);
             self.table.remove(key, hasher);
-        }
-        if self.table.len() == 0 {
-            *self = Types::default();
         }
     }
 

@@ -4,6 +4,7 @@ use std::hash::{BuildHasherDefault, Hasher, RandomState};
 use std::time::Duration;
 
 use crate::model::{IPS, Step, TTLS_MS, TYPES, UUIDS, address, at, query, run, sweep_all, uuid};
+use discovery_service::limits::ADDRESS_INDEX_UNUSED_MS;
 use discovery_service::message::Reason;
 use discovery_service::registry::{Heartbeat, RegisterError, Registration, Registry, Sweep};
 use discovery_service::time::Moment;
@@ -368,6 +369,78 @@ fn a_replacement_among_a_hundred_thousand_of_one_type_takes_its_time_in_slices_a
         registry.replace(at(2), "queen", place, &mut 1)
             && registry.replace(at(2), "hive", place, &mut 1)
     );
+    registry.check_invariants();
+}
+
+#[test]
+fn row_32_an_address_registered_a_hundred_thousand_times_is_removed_one_by_one_and_by_replacement()
+{
+    const LEN: usize = 100_000;
+    let mut registry = Registry::new(2 * LEN as u32, RandomState::new());
+    let place = address(IPS[0], 80);
+    let fill = |registry: &mut Registry, numbers: std::ops::Range<usize>| {
+        for number in numbers {
+            registry
+                .register(at(1), registration(uuid(number), "hive", 30_000))
+                .unwrap();
+            registry.clear_changes();
+        }
+    };
+    fill(&mut registry, 0..LEN / 2);
+    // The index is made while registrations come and go.
+    let elsewhere = address(IPS[0], 81);
+    for number in 0.. {
+        if registry.replace(at(2), "hive", elsewhere, &mut 4096) {
+            break;
+        }
+        assert!(registry.deregister(at(2), &uuid(7 * number), Reason::Deregistered));
+        fill(&mut registry, LEN + number..LEN + number + 1);
+    }
+    fill(&mut registry, LEN / 2..LEN);
+    registry.check_invariants();
+    for number in LEN / 4..LEN / 2 {
+        registry.deregister(at(2), &uuid(number), Reason::Deregistered);
+        registry.clear_changes();
+    }
+    registry.check_invariants();
+    let mut turns = 0;
+    loop {
+        let before = registry.len();
+        let is_done = registry.replace(at(2), "hive", place, &mut 4096);
+        assert!(before - registry.len() <= 4096, "more was done than may be");
+        registry.clear_changes();
+        turns += 1;
+        if is_done {
+            break;
+        }
+    }
+    assert_eq!(registry.len(), 0);
+    assert!(turns <= LEN / 4096, "{turns} turns");
+    registry.check_invariants();
+}
+
+#[test]
+fn row_32_an_index_that_nobody_uses_goes_in_slices_and_is_made_again() {
+    const LEN: usize = 10_000;
+    let mut registry = Registry::new(LEN as u32, RandomState::new());
+    for number in 0..LEN {
+        let new = registration(uuid(number), "hive", 86_400_000);
+        registry.register(at(1), new).unwrap();
+    }
+    let replace = |registry: &mut Registry, now: u64| {
+        let place = address(IPS[1], 80);
+        (1..).find(|_| registry.replace(at(now), "hive", place, &mut 4096))
+    };
+    assert_eq!(replace(&mut registry, 2), Some(3), "it is made in slices");
+    assert_eq!(replace(&mut registry, 3), Some(1), "and kept");
+    registry.sweep(at(ADDRESS_INDEX_UNUSED_MS + 2), 10);
+    assert_eq!(replace(&mut registry, ADDRESS_INDEX_UNUSED_MS + 2), Some(1));
+    for _ in 0..3 {
+        registry.sweep(at(2 * ADDRESS_INDEX_UNUSED_MS + 2), 10);
+        registry.check_invariants();
+    }
+    let again = replace(&mut registry, 2 * ADDRESS_INDEX_UNUSED_MS + 2);
+    assert_eq!(again, Some(3), "it was given back");
     registry.check_invariants();
 }
 

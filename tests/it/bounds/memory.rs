@@ -94,6 +94,73 @@ fn row_18_readers_of_a_large_type_that_changes_all_the_time_keep_one_part_each()
     );
 }
 
+/// What the service may keep of its own memory after a flood: caches, and what the allocator keeps.
+#[cfg(target_os = "linux")]
+const KEPT_KB_MAX: u64 = 2 * 1024;
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_holders_took_is_given_back_when_they_end() {
+    const HOLDERS: usize = 80;
+    const HOLDS: usize = 1_024;
+    let service = Service::start(&[]);
+    let mut witness = service.connect();
+    assert_eq!(witness.ask("query hive"), "[]");
+    let before = service.status_kb("RssAnon");
+    let mut holders = Vec::new();
+    for _ in 0..HOLDERS {
+        let mut holder = service.connect();
+        holder.send("hold hive 10.0.0.1 80\n".repeat(HOLDS));
+        (0..HOLDS).for_each(|_| assert_eq!(holder.line().len(), 36));
+        holders.push(holder);
+    }
+    // Who comes during the flood and stays keeps only its own.
+    let uuid = witness.ask("hold queen 10.0.0.2 80");
+    let taken = service.status_kb("RssAnon") - before;
+    assert!(taken > 4 * KEPT_KB_MAX, "{taken} kB show nothing");
+    drop(holders);
+    wait_until("memory is given back", || {
+        (service.status_kb("RssAnon") < before + KEPT_KB_MAX).then_some(())
+    });
+    assert_eq!(witness.ask("query hive"), "[]");
+    assert_eq!(witness.ask(&format!("heartbeat {uuid}")), "OK");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn row_32_what_a_flood_and_the_index_for_replace_took_is_given_back() {
+    const SERVICES: usize = 100;
+    const INDEX_LEN_MAX: u64 = 24;
+    let service = Service::start(&["--ttl", "600"]);
+    let mut flood = service.connect();
+    assert_eq!(flood.ask("query hive"), "[]");
+    let before = service.status_kb("RssAnon");
+    let mut uuids = Vec::new();
+    for _ in 0..SERVICES {
+        flood.send("register hive 10.0.0.1 80\n".repeat(1_000));
+        uuids.extend((0..1_000).map(|_| flood.line()));
+    }
+    let full = service.status_kb("RssAnon");
+    let mut late = service.connect();
+    let uuid = late.ask("register queen 10.0.0.2 80 replace");
+    let index = (service.status_kb("RssAnon").saturating_sub(full)) * 1024 / uuids.len() as u64;
+    println!("{index} bytes of the index for each registration");
+    assert!(index <= INDEX_LEN_MAX, "{index} bytes each");
+    assert!(full > before + 3 * KEPT_KB_MAX, "{full} kB show nothing");
+    for some in uuids.chunks(1_000) {
+        let commands: Vec<String> = some
+            .iter()
+            .map(|uuid| format!("deregister {uuid}\n"))
+            .collect();
+        flood.send(commands.concat());
+        some.iter().for_each(|_| assert_eq!(flood.line(), "OK"));
+    }
+    wait_until("memory is given back", || {
+        (service.status_kb("RssAnon") < before + KEPT_KB_MAX).then_some(())
+    });
+    assert_eq!(late.ask(&format!("heartbeat {uuid}")), "OK");
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn row_43_ten_thousand_idle_connections_cost_at_most_512_bytes_each() {

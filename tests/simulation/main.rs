@@ -9,6 +9,7 @@
 //! ```
 
 mod client;
+mod crowds;
 mod datagrams;
 mod fairness;
 mod faults;

@@ -66,7 +66,8 @@ pub struct Pipe {
     pub reset: bool,
     /// Written by the service, not yet taken by the client.
     outbound: VecDeque<u8>,
-    room: usize,
+    /// Bytes that fit into it.
+    pub room: usize,
     /// The service got `WouldBlock` from a write.
     wants_room: bool,
     pub shut: bool,

@@ -5,9 +5,10 @@ use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use hdrhistogram::Histogram;
 use mio::{Events, Interest, Poll, Token};
 
+use crate::common::client::latencies;
+use crate::common::process::raise_limit;
 use crate::load::{Load, Sample};
 use crate::servers::{Kind, Server, Verb};
 use crate::table;
@@ -61,8 +62,7 @@ fn holder_kills(count: usize) {
     let server = Server::start(Kind::Discovery, 0).expect("the service starts");
     let mut watcher = watch(&server.address, "watch dying\n");
     let this = std::env::current_exe().expect("this bench is a file");
-    let mut latency =
-        Histogram::<u64>::new_with_bounds(1, 60_000_000, 3).expect("a minute in microseconds");
+    let mut latency = latencies();
     for _ in 0..count {
         let mut holder = Command::new(&this)
             .env("COMPARE_HOLDER", &server.address)
@@ -165,18 +165,5 @@ fn heartbeats_beside_watchers(rounds: u64, time: Duration) {
     let [without, with] = samples.each_ref().map(|samples| table::summary(samples));
     println!(
         "heartbeats at 16 in flight: {without} a second; with {WATCHERS} watchers of other types: {with}"
-    );
-}
-
-/// Lets this process have as many connections as the system allows.
-fn raise_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    let _ = setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: maximum,
-            maximum,
-        },
     );
 }

@@ -7,6 +7,7 @@ use hdrhistogram::Histogram;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
+use crate::common::client::latencies;
 use crate::servers::{Requests, Server};
 
 /// One measurement.
@@ -73,8 +74,7 @@ impl Load {
 
     /// Keeps the requests in flight for `time`, then waits for the last answers.
     pub(crate) fn run(&mut self, server: &Server, time: Duration) -> Sample {
-        let mut latency =
-            Histogram::new_with_bounds(1, 60_000_000, 3).expect("a minute in microseconds");
+        let mut latency = latencies();
         let mut events = Events::with_capacity(1024);
         let mut buffer = vec![0; 256 * 1024];
         let (user, system) = server.processor_time();
@@ -163,8 +163,7 @@ pub(crate) fn frame(content: &str) -> Vec<u8> {
 
 /// Connects, sends `request`, reads to the end and closes, one after the other for `time`.
 pub(crate) fn connection_per_request(server: &Server, request: &[u8], time: Duration) -> Sample {
-    let mut latency =
-        Histogram::new_with_bounds(1, 60_000_000, 3).expect("a minute in microseconds");
+    let mut latency = latencies();
     let (user, system) = server.processor_time();
     let begun = Instant::now();
     let mut requests = 0;

@@ -9,6 +9,8 @@
 //! `COMPARE_ONLY=heartbeat` runs only rows with this in their name; the other parts are
 //! `start and idle`, `a connection for each request`, `holding and watching` and `a million`.
 
+#[path = "../common/mod.rs"]
+mod common;
 mod floor;
 mod live;
 mod load;
@@ -54,7 +56,7 @@ fn main() {
     }
     let rounds = number("COMPARE_ROUNDS", 5);
     let time = Duration::from_millis(number("COMPARE_MS", 400));
-    servers::pin_to_second_core(std::process::id());
+    common::process::pin_to_second_core();
 
     if wanted("start and idle") {
         start_and_idle();

@@ -1,11 +1,10 @@
 //! A million registrations: memory, growth, expiry, and the latency that other clients see.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
+use crate::common::client::{Client, latencies};
 use crate::load::{Load, Sample};
 use crate::servers::{Kind, Server, Verb};
 use crate::table;
@@ -64,42 +63,6 @@ fn cost_growth(rounds: u64, time: Duration) {
     );
 }
 
-/// One connection, one request in flight.
-struct Client {
-    stream: TcpStream,
-    reader: BufReader<TcpStream>,
-    line: String,
-}
-
-impl Client {
-    fn connect(server: &Server) -> Self {
-        let stream = TcpStream::connect(&server.address).expect("the server accepts");
-        stream.set_nodelay(true).expect("loopback takes options");
-        let reader =
-            BufReader::with_capacity(1 << 20, stream.try_clone().expect("a second handle"));
-        Client {
-            stream,
-            reader,
-            line: String::new(),
-        }
-    }
-
-    fn ask(&mut self, command: &str) -> &str {
-        self.stream
-            .write_all(command.as_bytes())
-            .expect("the server reads");
-        self.line.clear();
-        self.reader
-            .read_line(&mut self.line)
-            .expect("the server answers");
-        self.line.trim_end()
-    }
-}
-
-fn latencies() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, 60_000_000, 3).expect("a minute in microseconds")
-}
-
 fn print_latencies(what: &str, latency: &Histogram<u64>) {
     let quantile = |q: f64| latency.value_at_quantile(q);
     println!(
@@ -115,7 +78,7 @@ fn print_latencies(what: &str, latency: &Histogram<u64>) {
 /// Every registration from none to a million, and as many heartbeats for the noise of the machine.
 fn growth() {
     let server = Server::start(Kind::Discovery, 0).expect("the service starts");
-    let mut client = Client::connect(&server);
+    let mut client = Client::connect(&server.address);
     let mut latency = latencies();
     let mut uuid = String::new();
     for i in 0..MILLION {
@@ -139,24 +102,14 @@ fn growth() {
 /// The latency of another client while a million registrations expire together.
 fn expiry() {
     let server = Server::with_arguments(&["--ttl", "8"]);
-    let mut client = Client::connect(&server);
+    let mut client = Client::connect(&server.address);
     let begun = Instant::now();
     let batch = "register hive 10.0.0.1 80\n".repeat(1_000);
     for _ in 0..MILLION / 1_000 {
-        client
-            .stream
-            .write_all(batch.as_bytes())
-            .expect("the server reads");
-        for _ in 0..1_000 {
-            client.line.clear();
-            client
-                .reader
-                .read_line(&mut client.line)
-                .expect("the server answers");
-        }
+        client.send_many(&batch, 1_000);
     }
     let filled = begun.elapsed();
-    let mut other = Client::connect(&server);
+    let mut other = Client::connect(&server.address);
     let uuid = other.ask("register other 10.0.0.2 81\n").to_owned();
     let heartbeat = format!("heartbeat {uuid}\n");
     while begun.elapsed() < Duration::from_millis(7_500) {
@@ -180,20 +133,10 @@ fn expiry() {
 /// Queries of a type with 100,000 entries, unchanged and after each change.
 fn large_type() {
     let server = Server::with_arguments(&["--ttl", "86400"]);
-    let mut client = Client::connect(&server);
+    let mut client = Client::connect(&server.address);
     let batch = "register hive 10.0.0.1 80\n".repeat(1_000);
     for _ in 0..100 {
-        client
-            .stream
-            .write_all(batch.as_bytes())
-            .expect("the server reads");
-        for _ in 0..1_000 {
-            client.line.clear();
-            client
-                .reader
-                .read_line(&mut client.line)
-                .expect("the server answers");
-        }
+        client.send_many(&batch, 1_000);
     }
     let len = client.ask("query hive\n").len();
     let rounds = 200;

@@ -1,10 +1,12 @@
-//! The servers that are compared, each a process of its own on the first core.
+//! The servers that are compared.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
+
+use crate::common::process::{Process, pinned, status};
 
 /// What a request does; of Redis, the command that comes nearest.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,7 +48,7 @@ pub(crate) struct Requests {
 pub(crate) struct Server {
     pub(crate) kind: Kind,
     pub(crate) address: String,
-    child: Child,
+    process: Process,
     keys: Vec<String>,
 }
 
@@ -61,49 +63,37 @@ impl Server {
 
     /// Starts a server and returns once it has said where it listens, if it says so.
     pub(crate) fn announced(kind: Kind) -> Option<Server> {
-        let (child, address) = match kind {
+        let process = match kind {
             // The registrations must outlive the run.
-            Kind::Discovery => return Some(Self::with_arguments(&["--ttl", "86400"])),
+            Kind::Discovery => Process::discovery(&["--ttl", "86400"]),
             Kind::Floor(name) => {
                 let this = std::env::current_exe().expect("this bench is a file");
                 let mut command = pinned(this.to_str().expect("a path in UTF-8"));
                 command.env("COMPARE_FLOOR", name);
-                announced(command)
+                Process::announced(command)
             }
             Kind::Redis => redis()?,
         };
-        Some(Server {
-            kind,
-            address,
-            child,
-            keys: Vec::new(),
-        })
+        Some(Self::of(kind, process))
     }
 
     /// The service with these arguments.
     pub(crate) fn with_arguments(args: &[&str]) -> Server {
-        let mut command = pinned(env!("CARGO_BIN_EXE_discovery"));
-        command
-            .args(["--listen", "127.0.0.1:0", "--max-services", "100000000"])
-            .args(args);
-        let (child, address) = announced(command);
+        Self::of(Kind::Discovery, Process::discovery(args))
+    }
+
+    fn of(kind: Kind, process: Process) -> Server {
         Server {
-            kind: Kind::Discovery,
-            address,
-            child,
+            kind,
+            address: process.address.clone(),
+            process,
             keys: Vec::new(),
         }
     }
 
     /// Voluntary context switches since its start: how often it has waited.
     pub(crate) fn wake_ups(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
-            .unwrap_or_default();
-        let line = status
-            .lines()
-            .find(|line| line.starts_with("voluntary_ctxt_switches"));
-        line.and_then(|line| line.split_ascii_whitespace().nth(1)?.parse().ok())
-            .unwrap_or(0)
+        status(self.process.id(), "voluntary_ctxt_switches:")
     }
 
     pub(crate) fn requests(&self, verb: Verb) -> Requests {
@@ -151,7 +141,7 @@ impl Server {
     }
 
     pub(crate) fn memory(&self) -> Memory {
-        Memory::of(self.child.id())
+        Memory::of(self.process.id())
     }
 
     /// Bytes of resident memory.
@@ -162,8 +152,8 @@ impl Server {
     /// Processor time that the server has used, in user mode and in the kernel.
     pub(crate) fn processor_time(&self) -> (Duration, Duration) {
         const TICK: Duration = Duration::from_millis(10);
-        let stat =
-            std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id()))
+            .unwrap_or_default();
         // After the command's name, which may hold blanks, fields 14 and 15 of proc(5) are the 12th
         // and 13th.
         let fields: Vec<&str> = stat
@@ -245,44 +235,11 @@ pub(crate) struct Memory {
 
 impl Memory {
     pub(crate) fn of(pid: u32) -> Self {
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        let bytes = |name: &str| {
-            let value = status.lines().find_map(|line| line.strip_prefix(name));
-            let kib = value.and_then(|value| value.split_ascii_whitespace().next()?.parse().ok());
-            kib.map_or(0, |kib: u64| kib * 1024)
-        };
         Memory {
-            resident: bytes("VmRSS:"),
-            own: bytes("RssAnon:"),
+            resident: status(pid, "VmRSS:") * 1024,
+            own: status(pid, "RssAnon:") * 1024,
         }
     }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Starts a server that says `listening on <address>`.
-fn announced(mut command: Command) -> (Child, String) {
-    let mut child = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("the server starts");
-    let mut line = String::new();
-    let stdout = child.stdout.take().expect("it is piped");
-    BufReader::new(stdout)
-        .read_line(&mut line)
-        .expect("it says where it listens");
-    let address = line
-        .trim_end()
-        .strip_prefix("listening on ")
-        .expect("an address")
-        .to_owned();
-    (child, address)
 }
 
 pub(crate) fn redis_path() -> Option<PathBuf> {
@@ -292,7 +249,7 @@ pub(crate) fn redis_path() -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-fn redis() -> Option<(Child, String)> {
+fn redis() -> Option<Process> {
     let program = redis_path()?;
     let free =
         std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
@@ -313,7 +270,7 @@ fn redis() -> Option<(Child, String)> {
         .stderr(Stdio::null())
         .spawn()
         .expect("redis-server starts");
-    Some((child, format!("127.0.0.1:{port}")))
+    Some(Process::new(child, format!("127.0.0.1:{port}")))
 }
 
 /// A command of the Redis serialization protocol.
@@ -323,32 +280,4 @@ fn resp(words: &[&str]) -> Vec<u8> {
         bytes.extend(format!("${}\r\n{word}\r\n", word.len()).bytes());
     }
     bytes
-}
-
-/// A command that runs on the first core, where that can be arranged.
-fn pinned(program: &str) -> Command {
-    if Command::new("taskset")
-        .arg("-V")
-        .stdout(Stdio::null())
-        .status()
-        .is_ok()
-    {
-        let mut command = Command::new("taskset");
-        command.args(["-c", "0", program]);
-        return command;
-    }
-    Command::new(program)
-}
-
-/// Moves this process to the second core, where that can be arranged.
-pub(crate) fn pin_to_second_core(pid: u32) {
-    let moved = Command::new("taskset")
-        .args(["-cp", "1", &pid.to_string()])
-        .stdout(Stdio::null())
-        .status();
-    if !moved.is_ok_and(|status| status.success()) {
-        println!(
-            "The load could not be given a core of its own: taskset or a second core is missing."
-        );
-    }
 }

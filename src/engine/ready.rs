@@ -1,10 +1,11 @@
 //! The order in which sessions are served.
 //!
 //! Three queues, each first in, first out. Those that the service has put off come first, for they
-//! have waited for a turn already. Then those that had nothing to do before, such as a client that
-//! sends one request at a time, and those that used up their share last time share the turn: while
-//! both wait, the former get three quarters of its work. So a session that asks now and then is served in the
-//! next turn, whatever a thousand others send without a pause.
+//! have waited for a turn already; while others wait, they get a quarter of its work, so that many
+//! whose answers wait for the same thing do not use up every turn. Then those that had nothing to do
+//! before, such as a client that sends one request at a time, and those that used up their share last
+//! time share the turn: while both wait, the former get three quarters of its work. So a session that
+//! asks now and then is served in the next turn, whatever a thousand others send without a pause.
 
 use std::collections::VecDeque;
 
@@ -35,6 +36,8 @@ pub(super) struct Round {
     put_off: usize,
     woken: usize,
     unfinished: usize,
+    /// Work that was spent on those that were put off.
+    put_off_work: u32,
     /// Work that was spent on those that were woken.
     woken_work: u32,
 }
@@ -57,6 +60,7 @@ impl Ready {
             put_off: self.put_off.len(),
             woken: self.woken.len(),
             unfinished: self.unfinished.len(),
+            put_off_work: 0,
             woken_work: 0,
         }
     }
@@ -65,8 +69,11 @@ impl Ready {
 impl Round {
     /// Takes the session that is served next, and why it has something to do.
     pub(super) fn next(&mut self, ready: &mut Ready) -> Option<(usize, Reason)> {
+        let others_wait = self.woken > 0 || self.unfinished > 0;
+        let put_off_had_their_part = self.put_off_work >= TURN_WORK_MAX / 4;
         let had_their_part = self.woken_work >= TURN_WORK_MAX / 4 * 3;
-        let (left, queue, reason) = if self.put_off > 0 {
+        let (left, queue, reason) = if self.put_off > 0 && !(put_off_had_their_part && others_wait)
+        {
             (&mut self.put_off, &mut ready.put_off, Reason::PutOff)
         } else if self.woken > 0 && !(had_their_part && self.unfinished > 0) {
             (&mut self.woken, &mut ready.woken, Reason::Woken)
@@ -80,8 +87,10 @@ impl Round {
 
     /// Notes the work that was spent on a session.
     pub(super) fn spent(&mut self, reason: Reason, units: u32) {
-        if reason == Reason::Woken {
-            self.woken_work += units;
+        match reason {
+            Reason::PutOff => self.put_off_work += units,
+            Reason::Woken => self.woken_work += units,
+            Reason::Unfinished => {}
         }
     }
 }
@@ -129,5 +138,17 @@ mod tests {
         ready.push(2, Reason::Woken);
         assert_eq!(round.next(&mut ready), None);
         assert_eq!(order(&mut ready, 0, 9), [1, 2]);
+    }
+
+    #[test]
+    fn who_was_put_off_leaves_three_quarters_of_the_turn_to_the_others() {
+        let mut ready = Ready::default();
+        for key in 0..4 {
+            ready.push(key, Reason::PutOff);
+        }
+        ready.push(10, Reason::Woken);
+        ready.push(20, Reason::Unfinished);
+        let an_eighth = TURN_WORK_MAX / 8;
+        assert_eq!(order(&mut ready, an_eighth, 9), [0, 1, 10, 20, 2, 3]);
     }
 }

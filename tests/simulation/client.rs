@@ -42,6 +42,11 @@ impl Exchange {
         }
     }
 
+    /// The line that answers the request, without its end; `None` where a stream does.
+    pub fn answer(&self) -> Option<&str> {
+        (self.reply != STREAM).then_some(&*self.reply)
+    }
+
     /// The UUID in the reply, if there is one.
     pub fn uuid(&self) -> Option<String> {
         let gives = self.request.starts_with("register") || self.request.starts_with("hold");

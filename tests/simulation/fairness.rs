@@ -103,3 +103,41 @@ fn the_sweep_keeps_up_with_whatever_is_let_in() {
     rig.pass(3_000);
     assert_eq!(rig.engine.handler().registry().len(), 1);
 }
+
+#[test]
+fn a_client_that_asks_now_and_then_is_answered_soon_whatever_a_thousand_others_ask_for_at_length() {
+    let mut rig = rig();
+    let (polite, changer) = (rig.connect(), rig.connect());
+    // One answer about it is more than answers may look at in one turn.
+    for _ in 0..6 {
+        rig.ask(changer, &"register large 10.0.0.1 80\n".repeat(1_000));
+    }
+    let curious: Vec<usize> = (0..1_000).map(|_| rig.connect()).collect();
+    let mut ports = 1..;
+    let mut go_on = |rig: &mut Rig| {
+        let port: u16 = ports.next().expect("there are enough");
+        // Each change makes what was built useless.
+        let change = format!("register large 10.0.0.2 {port} replace\n");
+        rig.send(changer, change.as_bytes());
+        rig.received(changer);
+        for &curious in &curious {
+            if !rig.received(curious).is_empty() {
+                rig.send(curious, b"query large\n");
+            }
+        }
+    };
+    for &curious in &curious {
+        rig.send(curious, b"query large\n");
+    }
+    for turn in 0..100 {
+        if turn % 20 == 0 {
+            rig.send(polite, b"ping\n");
+            let turns = turns_until_answered(&mut rig, polite, &mut go_on);
+            // At first all of them have something to do for the first time.
+            assert!(turns <= 40, "the answer in turn {turn} came after {turns}");
+        }
+        rig.now_ms += 1;
+        rig.turn();
+        go_on(&mut rig);
+    }
+}

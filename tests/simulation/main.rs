@@ -10,6 +10,7 @@
 
 mod budgets;
 mod client;
+mod crowds;
 mod datagrams;
 mod fairness;
 mod faults;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use discovery_service::message::{
     Document, Id, Offer, Peer, Refusal, Reply, Request, ServiceAddress, Ttl,
 };
+use discovery_service::registry::Registration;
 use discovery_service::time::Moment;
 use discovery_service::wire::Codec;
 use discovery_service::wire::output::Output;
@@ -25,6 +26,8 @@ pub struct Model {
     admitted: BTreeSet<usize>,
     /// The connections that watch.
     watching: BTreeSet<usize>,
+    /// When what had expired was last removed.
+    swept: Moment,
     /// When what is heard in this turn counts as heard.
     pub heard: Moment,
 }
@@ -82,13 +85,29 @@ impl Model {
             token,
             admitted: BTreeSet::new(),
             watching: BTreeSet::new(),
+            swept: Moment::START,
             heard: Moment::START,
         }
     }
 
+    /// Adds a registration that the registry has from its start.
+    pub fn begin_with(&mut self, registration: &Registration<'_>) {
+        self.entries.push(Entry {
+            uuid: registration.uuid,
+            service_type: registration.service_type.to_owned(),
+            address: registration.address,
+            heartbeat: Moment::START,
+            ttl: registration.ttl,
+            holder: None,
+        });
+    }
+
     /// The number of registrations that are live at `now`.
     pub fn live(&mut self, now: Moment) -> usize {
-        self.remove("expired", |entry| !entry.is_live(now));
+        // Within a turn time stands still, and nothing more expires.
+        if std::mem::replace(&mut self.swept, now) != now {
+            self.remove("expired", |entry| !entry.is_live(now));
+        }
         self.entries.len()
     }
 
@@ -254,10 +273,8 @@ impl Model {
                 }
             }
             (Request::Heartbeat { uuid }, _) => {
-                let entry = self
-                    .entries
-                    .iter_mut()
-                    .find(|entry| Some(entry.uuid) == *uuid);
+                let mut entries = self.entries.iter_mut();
+                let entry = uuid.and_then(|uuid| entries.find(|entry| entry.uuid == uuid));
                 match (entry, reply) {
                     (Some(entry), Reply::Ok) => entry.heartbeat = self.heard,
                     (None, Reply::NotFound) => {}
@@ -350,13 +367,10 @@ impl Model {
     }
 
     fn check_why(&self, uuid: Option<Uuid>, reply: &Reply, now: Moment) {
-        let entry = self.entries.iter().find(|entry| Some(entry.uuid) == uuid);
-        let reason = self
-            .departures
-            .iter()
-            .rev()
-            .find(|(gone, _)| Some(*gone) == uuid)
-            .map(|(_, reason)| reason);
+        let live = |uuid| self.entries.iter().find(|entry| entry.uuid == uuid);
+        let gone = |uuid| self.departures.iter().rev().find(|(gone, _)| *gone == uuid);
+        let entry = uuid.and_then(live);
+        let reason = uuid.and_then(gone).map(|(_, reason)| reason);
         match (entry, reason, reply) {
             (Some(entry), _, Reply::Document(_)) => {
                 let mut told = parse(reply);

@@ -159,7 +159,6 @@ pub fn sockets() -> Sockets<FakeNetwork> {
 }
 
 pub fn uuid(n: u64) -> Uuid {
-    let mut bytes = [0; 16];
-    bytes[..8].copy_from_slice(&n.to_be_bytes());
-    Builder::from_random_bytes(bytes).into_uuid()
+    // The version and the variant stand in the first ten bytes.
+    Builder::from_random_bytes(u128::from(n).to_be_bytes()).into_uuid()
 }

@@ -25,15 +25,20 @@ use crate::rig::sockets;
 use crate::rng::Rng;
 
 /// The exchanges of each client, by client number.
-type Log = Rc<RefCell<BTreeMap<usize, Vec<Exchange>>>>;
+pub type Log = Rc<RefCell<BTreeMap<usize, Vec<Exchange>>>>;
+
+/// A hasher whose hashes are the same in every run.
+type SameHasher = BuildHasherDefault<DefaultHasher>;
+pub type SimulatedRegistry = Registry<SameHasher>;
+pub type SimulatedService = Service<SameHasher>;
 
 /// The real service; the model checks its answer to every request.
-struct Shadowed {
-    service: Service<BuildHasherDefault<DefaultHasher>>,
-    model: Model,
-    log: Log,
-    owners: Owners,
-    now: Moment,
+pub struct Shadowed {
+    service: SimulatedService,
+    pub model: Model,
+    pub log: Log,
+    pub owners: Owners,
+    pub now: Moment,
     uptime: Moment,
     /// The last turn in which time limits did not stand still.
     timers_at: Moment,
@@ -43,6 +48,25 @@ struct Shadowed {
 }
 
 impl Shadowed {
+    pub fn new(service: SimulatedService, model: Model, parking: Parking) -> Self {
+        Shadowed {
+            service,
+            model,
+            log: Log::default(),
+            owners: Owners::default(),
+            now: Moment::START,
+            uptime: Moment::START,
+            timers_at: Moment::START,
+            parking,
+            answers: Vec::new(),
+        }
+    }
+
+    /// The registry of the real service.
+    pub fn registry(&self) -> &SimulatedRegistry {
+        self.service.registry()
+    }
+
     /// Applies the request of a datagram, and records the answer.
     fn apply_datagram(&mut self, request: &Request<'_>, peer: &Peer, outcome: Outcome) -> Outcome {
         assert_eq!(*peer, Peer::without_session(peer.address));
@@ -71,7 +95,10 @@ impl Responder for Shadowed {
             }
             Outcome::Parked { .. } => panic!("{request:?} is parked"),
             Outcome::Parts => {
-                self.model.check_watch(client, peer, request);
+                if let Request::Watch { .. } = request {
+                    self.model.check_watch(client, peer, request);
+                }
+                // The parts of a long answer are checked by who receives them.
                 Exchange::stream(request)
             }
         };
@@ -211,8 +238,6 @@ impl World {
             ttl,
         };
         let services_max = rng.between(1, 40) as u32;
-        let log = Log::default();
-        let owners = Owners::default();
         let clock = Duration::from_millis(rng.below(1_000_000));
         let registry = Registry::new(services_max, BuildHasherDefault::default());
         let mut service = Service::new(registry, uuids(Rng::new(rng.next())), ttl);
@@ -220,17 +245,9 @@ impl World {
         if let Some(token) = token {
             service.set_tokens(Tokens::parse(token).expect("it is a token"));
         }
-        let shadowed = Shadowed {
-            service,
-            model: Model::new(services_max as usize, ttl, token),
-            log: Rc::clone(&log),
-            owners: Rc::clone(&owners),
-            now: Moment::START,
-            uptime: Moment::START,
-            timers_at: Moment::START,
-            parking,
-            answers: Vec::new(),
-        };
+        let model = Model::new(services_max as usize, ttl, token);
+        let shadowed = Shadowed::new(service, model, parking);
+        let (log, owners) = (Rc::clone(&shadowed.log), Rc::clone(&shadowed.owners));
         let net = FakeNetwork::new(Rng::new(rng.next()), faults, owners);
         let engine = Engine::new(settings, shadowed, sockets(), clock);
         let wait = Some(Duration::ZERO);

@@ -50,6 +50,12 @@ pub const IDLE_SECONDS_MAX: u32 = 31_536_000;
 /// Connections that the kernel keeps for a listener until they are accepted.
 pub const BACKLOG: i32 = 1024;
 
+/// Bytes of the kernel's send buffer of a connection, and of its receive buffer, overhead included.
+pub const SOCKET_BUFFER_LEN_MAX: usize = 256 * 1024;
+/// Time without progress after which what the kernel still has to send on a connection is dropped with
+/// the connection, unless the peer holds or watches.
+pub const UNACKNOWLEDGED_TIME_MAX: Duration = Duration::from_secs(30);
+
 /// Time without traffic after which TCP probes a peer.
 pub const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
 /// Time between two such probes.
@@ -166,6 +172,11 @@ const _: () = {
     assert!(
         SHARE_WORK_MAX * 4 <= TURN_WORK_MAX as usize,
         "several sessions get a share in a turn"
+    );
+    assert!(
+        UNACKNOWLEDGED_TIME_MAX.as_secs()
+            >= KEEPALIVE_IDLE.as_secs() + KEEPALIVE_INTERVAL.as_secs() * KEEPALIVE_PROBES as u64,
+        "the user timeout, which counts for probes too (tcp(7)), lets all of them be answered"
     );
     assert!(
         FRAME_HEADER_LEN_MAX >> 8 == 0x07,

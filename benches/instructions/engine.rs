@@ -186,6 +186,8 @@ impl Network for Buffers {
 
     fn close(&mut self, (): ()) {}
 
+    fn reset(&mut self, (): ()) {}
+
     fn close_listener(&mut self, (): ()) {}
 
     fn connect(&mut self, _: SocketAddr, _: usize) -> io::Result<()> {

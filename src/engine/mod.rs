@@ -189,6 +189,13 @@ impl<N: Network, H: Handler> Engine<N, H> {
         self.stopping && (self.sessions.len() == 0 || self.stop_by.is_some_and(is_late))
     }
 
+    /// Closes every connection at once, before the process ends: those that are owed something are reset,
+    /// so that the kernel keeps nothing for them.
+    pub fn end(mut self, network: &mut N) {
+        self.sessions.give_up_all(CloseReason::Stopped);
+        self.reap(network);
+    }
+
     /// Open connections, including refused ones that linger.
     #[must_use]
     pub fn connections(&self) -> usize {
@@ -319,7 +326,13 @@ impl<N: Network, H: Handler> Engine<N, H> {
             let (address, reason) = (session.peer().address, session.close_reason());
             debug!("{address}: connection closed: {reason}");
             self.counters.closed.add(reason);
-            network.close(connection.transport.into_stream());
+            let cut_off = session.is_cut_off();
+            let stream = connection.transport.into_stream();
+            if cut_off {
+                network.reset(stream);
+            } else {
+                network.close(stream);
+            }
             // A descriptor is free again.
             for listener in self.listeners.iter_mut().flatten() {
                 listener.retry_at = None;

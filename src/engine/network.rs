@@ -63,8 +63,13 @@ pub trait Network {
     /// Shuts down the write side: the peer reads all written bytes and then the end of input.
     fn shut(&mut self, stream: &mut Self::Stream);
 
-    /// Closes the connection. Only events that were already taken may follow.
+    /// Closes the connection: the peer can still read what was written, and then the end of input. Only
+    /// events that were already taken may follow.
     fn close(&mut self, stream: Self::Stream);
+
+    /// Gives the connection up: nothing of what was written is kept, and the peer sees a reset. Only
+    /// events that were already taken may follow.
+    fn reset(&mut self, stream: Self::Stream);
 
     /// Closes a listener.
     fn close_listener(&mut self, listener: Self::Listener);

@@ -254,6 +254,14 @@ impl<T> Sessions<T> {
         }
     }
 
+    /// Gives up all sessions.
+    pub(super) fn give_up_all(&mut self, reason: CloseReason) {
+        let keys: Vec<usize> = self.connections.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            self.give_up(key, reason);
+        }
+    }
+
     fn give_up(&mut self, key: usize, reason: CloseReason) {
         let session = &mut self.connections[key].session;
         self.waiting.remove(key, session);

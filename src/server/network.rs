@@ -7,8 +7,10 @@ use std::time::Duration;
 use mio::event::Event as MioEvent;
 use mio::net::{TcpListener, TcpStream, UdpSocket};
 use mio::{Interest, Registry, Token};
+use socket2::SockRef;
 
 use super::listen::{listen, notice_death_within};
+use super::options::bound;
 use crate::engine::{Event, Network, Readiness};
 
 /// The token of signals.
@@ -98,6 +100,7 @@ impl Network for MioNetwork {
         let mut stream = TcpStream::connect(address)?;
         // Data is written whole, so delaying small segments gains nothing.
         stream.set_nodelay(true)?;
+        bound(&SockRef::from(&stream))?;
         self.registry
             .register(&mut stream, token(LINK, link), BOTH)?;
         Ok(stream)
@@ -134,6 +137,12 @@ impl Network for MioNetwork {
 
     fn close(&mut self, stream: TcpStream) {
         // Closing the only descriptor of a socket removes it from the poll (epoll(7)).
+        drop(stream);
+    }
+
+    fn reset(&mut self, stream: TcpStream) {
+        // If this fails, the connection is closed, and the kernel goes on with what was written.
+        let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
         drop(stream);
     }
 

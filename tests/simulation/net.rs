@@ -71,6 +71,8 @@ pub struct Pipe {
     wants_room: bool,
     pub shut: bool,
     pub closed: bool,
+    /// The service has reset the connection.
+    pub cut_off: bool,
     /// The bytes that the client has taken.
     pub received: Vec<u8>,
     edge: Readiness,
@@ -510,6 +512,12 @@ impl Network for FakeNetwork {
             pipe.outbound.clear();
             pipe.wire.clear();
         }
+    }
+
+    fn reset(&mut self, client: usize) {
+        self.pipes[client].outbound.clear();
+        self.pipes[client].cut_off = true;
+        self.close(client);
     }
 
     fn close_listener(&mut self, (): ()) {

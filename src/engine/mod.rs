@@ -196,29 +196,6 @@ impl<N: Network, H: Handler> Engine<N, H> {
         self.reap(network);
     }
 
-    /// Open connections, including refused ones that linger.
-    #[must_use]
-    pub fn connections(&self) -> usize {
-        self.sessions.len()
-    }
-
-    /// Bytes of pending output of all sessions together.
-    #[must_use]
-    pub fn waiting_len(&self) -> usize {
-        self.sessions.waiting_len()
-    }
-
-    /// The service behind the sessions.
-    #[must_use]
-    pub fn handler(&self) -> &H {
-        &self.handler
-    }
-
-    /// The service behind the sessions, to change its settings.
-    pub fn handler_mut(&mut self) -> &mut H {
-        &mut self.handler
-    }
-
     fn meter(&self, reading: &Reading) -> Meter {
         let Counters {
             start,

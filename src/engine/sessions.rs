@@ -1,12 +1,14 @@
 //! All sessions with their sockets: the ready list, the sessions to reap, and the timers.
 
+mod invariants;
+
 use slab::Slab;
 
 use super::Readiness;
 use super::ready::{Ready, Reason};
 use super::transport::Transport;
 use super::waiting::Waiting;
-use crate::limits::{OUTPUT_WAITING_LEN_MAX, READ_LEN_MAX, TURN_TIMERS_MAX, WAITING_LEN_MAX};
+use crate::limits::TURN_TIMERS_MAX;
 use crate::message::{CloseReason, Delivery, Update};
 use crate::session::{Delivered, Phase, Session, Timeout};
 use crate::time::Moment;
@@ -334,71 +336,6 @@ impl<T> Sessions<T> {
             connection.stopping = true;
             connection.transport.expect_input();
             self.enqueue(key, Reason::Woken);
-        }
-    }
-
-    /// Panics with a description when an invariant between two turns is broken. O(n).
-    pub(super) fn check_invariants(&self) {
-        assert!(
-            self.over.is_empty(),
-            "a session that is done was not reaped"
-        );
-        let mut waiting = Waiting::default();
-        let (mut refused, mut strangers) = (0, 0);
-        for (key, connection) in &self.connections {
-            connection.check_invariants(key, self.idle_ms_max);
-            waiting.add(key, &connection.session);
-            refused += usize::from(connection.refused);
-            strangers += usize::from(connection.session.is_stranger());
-        }
-        assert_eq!(refused, self.refused_lingering);
-        assert_eq!(strangers, self.strangers);
-        assert_eq!(
-            waiting, self.waiting,
-            "the count of pending output is wrong"
-        );
-        assert!(self.waiting.len() <= WAITING_LEN_MAX);
-    }
-}
-
-impl<T> Connection<T> {
-    fn check_invariants(&self, key: usize, idle_ms_max: Option<u64>) {
-        let Connection {
-            session, transport, ..
-        } = self;
-        assert!(
-            session.phase() != Phase::Done,
-            "session {key} is done, but not reaped"
-        );
-        assert!(
-            session.kept_len() <= READ_LEN_MAX + OUTPUT_WAITING_LEN_MAX,
-            "session {key} keeps more memory than allowed"
-        );
-        if let Some(due) = session.alarm(idle_ms_max) {
-            assert!(
-                self.alarm.is_some_and(|alarm| alarm <= due),
-                "session {key} has no timer"
-            );
-        }
-        assert!(
-            session.phase() == Phase::Open || !session.peer().stays(),
-            "session {key} is ending, but holds or watches"
-        );
-        assert!(
-            !session.wants_snapshot() || self.waits_for_snapshot || self.queued,
-            "session {key} needs a snapshot, but the service was not asked"
-        );
-        if !self.queued {
-            let pending = session.pending_since().is_some();
-            assert!(
-                !(transport.is_writable() && pending),
-                "session {key} could write, but waits for an event"
-            );
-            let waits = pending || self.waits_for_snapshot || session.is_parked();
-            assert!(
-                !transport.is_readable() || waits,
-                "session {key} could read, but waits for an event"
-            );
         }
     }
 }

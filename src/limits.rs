@@ -52,6 +52,8 @@ pub const BACKLOG: i32 = 1024;
 
 /// Bytes of the kernel's send buffer of a connection, and of its receive buffer, overhead included.
 pub const SOCKET_BUFFER_LEN_MAX: usize = 256 * 1024;
+/// Bytes by which such a buffer may pass the size that it was given: a segment of 64 KiB, and its overhead.
+pub const SOCKET_SEGMENT_LEN_MAX: usize = 72 * 1024;
 /// Time without progress after which what the kernel still has to send on a connection is dropped with
 /// the connection, unless the peer holds or watches.
 pub const UNACKNOWLEDGED_TIME_MAX: Duration = Duration::from_secs(30);

@@ -4,7 +4,7 @@ use std::io;
 
 use socket2::SockRef;
 
-use crate::limits::{SOCKET_BUFFER_LEN_MAX, UNACKNOWLEDGED_TIME_MAX};
+use crate::limits::{SOCKET_BUFFER_LEN_MAX, SOCKET_SEGMENT_LEN_MAX, UNACKNOWLEDGED_TIME_MAX};
 
 /// Bounds what the kernel keeps for a connection, and for how long without progress, also after the
 /// connection was closed.
@@ -13,10 +13,11 @@ use crate::limits::{SOCKET_BUFFER_LEN_MAX, UNACKNOWLEDGED_TIME_MAX};
 /// The system's error about an option.
 pub(super) fn bound(socket: &SockRef<'_>) -> io::Result<()> {
     // Linux doubles the number, to have room for its own overhead (socket(7)).
+    let len = SOCKET_BUFFER_LEN_MAX - SOCKET_SEGMENT_LEN_MAX;
     let len = if cfg!(target_os = "linux") {
-        SOCKET_BUFFER_LEN_MAX / 2
+        len / 2
     } else {
-        SOCKET_BUFFER_LEN_MAX
+        len
     };
     socket.set_send_buffer_size(len)?;
     socket.set_recv_buffer_size(len)?;

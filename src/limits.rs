@@ -58,6 +58,20 @@ pub const SOCKET_SEGMENT_LEN_MAX: usize = 72 * 1024;
 /// the connection, unless the peer holds or watches.
 pub const UNACKNOWLEDGED_TIME_MAX: Duration = Duration::from_secs(30);
 
+/// Milliseconds within which the silent death of a watcher's host is noticed. For a holder it is the TTL.
+pub const WATCHER_DEATH_MS_MAX: u64 = 45_000;
+/// The share of that time after which a peer is asked, and after which it is asked again, one in so many.
+pub const SILENCE_CHECK_ONE_IN: u64 = 8;
+/// Shares of that time for which nothing was heard of a host that counts as dead.
+pub const SILENCE_SHARES_MIN: u64 = 6;
+/// Milliseconds that a peer has at least to acknowledge what it was sent: delayed acknowledgements and a
+/// retransmission take less.
+pub const SILENCE_CHECK_MS_MIN: u64 = 500;
+
+/// The longest time between two probes of a closed window of a peer that holds or watches, where the
+/// kernel can be told.
+pub const WINDOW_PROBES_APART_MAX: Duration = Duration::from_secs(10);
+
 /// Time without traffic after which TCP probes a peer.
 pub const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
 /// Time between two such probes.

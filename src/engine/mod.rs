@@ -13,6 +13,7 @@ mod listener;
 mod network;
 mod ready;
 mod sessions;
+mod silence;
 mod transport;
 mod waiting;
 
@@ -34,7 +35,7 @@ use exchange::{Budget, Visit};
 pub use interface::{Reading, Settings, Sockets, Turned};
 use links::Links;
 use listener::Listener;
-pub use network::{Event, Network, Readiness};
+pub use network::{Event, Network, Readiness, Unacknowledged};
 use ready::Reason;
 use sessions::Sessions;
 
@@ -149,7 +150,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
         self.sessions.close_excess();
         // After a pause, no connection is closed for input that has arrived meanwhile.
         if !self.is_held() {
-            self.fire_timers(now);
+            self.fire_timers(network, now);
         }
         self.reap(network);
         self.end_turn(now);
@@ -264,8 +265,9 @@ impl<N: Network, H: Handler> Engine<N, H> {
         if session.phase() != Phase::Open {
             // An ending session holds and watches nothing, even while its last replies are sent.
             handler.leave(session.peer_mut());
-        } else if session.peer().holds && !std::mem::replace(&mut connection.guarded, true) {
-            network.guard(connection.transport.stream(), self.settings.ttl);
+        } else if session.peer().stays() {
+            let wrote = budget.bytes_out > 0;
+            connection.guard(network, self.settings.ttl, wrote, now);
         }
         if self.sessions.asks_for_snapshot(key) {
             self.handler.wants_snapshot(key);
@@ -279,8 +281,8 @@ impl<N: Network, H: Handler> Engine<N, H> {
     }
 
     /// Fires the sessions' timers. A parked request whose time limit has passed is answered at once.
-    fn fire_timers(&mut self, now: Moment) {
-        self.sessions.fire_timers(now, &mut self.due);
+    fn fire_timers(&mut self, network: &mut N, now: Moment) {
+        self.sessions.fire_timers(network, now, &mut self.due);
         for (key, timeout) in self.due.drain(..) {
             let Some(connection) = self.sessions.get_mut(key) else {
                 continue;
@@ -303,12 +305,11 @@ impl<N: Network, H: Handler> Engine<N, H> {
             let (address, reason) = (session.peer().address, session.close_reason());
             debug!("{address}: connection closed: {reason}");
             self.counters.closed.add(reason);
-            let cut_off = session.is_cut_off();
-            let stream = connection.transport.into_stream();
-            if cut_off {
-                network.reset(stream);
+            if session.is_cut_off() {
+                network.reset(connection.transport.into_stream());
             } else {
-                network.close(stream);
+                connection.release(network);
+                network.close(connection.transport.into_stream());
             }
             // A descriptor is free again.
             for listener in self.listeners.iter_mut().flatten() {

@@ -45,8 +45,17 @@ pub trait Network {
     /// Why connecting failed.
     fn connected(&mut self, stream: &mut Self::Stream) -> io::Result<bool>;
 
-    /// Makes `stream` fail within `time` after its peer's host has silently died.
+    /// Makes `stream` fail within `time` after its peer's host has silently died, as long as everything
+    /// written is acknowledged. Lifts the time limit of what is not: from now on
+    /// [`unacknowledged`](Self::unacknowledged) tells a peer that reads slowly from one that is gone.
     fn guard(&mut self, stream: &mut Self::Stream, time: Duration);
+
+    /// Sets the time limit again that [`guard`](Self::guard) has lifted.
+    fn release(&mut self, stream: &mut Self::Stream);
+
+    /// What is known of the peer while written bytes wait for its acknowledgement; `None` when none wait,
+    /// or nothing is known.
+    fn unacknowledged(&mut self, stream: &mut Self::Stream) -> Option<Unacknowledged>;
 
     /// Reads the bytes that have arrived; 0 is the end of input.
     ///
@@ -94,6 +103,16 @@ pub trait Network {
 
     /// Closes a datagram socket.
     fn close_datagram(&mut self, socket: Self::Datagram);
+}
+
+/// A peer that has not acknowledged everything that was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unacknowledged {
+    /// How long ago its host last acknowledged anything.
+    pub silent_for: Duration,
+    /// Whether its host was sent something since that it has not acknowledged yet: bytes, or a probe of its
+    /// closed window.
+    pub unanswered: bool,
 }
 
 /// A socket where an operation may be possible that was not possible before.

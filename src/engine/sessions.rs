@@ -4,10 +4,11 @@ mod invariants;
 
 use slab::Slab;
 
-use super::Readiness;
 use super::ready::{Ready, Reason};
+use super::silence::Silence;
 use super::transport::Transport;
 use super::waiting::Waiting;
+use super::{Network, Readiness};
 use crate::limits::TURN_TIMERS_MAX;
 use crate::message::{CloseReason, Delivery, Update};
 use crate::session::{Delivered, Phase, Session, Timeout};
@@ -30,8 +31,8 @@ pub(super) struct Connection<T> {
     pub(super) stopping: bool,
     /// The service has been asked for its snapshot.
     waits_for_snapshot: bool,
-    /// The network was asked to detect the silent death of its peer.
-    pub(super) guarded: bool,
+    /// Whether its peer's host is still there, for one that holds or watches.
+    pub(super) silence: Silence,
     /// When its timer fires.
     alarm: Option<Moment>,
     timer: WheelLink,
@@ -124,7 +125,7 @@ impl<T> Sessions<T> {
             stranger,
             stopping: false,
             waits_for_snapshot: false,
-            guarded: false,
+            silence: Silence::default(),
             alarm: None,
             timer: WheelLink::default(),
         });
@@ -273,7 +274,12 @@ impl<T> Sessions<T> {
 
     /// Closes the sessions whose time limits have passed. Appends those that need the service to `due`;
     /// their timers are set again after the delivery.
-    pub(super) fn fire_timers(&mut self, now: Moment, due: &mut Vec<(usize, Timeout)>) {
+    pub(super) fn fire_timers<N: Network<Stream = T>>(
+        &mut self,
+        network: &mut N,
+        now: Moment,
+        due: &mut Vec<(usize, Timeout)>,
+    ) {
         for _ in 0..TURN_TIMERS_MAX {
             let Some(key) = self.timers.poll(&mut self.connections, now) else {
                 break;
@@ -281,6 +287,10 @@ impl<T> Sessions<T> {
             let key = key as usize;
             let connection = &mut self.connections[key];
             connection.alarm = None;
+            if connection.is_dead(network, now) {
+                self.give_up(key, CloseReason::Failed);
+                continue;
+            }
             match connection.session.timeout(self.idle_ms_max, now) {
                 Some(Timeout::Close(reason)) => self.give_up(key, reason),
                 Some(timeout) => due.push((key, timeout)),
@@ -293,7 +303,7 @@ impl<T> Sessions<T> {
     /// is set again then, so a deadline that only moves later costs nothing.
     fn arm(&mut self, key: usize) {
         let connection = &self.connections[key];
-        let Some(due) = connection.session.alarm(self.idle_ms_max) else {
+        let Some(due) = connection.next_due(self.idle_ms_max) else {
             return;
         };
         if connection.alarm.is_some_and(|alarm| alarm <= due) {
@@ -337,5 +347,14 @@ impl<T> Sessions<T> {
             connection.transport.expect_input();
             self.enqueue(key, Reason::Woken);
         }
+    }
+}
+
+impl<T> Connection<T> {
+    /// When its timer must fire.
+    fn next_due(&self, idle_ms_max: Option<u64>) -> Option<Moment> {
+        let alarm = self.session.alarm(idle_ms_max);
+        let check = self.silence.next_check();
+        alarm.into_iter().chain(check).min()
     }
 }

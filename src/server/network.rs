@@ -9,9 +9,9 @@ use mio::net::{TcpListener, TcpStream, UdpSocket};
 use mio::{Interest, Registry, Token};
 use socket2::SockRef;
 
-use super::listen::{listen, notice_death_within};
-use super::options::bound;
-use crate::engine::{Event, Network, Readiness};
+use super::listen::listen;
+use super::options::{bound, guard, release, unacknowledged};
+use crate::engine::{Event, Network, Readiness, Unacknowledged};
 
 /// The token of signals.
 pub(super) const SIGNALS: Token = Token(usize::MAX);
@@ -119,7 +119,16 @@ impl Network for MioNetwork {
 
     fn guard(&mut self, stream: &mut TcpStream, time: Duration) {
         // If this fails, the options inherited from the listener still detect it, only later.
-        let _ = notice_death_within(stream, time);
+        let _ = guard(stream, time);
+    }
+
+    fn release(&mut self, stream: &mut TcpStream) {
+        // If this fails, TCP's own limits end the connection, only later.
+        let _ = release(stream);
+    }
+
+    fn unacknowledged(&mut self, stream: &mut TcpStream) -> Option<Unacknowledged> {
+        unacknowledged(stream)
     }
 
     fn read(&mut self, stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usize> {

@@ -20,6 +20,7 @@ mod parking;
 mod pauses;
 mod rig;
 mod rng;
+mod silence;
 mod strangers;
 mod stream;
 mod watching;

@@ -43,7 +43,7 @@ impl<T> Connection<T> {
             session.kept_len() <= READ_LEN_MAX + OUTPUT_WAITING_LEN_MAX,
             "session {key} keeps more memory than allowed"
         );
-        if let Some(due) = session.alarm(idle_ms_max) {
+        if let Some(due) = self.next_due(idle_ms_max) {
             assert!(
                 self.alarm.is_some_and(|alarm| alarm <= due),
                 "session {key} has no timer"

@@ -50,6 +50,28 @@ pub const IDLE_SECONDS_MAX: u32 = 31_536_000;
 /// Connections that the kernel keeps for a listener until they are accepted.
 pub const BACKLOG: i32 = 1024;
 
+/// Bytes of the kernel's send buffer of a connection, and of its receive buffer, overhead included.
+pub const SOCKET_BUFFER_LEN_MAX: usize = 256 * 1024;
+/// Bytes by which such a buffer may pass the size that it was given: a segment of 64 KiB, and its overhead.
+pub const SOCKET_SEGMENT_LEN_MAX: usize = 72 * 1024;
+/// Time without progress after which what the kernel still has to send on a connection is dropped with
+/// the connection, unless the peer holds or watches.
+pub const UNACKNOWLEDGED_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// Milliseconds within which the silent death of a watcher's host is noticed. For a holder it is the TTL.
+pub const WATCHER_DEATH_MS_MAX: u64 = 45_000;
+/// The share of that time after which a peer is asked, and after which it is asked again, one in so many.
+pub const SILENCE_CHECK_ONE_IN: u64 = 8;
+/// Shares of that time for which nothing was heard of a host that counts as dead.
+pub const SILENCE_SHARES_MIN: u64 = 6;
+/// Milliseconds that a peer has at least to acknowledge what it was sent: delayed acknowledgements and a
+/// retransmission take less.
+pub const SILENCE_CHECK_MS_MIN: u64 = 500;
+
+/// The longest time between two probes of a closed window of a peer that holds or watches, where the
+/// kernel can be told.
+pub const WINDOW_PROBES_APART_MAX: Duration = Duration::from_secs(10);
+
 /// Time without traffic after which TCP probes a peer.
 pub const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
 /// Time between two such probes.
@@ -202,6 +224,11 @@ const _: () = {
     assert!(
         SHARE_WORK_MAX * 4 <= TURN_WORK_MAX as usize,
         "several sessions get a share in a turn"
+    );
+    assert!(
+        UNACKNOWLEDGED_TIME_MAX.as_secs()
+            >= KEEPALIVE_IDLE.as_secs() + KEEPALIVE_INTERVAL.as_secs() * KEEPALIVE_PROBES as u64,
+        "the user timeout, which counts for probes too (tcp(7)), lets all of them be answered"
     );
     assert!(
         FRAME_HEADER_LEN_MAX >> 8 == 0x07,

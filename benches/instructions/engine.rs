@@ -6,7 +6,9 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use discovery_service::engine::{Engine, Event, Network, Readiness, Reading, Settings, Sockets};
+use discovery_service::engine::{
+    Engine, Event, Network, Readiness, Reading, Settings, Sockets, Unacknowledged,
+};
 use discovery_service::registry::Registry;
 use discovery_service::service::Service;
 use discovery_service::wire::Protocol;
@@ -161,6 +163,12 @@ impl Network for Buffers {
 
     fn guard(&mut self, (): &mut (), _time: Duration) {}
 
+    fn release(&mut self, (): &mut ()) {}
+
+    fn unacknowledged(&mut self, (): &mut ()) -> Option<Unacknowledged> {
+        None
+    }
+
     fn read(&mut self, (): &mut (), buffer: &mut [u8]) -> io::Result<usize> {
         let left = &self.input[self.read..];
         if left.is_empty() {
@@ -185,6 +193,8 @@ impl Network for Buffers {
     fn shut(&mut self, (): &mut ()) {}
 
     fn close(&mut self, (): ()) {}
+
+    fn reset(&mut self, (): ()) {}
 
     fn close_listener(&mut self, (): ()) {}
 

@@ -52,6 +52,29 @@ pub struct Sockets<N: Network> {
 }
 
 impl<N: Network, H: Handler> Engine<N, H> {
+    /// Open connections, including refused ones that linger.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Bytes of pending output of all sessions together.
+    #[must_use]
+    pub fn waiting_len(&self) -> usize {
+        self.sessions.waiting_len()
+    }
+
+    /// The service behind the sessions.
+    #[must_use]
+    pub fn handler(&self) -> &H {
+        &self.handler
+    }
+
+    /// The service behind the sessions, to change its settings.
+    pub fn handler_mut(&mut self) -> &mut H {
+        &mut self.handler
+    }
+
     /// The total time that was cut off from registry time because of pauses of this process.
     #[must_use]
     pub fn stalled(&self) -> Duration {

@@ -13,6 +13,7 @@ mod listener;
 mod network;
 mod ready;
 mod sessions;
+mod silence;
 mod transport;
 mod waiting;
 
@@ -34,7 +35,7 @@ use exchange::{Budget, Visit};
 pub use interface::{Reading, Settings, Sockets, Turned};
 use links::Links;
 use listener::Listener;
-pub use network::{Event, Network, Readiness};
+pub use network::{Event, Network, Readiness, Unacknowledged};
 use ready::Reason;
 use sessions::Sessions;
 
@@ -149,7 +150,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
         self.sessions.close_excess(now);
         // After a pause, no connection is closed for input that has arrived meanwhile.
         if !self.is_held() {
-            self.fire_timers(now);
+            self.fire_timers(network, now);
         }
         self.reap(network);
         self.end_turn(now);
@@ -189,27 +190,11 @@ impl<N: Network, H: Handler> Engine<N, H> {
         self.stopping && (self.sessions.len() == 0 || self.stop_by.is_some_and(is_late))
     }
 
-    /// Open connections, including refused ones that linger.
-    #[must_use]
-    pub fn connections(&self) -> usize {
-        self.sessions.len()
-    }
-
-    /// Bytes of pending output of all sessions together.
-    #[must_use]
-    pub fn waiting_len(&self) -> usize {
-        self.sessions.waiting_len()
-    }
-
-    /// The service behind the sessions.
-    #[must_use]
-    pub fn handler(&self) -> &H {
-        &self.handler
-    }
-
-    /// The service behind the sessions, to change its settings.
-    pub fn handler_mut(&mut self) -> &mut H {
-        &mut self.handler
+    /// Closes every connection at once, before the process ends: those that are owed something are reset,
+    /// so that the kernel keeps nothing for them.
+    pub fn end(mut self, network: &mut N) {
+        self.sessions.give_up_all(CloseReason::Stopped);
+        self.reap(network);
     }
 
     fn meter(&self, reading: &Reading) -> Meter {
@@ -281,8 +266,9 @@ impl<N: Network, H: Handler> Engine<N, H> {
         if session.phase() != Phase::Open {
             // An ending session holds and watches nothing, even while its last replies are sent.
             handler.leave(session.peer_mut());
-        } else if session.peer().holds && !std::mem::replace(&mut connection.guarded, true) {
-            network.guard(connection.transport.stream(), self.settings.ttl);
+        } else if session.peer().stays() {
+            let wrote = budget.bytes_out > 0;
+            connection.guard(network, self.settings.ttl, wrote, now);
         }
         if self.sessions.asks_for_part(key) {
             self.handler.wants_part(key);
@@ -296,8 +282,8 @@ impl<N: Network, H: Handler> Engine<N, H> {
     }
 
     /// Fires the sessions' timers. A parked request whose time limit has passed is answered at once.
-    fn fire_timers(&mut self, now: Moment) {
-        self.sessions.fire_timers(now, &mut self.due);
+    fn fire_timers(&mut self, network: &mut N, now: Moment) {
+        self.sessions.fire_timers(network, now, &mut self.due);
         for (key, timeout) in self.due.drain(..) {
             let Some(connection) = self.sessions.get_mut(key) else {
                 continue;
@@ -320,7 +306,12 @@ impl<N: Network, H: Handler> Engine<N, H> {
             let (address, reason) = (session.peer().address, session.close_reason());
             debug!("{address}: connection closed: {reason}");
             self.counters.closed.add(reason);
-            network.close(connection.transport.into_stream());
+            if session.is_cut_off() {
+                network.reset(connection.transport.into_stream());
+            } else {
+                connection.release(network);
+                network.close(connection.transport.into_stream());
+            }
             // A descriptor is free again.
             for listener in self.listeners.iter_mut().flatten() {
                 listener.retry_at = None;

@@ -45,8 +45,17 @@ pub trait Network {
     /// Why connecting failed.
     fn connected(&mut self, stream: &mut Self::Stream) -> io::Result<bool>;
 
-    /// Makes `stream` fail within `time` after its peer's host has silently died.
+    /// Makes `stream` fail within `time` after its peer's host has silently died, as long as everything
+    /// written is acknowledged. Lifts the time limit of what is not: from now on
+    /// [`unacknowledged`](Self::unacknowledged) tells a peer that reads slowly from one that is gone.
     fn guard(&mut self, stream: &mut Self::Stream, time: Duration);
+
+    /// Sets the time limit again that [`guard`](Self::guard) has lifted.
+    fn release(&mut self, stream: &mut Self::Stream);
+
+    /// What is known of the peer while written bytes wait for its acknowledgement; `None` when none wait,
+    /// or nothing is known.
+    fn unacknowledged(&mut self, stream: &mut Self::Stream) -> Option<Unacknowledged>;
 
     /// Reads the bytes that have arrived; 0 is the end of input.
     ///
@@ -63,8 +72,13 @@ pub trait Network {
     /// Shuts down the write side: the peer reads all written bytes and then the end of input.
     fn shut(&mut self, stream: &mut Self::Stream);
 
-    /// Closes the connection. Only events that were already taken may follow.
+    /// Closes the connection: the peer can still read what was written, and then the end of input. Only
+    /// events that were already taken may follow.
     fn close(&mut self, stream: Self::Stream);
+
+    /// Gives the connection up: nothing of what was written is kept, and the peer sees a reset. Only
+    /// events that were already taken may follow.
+    fn reset(&mut self, stream: Self::Stream);
 
     /// Closes a listener.
     fn close_listener(&mut self, listener: Self::Listener);
@@ -89,6 +103,16 @@ pub trait Network {
 
     /// Closes a datagram socket.
     fn close_datagram(&mut self, socket: Self::Datagram);
+}
+
+/// A peer that has not acknowledged everything that was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unacknowledged {
+    /// How long ago its host last acknowledged anything.
+    pub silent_for: Duration,
+    /// Whether its host was sent something since that it has not acknowledged yet: bytes, or a probe of its
+    /// closed window.
+    pub unanswered: bool,
 }
 
 /// A socket where an operation may be possible that was not possible before.

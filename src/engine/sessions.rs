@@ -1,17 +1,16 @@
 //! All sessions with their sockets: the ready list, the sessions to reap, and the timers.
 
 mod deliver;
+mod invariants;
 
 use slab::Slab;
 
-use super::Readiness;
 use super::ready::{Ready, Reason};
+use super::silence::Silence;
 use super::transport::Transport;
 use super::waiting::Waiting;
-use crate::limits::{
-    FRAME_ANSWER_LEN_MAX, OUTPUT_STALL_MS_MAX, OUTPUT_WAITING_LEN_MAX, PART_LEN_MAX, READ_LEN_MAX,
-    ROOM_MADE_LEN, TURN_TIMERS_MAX, WAITING_LEN_MAX,
-};
+use super::{Network, Readiness};
+use crate::limits::{OUTPUT_STALL_MS_MAX, PART_LEN_MAX, ROOM_MADE_LEN, TURN_TIMERS_MAX};
 use crate::message::CloseReason;
 use crate::session::{Bounds, Phase, Session, Timeout};
 use crate::time::Moment;
@@ -33,8 +32,8 @@ pub(super) struct Connection<T> {
     pub(super) stopping: bool,
     /// The service has been asked for its next part.
     waits_for_part: bool,
-    /// The network was asked to detect the silent death of its peer.
-    pub(super) guarded: bool,
+    /// Whether its peer's host is still there, for one that holds or watches.
+    pub(super) silence: Silence,
     /// When its timer fires.
     alarm: Option<Moment>,
     timer: WheelLink,
@@ -130,7 +129,7 @@ impl<T> Sessions<T> {
             stranger,
             stopping: false,
             waits_for_part: false,
-            guarded: false,
+            silence: Silence::default(),
             alarm: None,
             timer: WheelLink::default(),
         });
@@ -248,6 +247,14 @@ impl<T> Sessions<T> {
         Some(since.plus_millis(OUTPUT_STALL_MS_MAX))
     }
 
+    /// Gives up all sessions.
+    pub(super) fn give_up_all(&mut self, reason: CloseReason) {
+        let keys: Vec<usize> = self.connections.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            self.give_up(key, reason);
+        }
+    }
+
     fn give_up(&mut self, key: usize, reason: CloseReason) {
         let session = &mut self.connections[key].session;
         self.waiting.remove(key, session);
@@ -257,7 +264,12 @@ impl<T> Sessions<T> {
 
     /// Closes the sessions whose time limits have passed. Appends those that need the service to `due`;
     /// their timers are set again after the delivery.
-    pub(super) fn fire_timers(&mut self, now: Moment, due: &mut Vec<(usize, Timeout)>) {
+    pub(super) fn fire_timers<N: Network<Stream = T>>(
+        &mut self,
+        network: &mut N,
+        now: Moment,
+        due: &mut Vec<(usize, Timeout)>,
+    ) {
         for _ in 0..TURN_TIMERS_MAX {
             let Some(key) = self.timers.poll(&mut self.connections, now) else {
                 break;
@@ -265,6 +277,10 @@ impl<T> Sessions<T> {
             let key = key as usize;
             let connection = &mut self.connections[key];
             connection.alarm = None;
+            if connection.is_dead(network, now) {
+                self.give_up(key, CloseReason::Failed);
+                continue;
+            }
             match connection.session.timeout(self.idle_ms_max, now) {
                 Some(Timeout::Close(reason)) => self.give_up(key, reason),
                 Some(timeout) => due.push((key, timeout)),
@@ -277,7 +293,7 @@ impl<T> Sessions<T> {
     /// is set again then, so a deadline that only moves later costs nothing.
     fn arm(&mut self, key: usize) {
         let connection = &self.connections[key];
-        let Some(due) = connection.session.alarm(self.idle_ms_max) else {
+        let Some(due) = connection.next_due(self.idle_ms_max) else {
             return;
         };
         if connection.alarm.is_some_and(|alarm| alarm <= due) {
@@ -322,69 +338,13 @@ impl<T> Sessions<T> {
             self.enqueue(key, Reason::Woken);
         }
     }
-
-    /// Panics with a description when an invariant between two turns is broken. O(n).
-    pub(super) fn check_invariants(&self) {
-        assert!(
-            self.over.is_empty(),
-            "a session that is done was not reaped"
-        );
-        let mut waiting = Waiting::default();
-        let (mut refused, mut strangers) = (0, 0);
-        for (key, connection) in &self.connections {
-            connection.check_invariants(key, self.idle_ms_max);
-            waiting.add(key, &connection.session);
-            refused += usize::from(connection.refused);
-            strangers += usize::from(connection.session.is_stranger());
-        }
-        assert_eq!(refused, self.refused_lingering);
-        assert_eq!(strangers, self.strangers);
-        assert_eq!(
-            waiting, self.waiting,
-            "the count of pending output is wrong"
-        );
-        assert!(self.waiting.len() <= WAITING_LEN_MAX);
-    }
 }
 
 impl<T> Connection<T> {
-    fn check_invariants(&self, key: usize, idle_ms_max: Option<u64>) {
-        let Connection {
-            session, transport, ..
-        } = self;
-        assert!(
-            session.phase() != Phase::Done,
-            "session {key} is done, but not reaped"
-        );
-        assert!(
-            session.kept_len() <= READ_LEN_MAX + OUTPUT_WAITING_LEN_MAX + FRAME_ANSWER_LEN_MAX,
-            "session {key} keeps more memory than allowed"
-        );
-        if let Some(due) = session.alarm(idle_ms_max) {
-            assert!(
-                self.alarm.is_some_and(|alarm| alarm <= due),
-                "session {key} has no timer"
-            );
-        }
-        assert!(
-            session.phase() == Phase::Open || !session.peer().stays(),
-            "session {key} is ending, but holds or watches"
-        );
-        assert!(
-            !session.wants_part() || self.waits_for_part || self.queued,
-            "session {key} needs a part, but the service was not asked"
-        );
-        if !self.queued {
-            let pending = session.pending_since().is_some();
-            assert!(
-                !(transport.is_writable() && pending),
-                "session {key} could write, but waits for an event"
-            );
-            let waits = pending || self.waits_for_part || session.is_parked();
-            assert!(
-                !transport.is_readable() || waits,
-                "session {key} could read, but waits for an event"
-            );
-        }
+    /// When its timer must fire.
+    fn next_due(&self, idle_ms_max: Option<u64>) -> Option<Moment> {
+        let alarm = self.session.alarm(idle_ms_max);
+        let check = self.silence.next_check();
+        alarm.into_iter().chain(check).min()
     }
 }

@@ -2,11 +2,11 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
 
-use mio::net::{TcpListener, TcpStream};
+use mio::net::TcpListener;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
+use super::options::bound;
 use crate::limits::{BACKLOG, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES};
 
 /// Opens a non-blocking listener on exactly `address`.
@@ -34,29 +34,9 @@ pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
         .with_interval(KEEPALIVE_INTERVAL)
         .with_retries(KEEPALIVE_PROBES);
     socket.set_tcp_keepalive(&keepalive)?;
+    bound(&SockRef::from(&socket))?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(TcpListener::from_std(socket.into()))
-}
-
-/// Makes `stream` fail within `time` after its peer's last segment: TCP sends its first probe after
-/// half that time, in whole seconds, and then two more.
-///
-/// # Errors
-/// The system's error about an option.
-pub(super) fn notice_death_within(stream: &TcpStream, time: Duration) -> io::Result<()> {
-    const SECOND: Duration = Duration::from_secs(1);
-    let socket = SockRef::from(stream);
-    let (idle, interval) = ((time / 2).max(SECOND), (time / 6).max(SECOND));
-    let keepalive = TcpKeepalive::new()
-        .with_time(idle)
-        .with_interval(interval)
-        .with_retries(KEEPALIVE_PROBES);
-    socket.set_tcp_keepalive(&keepalive)?;
-    // Unacknowledged data must fail within this time too (tcp(7)); without this option TCP retransmits
-    // it for a quarter of an hour.
-    #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(time))?;
-    Ok(())
 }

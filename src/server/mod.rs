@@ -6,6 +6,7 @@ mod ids;
 mod listen;
 mod memory;
 mod network;
+mod options;
 mod signals;
 
 use std::fmt;
@@ -198,8 +199,14 @@ struct Server {
 }
 
 impl Server {
-    /// The loop: wait, then let the engine take a turn.
     fn run(mut self) -> io::Result<()> {
+        let result = self.turns();
+        self.engine.end(&mut self.network);
+        result
+    }
+
+    /// The loop: wait, then let the engine take a turn.
+    fn turns(&mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(TURN_EVENTS_MAX);
         let mut deadline = Some(Duration::ZERO);
         let mut worst_turn = Duration::ZERO;

@@ -7,9 +7,11 @@ use std::time::Duration;
 use mio::event::Event as MioEvent;
 use mio::net::{TcpListener, TcpStream, UdpSocket};
 use mio::{Interest, Registry, Token};
+use socket2::SockRef;
 
-use super::listen::{listen, notice_death_within};
-use crate::engine::{Event, Network, Readiness};
+use super::listen::listen;
+use super::options::{bound, guard, release, unacknowledged};
+use crate::engine::{Event, Network, Readiness, Unacknowledged};
 
 /// The token of signals.
 pub(super) const SIGNALS: Token = Token(usize::MAX);
@@ -98,6 +100,7 @@ impl Network for MioNetwork {
         let mut stream = TcpStream::connect(address)?;
         // Data is written whole, so delaying small segments gains nothing.
         stream.set_nodelay(true)?;
+        bound(&SockRef::from(&stream))?;
         self.registry
             .register(&mut stream, token(LINK, link), BOTH)?;
         Ok(stream)
@@ -116,7 +119,16 @@ impl Network for MioNetwork {
 
     fn guard(&mut self, stream: &mut TcpStream, time: Duration) {
         // If this fails, the options inherited from the listener still detect it, only later.
-        let _ = notice_death_within(stream, time);
+        let _ = guard(stream, time);
+    }
+
+    fn release(&mut self, stream: &mut TcpStream) {
+        // If this fails, TCP's own limits end the connection, only later.
+        let _ = release(stream);
+    }
+
+    fn unacknowledged(&mut self, stream: &mut TcpStream) -> Option<Unacknowledged> {
+        unacknowledged(stream)
     }
 
     fn read(&mut self, stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
@@ -134,6 +146,12 @@ impl Network for MioNetwork {
 
     fn close(&mut self, stream: TcpStream) {
         // Closing the only descriptor of a socket removes it from the poll (epoll(7)).
+        drop(stream);
+    }
+
+    fn reset(&mut self, stream: TcpStream) {
+        // If this fails, the connection is closed, and the kernel goes on with what was written.
+        let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
         drop(stream);
     }
 

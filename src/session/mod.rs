@@ -40,6 +40,8 @@ pub struct Session {
     awaited: Option<Awaited>,
     /// Why the session ends, once that is known.
     close_reason: Option<CloseReason>,
+    /// Whether it was given up before its peer was sent everything.
+    cut_off: bool,
     /// Whether the peer must show a token.
     needs_token: bool,
     /// When the last request was complete; at first, and for a stranger, when the connection was
@@ -141,6 +143,7 @@ impl Session {
             feed: None,
             awaited: None,
             close_reason: None,
+            cut_off: false,
             needs_token: false,
             completed_at: now,
             request_since: None,
@@ -271,8 +274,16 @@ impl Session {
         }
     }
 
+    /// Whether the session was given up before its peer was sent everything, so that its connection must
+    /// be reset: what has arrived must not look whole, and nothing may be kept for the peer.
+    #[must_use]
+    pub fn is_cut_off(&self) -> bool {
+        self.cut_off
+    }
+
     /// Ends the session at once, and drops its pending output.
     pub fn abandon(&mut self, reason: CloseReason) {
+        self.cut_off = self.has_pending() || reason == CloseReason::Failed;
         self.phase = Phase::Done;
         self.output = Output::default();
         self.feed = None;

@@ -390,3 +390,44 @@ fn row_39_a_stopped_service_answers_what_has_arrived_and_ends_by_its_deadline() 
         "who does not read is not waited for longer"
     );
 }
+
+#[test]
+fn row_03_who_is_given_up_is_reset_and_who_ends_normally_is_not() {
+    let mut rig = Rig::with(Settings {
+        connections_max: 4,
+        idle_ms_max: Some(5_000),
+        tick: Duration::from_millis(TICK_MS),
+        ttl: Duration::from_millis(TTL_MS),
+    });
+    let (deaf, idle, quits, ends) = (rig.connect(), rig.connect(), rig.connect(), rig.connect());
+    let refused = rig.connect();
+    assert_eq!(rig.ask(quits, "ping\nquit"), "PONG\n");
+    rig.net.pipes[ends].client_ended = true;
+    assert_eq!(rig.ask(ends, "ping"), "PONG\n");
+    rig.send(deaf, &b"heartbeat x\n".repeat(50_000));
+    rig.turn();
+    rig.pass(2 * OUTPUT_STALL_MS_MAX);
+    for (client, cut_off) in [
+        (deaf, true),
+        (idle, false),
+        (quits, false),
+        (ends, false),
+        (refused, false),
+    ] {
+        assert!(rig.is_closed(client), "client {client}");
+        assert_eq!(rig.net.pipes[client].cut_off, cut_off, "client {client}");
+    }
+    // The end of the process.
+    let (deaf, polite) = (rig.connect(), rig.connect());
+    assert_eq!(rig.ask(polite, "ping"), "PONG\n");
+    rig.send(deaf, &b"heartbeat x\n".repeat(50_000));
+    for _ in 0..400 {
+        rig.turn();
+    }
+    let Rig {
+        engine, mut net, ..
+    } = rig;
+    engine.end(&mut net);
+    assert!(net.pipes[deaf].cut_off && net.pipes[polite].closed);
+    assert!(!net.pipes[polite].cut_off);
+}

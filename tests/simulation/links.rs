@@ -224,7 +224,7 @@ impl World {
     /// The other ends echo all that has arrived.
     fn echo(&mut self) {
         for client in 0..self.net.pipes.len() {
-            let bytes = self.net.pipes[client].take_all();
+            let bytes = self.net.take_all(client);
             self.net.send(client, &bytes);
             self.net.deliver(client, usize::MAX);
         }

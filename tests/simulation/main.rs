@@ -23,6 +23,7 @@ mod parking;
 mod pauses;
 mod rig;
 mod rng;
+mod silence;
 mod stats;
 mod strangers;
 mod stream;

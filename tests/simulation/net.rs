@@ -1,5 +1,10 @@
 //! A network of queues. Its readiness is strictly edge-triggered: it reports an event only when
 //! something becomes possible that was not possible before. The seed adds spurious events.
+//!
+//! Written bytes wait in a bounded send buffer until the client's host has room for them, which is when it
+//! acknowledges them. A host with a full window acknowledges probes and no bytes; a dark host acknowledges
+//! nothing. What TCP does about that follows from the options that the engine has asked for: see
+//! [`Pipe::given_up_at`].
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -8,7 +13,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use discovery_service::engine::{Event, Network, Readiness};
+use discovery_service::engine::{Event, Network, Readiness, Unacknowledged};
+use discovery_service::limits::{
+    KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES, UNACKNOWLEDGED_TIME_MAX,
+};
 
 use crate::rng::Rng;
 
@@ -64,24 +72,45 @@ pub struct Pipe {
     pub client_ended: bool,
     end_arrived: bool,
     pub reset: bool,
-    /// Written by the service, not yet taken by the client.
-    outbound: VecDeque<u8>,
-    /// Bytes that the kernel takes for the client without a read of its.
+    /// Written by the service, not yet acknowledged by the client's host.
+    unacknowledged: VecDeque<u8>,
+    /// Bytes of them that the kernel keeps.
     pub room: usize,
+    /// Acknowledged by the client's host, not yet taken by the client.
+    outbound: VecDeque<u8>,
+    /// Bytes of them that its kernel keeps.
+    pub window: usize,
+    /// When the client's host last acknowledged anything.
+    heard_at: Duration,
+    /// When it last acknowledged bytes, or bytes began to wait for that.
+    progress_at: Duration,
+    /// When a probe of its closed window was sent that is under way.
+    probed_at: Option<Duration>,
     /// The service got `WouldBlock` from a write.
     wants_room: bool,
     pub shut: bool,
     pub closed: bool,
+    /// The service has reset the connection.
+    pub cut_off: bool,
     /// The bytes that the client has taken.
     pub received: Vec<u8>,
     edge: Readiness,
-    /// The client's host has lost its power: it sends nothing more.
-    dark: bool,
+    /// When the client's host has lost its power: it sends nothing more.
+    pub dark_since: Option<Duration>,
     /// The fate of a link.
     fate: Option<Fate>,
-    /// The time within which the service must notice that.
+    /// The time within which the service must notice that, for one that it has promised to.
     pub guarded: Option<Duration>,
+    /// The service was told that the connection has failed.
+    pub has_failed: bool,
 }
+
+/// How long an acknowledgement is under way.
+const ROUND_TRIP: Duration = Duration::from_millis(200);
+/// The longest time between two probes of a closed window, without an option that says otherwise.
+const PROBES_APART_MAX: Duration = Duration::from_secs(120);
+/// How long TCP sends bytes again before it gives up by itself.
+const RETRANSMISSIONS: Duration = Duration::from_secs(924);
 
 /// The fate of a connection that the service opens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,17 +134,60 @@ pub struct Datagrams {
 }
 
 impl Pipe {
-    /// Takes all bytes that have arrived from the service.
-    pub fn take_all(&mut self) -> Vec<u8> {
-        let taken = self.outbound.drain(..).collect::<Vec<u8>>();
-        if !taken.is_empty() && std::mem::take(&mut self.wants_room) {
-            self.edge.writable = true;
-        }
-        taken
+    pub fn is_going_dark(&self) -> bool {
+        self.dark_since.is_some()
     }
 
-    pub fn is_going_dark(&self) -> bool {
-        self.dark
+    /// Moves bytes to the client's host as far as it has room, which acknowledges them.
+    fn carry(&mut self, now: Duration) {
+        let room = self.window.saturating_sub(self.outbound.len());
+        let n = room.min(self.unacknowledged.len());
+        if n == 0 || self.is_going_dark() {
+            return;
+        }
+        self.outbound.extend(self.unacknowledged.drain(..n));
+        (self.heard_at, self.progress_at) = (now, now);
+        self.probed_at = None;
+        if std::mem::take(&mut self.wants_room) {
+            self.edge.writable = true;
+        }
+    }
+
+    /// Bytes that its host has not acknowledged.
+    pub fn unsent(&self) -> usize {
+        self.unacknowledged.len()
+    }
+
+    /// The longest time between two probes of its closed window.
+    fn probes_apart(&self) -> Duration {
+        let least = Duration::from_secs(1);
+        self.guarded
+            .map_or(PROBES_APART_MAX, |time| (time / 8).max(least))
+    }
+
+    /// When TCP gives the connection up, unless something is acknowledged until then: a host that answers
+    /// no keepalive probe, or bytes that have waited too long. In whole seconds, as the kernel counts.
+    fn given_up_at(&self) -> Option<Duration> {
+        let second = Duration::from_secs(1);
+        if self.reset {
+            return None;
+        }
+        if self.unacknowledged.is_empty() {
+            let probed_for = match self.guarded {
+                None => KEEPALIVE_IDLE + KEEPALIVE_PROBES * KEEPALIVE_INTERVAL,
+                Some(time) => {
+                    let whole = |time: Duration| Duration::from_secs(time.as_secs()).max(second);
+                    let (idle, interval) = (whole(time / 3), whole(time / 8));
+                    let probes = time.saturating_sub(idle).as_secs() / interval.as_secs();
+                    idle + interval * probes.clamp(1, 3) as u32
+                }
+            };
+            self.dark_since.map(|_| self.heard_at + probed_for)
+        } else if self.guarded.is_none() {
+            Some(self.progress_at + UNACKNOWLEDGED_TIME_MAX)
+        } else {
+            self.dark_since.map(|_| self.heard_at + RETRANSMISSIONS)
+        }
     }
 
     /// Bytes that have arrived and that the service has not read yet.
@@ -135,6 +207,7 @@ pub struct FakeNetwork {
     /// The fates of the connections that the service opens next.
     pub fates: VecDeque<Fate>,
     pub datagrams: Datagrams,
+    now: Duration,
     backlog: VecDeque<usize>,
     accept_edge: bool,
     /// How many calls to accept still fail because the process is out of descriptors.
@@ -161,6 +234,7 @@ impl FakeNetwork {
             pipes: Vec::new(),
             fates: VecDeque::new(),
             datagrams: Datagrams::default(),
+            now: Duration::ZERO,
             backlog: VecDeque::new(),
             accept_edge: false,
             descriptors_out: 0,
@@ -174,14 +248,37 @@ impl FakeNetwork {
         }
     }
 
+    /// A new connection, with buffers of any size.
+    fn pipe(&mut self) -> Pipe {
+        Pipe {
+            room: self.rng.between(1, 4096) as usize,
+            window: self.rng.between(1, 4096) as usize,
+            heard_at: self.now,
+            ..Pipe::default()
+        }
+    }
+
+    /// Time goes on: TCP ends the connections that it gives up.
+    pub fn advance(&mut self, now: Duration) {
+        self.now = now;
+        for client in 0..self.pipes.len() {
+            if self.pipes[client].given_up_at().is_some_and(|at| at <= now) {
+                self.reset(client);
+            }
+        }
+    }
+
+    /// When TCP gives up the next connection.
+    pub fn next_end(&self) -> Option<Duration> {
+        let open = self.pipes.iter().filter(|pipe| !pipe.closed);
+        open.filter_map(Pipe::given_up_at).min()
+    }
+
     /// A new client that connects. Returns its number.
     pub fn connect(&mut self) -> usize {
         let client = self.pipes.len();
-        let room = self.rng.between(1, 4096) as usize;
-        self.pipes.push(Pipe {
-            room,
-            ..Pipe::default()
-        });
+        let pipe = self.pipe();
+        self.pipes.push(pipe);
         self.accept_edge |= self.backlog.is_empty();
         self.backlog.push_back(client);
         client
@@ -195,11 +292,14 @@ impl FakeNetwork {
     pub fn deliver(&mut self, client: usize, n: usize) {
         self.events += 1;
         let pipe = &mut self.pipes[client];
-        if pipe.reset || pipe.closed || pipe.dark {
+        if pipe.reset || pipe.closed || pipe.is_going_dark() {
             pipe.wire.clear();
             return;
         }
         let n = n.min(pipe.wire.len());
+        if n > 0 {
+            pipe.heard_at = self.now;
+        }
         pipe.edge.readable |= n > 0 && pipe.arrived.is_empty();
         pipe.arrived.extend(pipe.wire.drain(..n));
         if pipe.client_ended && pipe.wire.is_empty() && !pipe.end_arrived {
@@ -213,20 +313,36 @@ impl FakeNetwork {
     pub fn take(&mut self, client: usize, n: usize) {
         self.events += 1;
         let pipe = &mut self.pipes[client];
-        if pipe.dark {
+        if pipe.is_going_dark() {
             return;
         }
-        let n = n.min(pipe.outbound.len());
-        pipe.received.extend(pipe.outbound.drain(..n));
-        if n > 0 && pipe.wants_room {
-            pipe.wants_room = false;
-            pipe.edge.writable = true;
+        let mut left = n;
+        while left > 0 && !pipe.outbound.is_empty() {
+            let n = left.min(pipe.outbound.len());
+            pipe.received.extend(pipe.outbound.drain(..n));
+            pipe.carry(self.now);
+            left -= n;
         }
+    }
+
+    /// Takes all bytes that have arrived from the service.
+    pub fn take_all(&mut self, client: usize) -> Vec<u8> {
+        self.take(client, usize::MAX);
+        std::mem::take(&mut self.pipes[client].received)
     }
 
     /// The client's host loses its power.
     pub fn go_dark(&mut self, client: usize) {
-        self.pipes[client].dark = true;
+        let pipe = &mut self.pipes[client];
+        if !pipe.is_going_dark() {
+            pipe.dark_since = Some(self.now);
+            // The last probe, or bytes, may have been acknowledged just before.
+            let ago = self
+                .rng
+                .below(1 + pipe.probes_apart().as_millis() as u64 / 8);
+            let heard_at = self.now.saturating_sub(Duration::from_millis(ago));
+            pipe.heard_at = pipe.heard_at.max(heard_at);
+        }
     }
 
     /// The client's connection breaks: bytes under way are lost.
@@ -236,6 +352,7 @@ impl FakeNetwork {
         pipe.reset = true;
         pipe.wire.clear();
         pipe.arrived.clear();
+        pipe.unacknowledged.clear();
         pipe.outbound.clear();
         pipe.edge = Readiness {
             readable: true,
@@ -289,8 +406,8 @@ impl FakeNetwork {
             && self.datagrams.wire.is_empty()
             && self.datagrams.arrived.is_empty()
             && self.pipes.iter().all(|pipe| {
-                (pipe.wire.is_empty() || pipe.closed || pipe.reset || pipe.dark)
-                    && (pipe.outbound.is_empty() || pipe.dark)
+                (pipe.wire.is_empty() || pipe.closed || pipe.reset || pipe.is_going_dark())
+                    && (pipe.outbound.is_empty() || pipe.is_going_dark())
                     && (pipe.edge == Readiness::default()
                         || pipe.closed
                         || (pipe.key.is_none() && pipe.link.is_none()))
@@ -419,10 +536,9 @@ impl Network for FakeNetwork {
         }
         let client = self.pipes.len();
         let mut pipe = Pipe {
-            room: self.rng.between(1, 4096) as usize,
             link: Some(link),
             fate: Some(fate),
-            ..Pipe::default()
+            ..self.pipe()
         };
         pipe.edge.writable = fate != Fate::Hangs;
         pipe.edge.ended = fate == Fate::Refused;
@@ -443,6 +559,41 @@ impl Network for FakeNetwork {
         self.pipes[*client].guarded = Some(time);
     }
 
+    fn release(&mut self, client: &mut usize) {
+        self.pipes[*client].guarded = None;
+    }
+
+    fn unacknowledged(&mut self, client: &mut usize) -> Option<Unacknowledged> {
+        let now = self.now;
+        let pipe = &mut self.pipes[*client];
+        if pipe.unacknowledged.is_empty() || pipe.reset {
+            return None;
+        }
+        let closed = pipe.outbound.len() >= pipe.window;
+        if pipe.is_going_dark() {
+            let silent_for = now - pipe.heard_at;
+            return Some(Unacknowledged {
+                silent_for,
+                // A closed window is probed now and then.
+                unanswered: !closed || silent_for >= pipe.probes_apart(),
+            });
+        }
+        if let Some(at) = pipe.probed_at
+            && at + ROUND_TRIP <= now
+        {
+            (pipe.heard_at, pipe.probed_at) = (at + ROUND_TRIP, None);
+        }
+        pipe.heard_at = pipe.heard_at.max(now.saturating_sub(PROBES_APART_MAX));
+        // A probe may be under way that will be acknowledged, after any silence.
+        if pipe.probed_at.is_none() && self.rng.chance(30) {
+            pipe.probed_at = Some(now);
+        }
+        Some(Unacknowledged {
+            silent_for: now - pipe.heard_at,
+            unanswered: pipe.probed_at.is_some(),
+        })
+    }
+
     fn read(&mut self, client: &mut usize, buffer: &mut [u8]) -> io::Result<usize> {
         assert!(
             !buffer.is_empty(),
@@ -453,6 +604,7 @@ impl Network for FakeNetwork {
         let pipe = &mut self.pipes[*client];
         assert!(!pipe.closed, "read from a closed connection");
         if pipe.reset {
+            pipe.has_failed = true;
             return Err(io::ErrorKind::ConnectionReset.into());
         }
         if pipe.arrived.is_empty() {
@@ -486,9 +638,10 @@ impl Network for FakeNetwork {
             "written after the write side was shut down"
         );
         if pipe.reset {
+            pipe.has_failed = true;
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        let room = pipe.room.saturating_sub(pipe.outbound.len());
+        let room = pipe.room.saturating_sub(pipe.unacknowledged.len());
         let mut n = bytes.len().min(room).min(self.write_len_max);
         if n == 0 {
             pipe.wants_room = true;
@@ -497,7 +650,12 @@ impl Network for FakeNetwork {
         if short {
             n = 1 + self.rng.index(n);
         }
-        self.pipes[*client].outbound.extend(&bytes[..n]);
+        let pipe = &mut self.pipes[*client];
+        if pipe.unacknowledged.is_empty() {
+            pipe.progress_at = self.now;
+        }
+        pipe.unacknowledged.extend(&bytes[..n]);
+        pipe.carry(self.now);
         Ok(n)
     }
 
@@ -517,9 +675,22 @@ impl Network for FakeNetwork {
         if !pipe.arrived.is_empty() || !pipe.wire.is_empty() {
             // Unread input turns the close into a reset, which destroys the bytes that the client
             // has not taken yet.
+            pipe.unacknowledged.clear();
             pipe.outbound.clear();
             pipe.wire.clear();
         }
+        assert!(
+            pipe.guarded.is_none() || pipe.unacknowledged.is_empty(),
+            "the kernel keeps what was written without a limit"
+        );
+    }
+
+    fn reset(&mut self, client: usize) {
+        let pipe = &mut self.pipes[client];
+        pipe.unacknowledged.clear();
+        pipe.outbound.clear();
+        pipe.cut_off = true;
+        self.close(client);
     }
 
     fn close_listener(&mut self, (): ()) {

@@ -61,6 +61,7 @@ impl Rig {
 
     /// One turn at the present time, with the events that the network has.
     pub fn turn(&mut self) {
+        self.net.advance(Duration::from_millis(self.now_ms));
         let events = self.net.events();
         self.turn_with(events);
     }
@@ -101,12 +102,14 @@ impl Rig {
     /// Lets time pass as the loop would: a turn follows whenever the engine's wait is over.
     pub fn pass(&mut self, ms: u64) {
         let end = self.now_ms + ms;
-        while let Some(wait) = self.wait {
-            let next = self.now_ms + wait.as_millis() as u64;
-            if next > end || self.engine.is_stopped() {
+        while !self.engine.is_stopped() {
+            let due = self.wait.map(|wait| self.now_ms + wait.as_millis() as u64);
+            // TCP has timers of its own.
+            let ended = self.net.next_end().map(|at| at.as_millis() as u64);
+            let Some(next) = due.into_iter().chain(ended).min().filter(|&at| at <= end) else {
                 break;
-            }
-            self.now_ms = next;
+            };
+            self.now_ms = next.max(self.now_ms);
             self.turn();
         }
         self.now_ms = end;

@@ -10,7 +10,9 @@ use std::time::Duration;
 use discovery_service::auth::Tokens;
 use discovery_service::engine::{Engine, Reading, Settings};
 use discovery_service::limits::{LINGERING_REFUSED_MAX, TURN_WORK_MAX};
-use discovery_service::message::{Change, Outcome, Peer, Refusal, Reply, Request, Responder, Work};
+use discovery_service::message::{
+    Change, CloseReason, Outcome, Peer, Refusal, Reply, Request, Responder, Work,
+};
 use discovery_service::registry::Registry;
 use discovery_service::service::{Deliver, Handler, Service, Turn};
 use discovery_service::time::{Moment, WallTime};
@@ -19,7 +21,7 @@ use uuid::{Builder, Uuid};
 use crate::client::{Circumstances, Client, Exchange, TOKEN};
 use crate::history::History;
 use crate::model::{Model, written};
-use crate::net::{FakeNetwork, Faults, Owners, weight};
+use crate::net::{FakeNetwork, Faults, Owners, Pipe, weight};
 use crate::parking::Parking;
 use crate::rig::sockets;
 use crate::rng::Rng;
@@ -43,6 +45,8 @@ pub struct Shadowed {
     /// The last turn in which time limits did not stand still.
     timers_at: Moment,
     parking: Parking,
+    /// Connections that the engine has closed because they had failed.
+    failed: u64,
     /// The answers to datagrams of this turn.
     answers: Vec<(SocketAddr, String)>,
 }
@@ -58,6 +62,7 @@ impl Shadowed {
             uptime: Moment::START,
             timers_at: Moment::START,
             parking,
+            failed: 0,
             answers: Vec::new(),
         }
     }
@@ -132,6 +137,7 @@ impl Handler for Shadowed {
         self.now = turn.now;
         self.model.heard = turn.heard;
         self.uptime = turn.uptime;
+        self.failed = turn.meter.connections_closed.get(CloseReason::Failed);
         self.service.begin_turn(turn);
     }
 
@@ -189,6 +195,9 @@ fn uuids(mut rng: Rng) -> Box<dyn FnMut() -> Uuid> {
     })
 }
 
+/// The longest step of a clock that does not stall.
+const TURNS_APART_MAX: Duration = Duration::from_secs(2);
+
 pub struct World {
     rng: Rng,
     net: FakeNetwork,
@@ -203,7 +212,9 @@ pub struct World {
     stall: u64,
     hostile: u64,
     lazy: u64,
-    /// Clients whose host has lost its power, and the moment when TCP notices.
+    /// How long the clock has stalled, in all.
+    stalled: Duration,
+    /// Clients whose host has lost its power, and how long the clock had stalled by then.
     dark: Vec<(usize, Duration)>,
     /// The state that follows from the changes of all turns.
     history: History,
@@ -248,7 +259,8 @@ impl World {
         let model = Model::new(services_max as usize, ttl, token);
         let shadowed = Shadowed::new(service, model, parking);
         let (log, owners) = (Rc::clone(&shadowed.log), Rc::clone(&shadowed.owners));
-        let net = FakeNetwork::new(Rng::new(rng.next()), faults, owners);
+        let mut net = FakeNetwork::new(Rng::new(rng.next()), faults, owners);
+        net.advance(clock);
         let engine = Engine::new(settings, shadowed, sockets(), clock);
         let wait = Some(Duration::ZERO);
         World {
@@ -264,6 +276,7 @@ impl World {
             stall,
             hostile,
             lazy,
+            stalled: Duration::ZERO,
             dark: Vec::new(),
             history: History::default(),
             watchers: 0,
@@ -391,24 +404,38 @@ impl World {
         }
     }
 
-    /// A host loses its power. If its connection holds a registration, TCP notices within the TTL.
+    /// A host loses its power.
     fn lose_power(&mut self) {
         if let Some(i) = self.any_client() {
             let number = self.clients[i].number;
-            self.net.go_dark(number);
-            self.dark.push((number, self.clock + self.settings.ttl));
+            if !self.net.pipes[number].is_going_dark() {
+                self.net.go_dark(number);
+                self.dark.push((number, self.stalled));
+            }
         }
     }
 
-    fn notice_the_dark(&mut self) {
-        let (net, clock, ttl) = (&mut self.net, self.clock, self.settings.ttl);
-        self.dark.retain(|&(client, at)| {
-            let due = at <= clock;
-            if due && net.pipes[client].guarded.is_some_and(|time| time <= ttl) {
-                net.reset(client);
-            }
-            !due
-        });
+    /// Checks that no dark host is taken for a live one longer than promised, and no live host for a
+    /// dead one.
+    fn the_dead_are_noticed(&mut self) {
+        for &(client, stalled_before) in &self.dark {
+            let pipe = &self.net.pipes[client];
+            let Some((time, since)) = pipe.guarded.zip(pipe.dark_since) else {
+                continue;
+            };
+            // Three looks decide, each at the end of a step; and TCP counts in whole seconds, which
+            // matters where the time is short.
+            let time = time + 4 * TURNS_APART_MAX + (self.stalled - stalled_before);
+            assert!(
+                pipe.closed || self.clock - since <= time,
+                "client {client} is dark since {since:?}, and is still there at {:?}: {pipe:?}",
+                self.clock
+            );
+        }
+        let failed = |pipe: &&Pipe| pipe.has_failed || (pipe.is_going_dark() && pipe.closed);
+        let count = self.net.pipes.iter().filter(failed).count() as u64;
+        let told = self.engine.handler().failed;
+        assert!(told <= count, "{told} have failed, but only {count} did");
     }
 
     /// The time until the next turn: mostly short, sometimes at the deadline or just past it, rarely
@@ -423,14 +450,15 @@ impl World {
             _ => self
                 .wait
                 .unwrap_or(Duration::from_secs(1))
-                .min(Duration::from_secs(2)),
+                .min(TURNS_APART_MAX),
         }
     }
 
     fn turn(&mut self, passed: Duration) {
         self.clock += passed;
         let slept = self.wait.unwrap_or(passed);
-        self.notice_the_dark();
+        self.stalled += passed.saturating_sub(TURNS_APART_MAX);
+        self.net.advance(self.clock);
         let before = self.engine.handler().now;
         let events = self.net.events();
         let wall = WallTime::from_unix_millis(1_800_000_000_000 + self.clock.as_millis() as i64);
@@ -446,6 +474,7 @@ impl World {
             let shadowed = self.engine.handler_mut();
             shadowed.timers_at = shadowed.uptime;
         }
+        self.the_dead_are_noticed();
         self.check_datagrams();
         // Of a pause, registry time counts no more than of a turn that is a little late.
         let tick = self.settings.tick;
@@ -530,9 +559,8 @@ impl World {
 
     fn everybody_leaves(&mut self) {
         for client in &mut self.clients {
-            if self.net.pipes[client.number].is_going_dark() {
-                self.net.reset(client.number);
-            } else if !self.net.pipes[client.number].client_ended {
+            let pipe = &self.net.pipes[client.number];
+            if !pipe.is_going_dark() && !self.net.pipes[client.number].client_ended {
                 let bytes = client.rest();
                 self.net.send(client.number, &bytes);
                 self.net.pipes[client.number].client_ended = true;
@@ -541,12 +569,14 @@ impl World {
         self.calm_down();
         self.every_client_has_its_answers();
         self.clients.clear();
-        for _ in 0..1_000 {
+        for _ in 0..10_000 {
             if self.engine.connections() == 0 {
                 return;
             }
-            // Refused connections linger.
-            self.turn(self.wait.unwrap_or_default());
+            // Refused connections linger, and dark hosts are noticed without help.
+            let end = self.net.next_end().map(|at| at - self.clock);
+            let passed = self.wait.into_iter().chain(end).min();
+            self.turn(passed.unwrap_or_default());
         }
         panic!("{} connections were not closed", self.engine.connections());
     }

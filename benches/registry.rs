@@ -59,6 +59,7 @@ fn register(registry: &mut Registry, names: &Names, number: usize, ttl_ms: u64) 
         service_type,
         address,
         ttl: Duration::from_millis(ttl_ms),
+        labels: None,
     };
     registry.register(NOW, new).expect("there is room");
     registry.clear_changes();

@@ -24,6 +24,21 @@ pub const TOKEN_FILE_LEN_MAX: u64 = 1024 * 1024;
 /// Bytes of a service type's name.
 pub const TYPE_LEN_MAX: usize = 63;
 
+/// Bytes of a tag.
+pub const TAG_LEN_MAX: usize = 255;
+/// Characters of a key of metadata.
+pub const META_KEY_LEN_MAX: usize = 63;
+/// Bytes of a value of metadata.
+pub const META_VALUE_LEN_MAX: usize = 1024;
+/// Tags of a registration, and likewise pairs of metadata.
+pub const LABELS_COUNT_MAX: usize = 64;
+/// Bytes of all tags, keys and values of a registration.
+pub const LABELS_LEN_MAX: usize = 4096;
+/// Bytes of memory for the tags and metadata of all registrations; equal ones are stored once.
+pub const ALL_LABELS_LEN_MAX: usize = 256 * 1024 * 1024;
+/// Services of a `query` with `limit=`.
+pub const QUERY_LIMIT_MAX: usize = 4096;
+
 /// Seconds that a registration lives without a heartbeat.
 pub const TTL_SECONDS: RangeInclusive<u32> = 1..=86_400;
 /// Default of `--ttl`.

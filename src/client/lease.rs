@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::connection::{Connection, DOCUMENT_LEN_MAX};
-use super::{Address, Error, Reason, Why, argument, is_uuid, parse};
+use super::{Address, Error, Reason, Register, Why, argument, is_uuid, parse};
 
 /// The longest pause between two heartbeats, however long the TTL is, so that a connection which
 /// has failed without a sign is noticed soon.
@@ -17,14 +17,22 @@ pub(super) struct Offer {
     /// `-` for the address that the connection comes from.
     ip: String,
     port: u16,
+    /// The options of the command.
+    options: String,
 }
 
 impl Offer {
-    pub(super) fn new(service_type: &str, ip: &str, port: u16) -> Result<Self, Error> {
+    pub(super) fn new(
+        service_type: &str,
+        ip: &str,
+        port: u16,
+        how: &Register,
+    ) -> Result<Self, Error> {
         Ok(Offer {
             service_type: argument(service_type)?.to_owned(),
             ip: argument(ip)?.to_owned(),
             port,
+            options: how.options()?,
         })
     }
 
@@ -45,7 +53,13 @@ impl Offer {
         deadline: Instant,
     ) -> Result<Lease, Error> {
         let ip = ip.map_or_else(|| self.ip.clone(), |ip| ip.to_string());
-        let command = format!("hold {} {ip} {}", self.service_type, self.port);
+        let Offer {
+            service_type,
+            port,
+            options,
+            ..
+        } = self;
+        let command = format!("hold {service_type} {ip} {port}{options}");
         let uuid = connection.ask(&command, deadline)?;
         if !is_uuid(&uuid) {
             return Err(Error::unexpected(connection.server(), &uuid));

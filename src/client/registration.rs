@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::connection::Connection;
 use super::keeper::Keeper;
 use super::lease::{Lease, Offer};
-use super::{Error, Options, Reason};
+use super::{Error, Options, Reason, Register};
 
 /// The longest time to end a registration, whatever [`Options::timeout`] is: the caller is waiting.
 const STOP_MAX: Duration = Duration::from_secs(2);
@@ -29,7 +29,7 @@ const STOP_MAX: Duration = Duration::from_secs(2);
 /// or its child should start another program, which closes the connection.
 ///
 /// ```
-/// # use discovery_service::client::{Error, Notice, Options, Registration};
+/// # use discovery_service::client::{Error, Notice, Options, Register, Registration};
 /// # fn main() -> Result<(), Error> {
 /// # let (sender, receiver) = std::sync::mpsc::channel();
 /// # std::thread::spawn(move || {
@@ -42,7 +42,7 @@ const STOP_MAX: Duration = Duration::from_secs(2);
 /// let options = Options::new(&server);
 /// let (sender, notices) = std::sync::mpsc::channel();
 /// // In the background: a program need not wait for the registry, nor fail because it is away.
-/// let registration = Registration::keep(&options, "hive", "-", 65433, move |notice: Notice| {
+/// let registration = Registration::keep(&options, "hive", "-", 65433, Register::default(), move |notice: Notice| {
 ///     let _ = sender.send(matches!(notice, Notice::Registered { .. }));
 /// })?;
 /// assert!(notices.recv().expect("a notice"));
@@ -181,8 +181,14 @@ impl Registration {
     ///
     /// # Errors
     /// When the first attempt fails.
-    pub fn hold(options: &Options, service_type: &str, ip: &str, port: u16) -> Result<Self, Error> {
-        let offer = Offer::new(service_type, ip, port)?;
+    pub fn hold(
+        options: &Options,
+        service_type: &str,
+        ip: &str,
+        port: u16,
+        how: Register,
+    ) -> Result<Self, Error> {
+        let offer = Offer::new(service_type, ip, port, &how)?;
         let shared = Arc::new(Shared::default());
         let mut keeper = Keeper::new(Arc::clone(&shared), options, offer, |_: Notice| {});
         let lease = keeper.acquire()?;
@@ -200,9 +206,10 @@ impl Registration {
         service_type: &str,
         ip: &str,
         port: u16,
+        how: Register,
         observer: impl Observer + 'static,
     ) -> Result<Self, Error> {
-        let offer = Offer::new(service_type, ip, port)?;
+        let offer = Offer::new(service_type, ip, port, &how)?;
         let shared = Arc::new(Shared::default());
         let keeper = Keeper::new(Arc::clone(&shared), options, offer, observer);
         Self::start(options, shared, keeper, None)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{Reason, ServiceAddress};
+use super::{Labels, Reason, ServiceAddress};
 use crate::time::Moment;
 
 /// A registration that was made or removed, with its whole record.
@@ -23,15 +23,19 @@ pub struct Change {
     /// Its last heartbeat. For a new registration, and for one that was held until its removal, the
     /// moment of the change.
     pub heartbeat: Moment,
-    /// Whether it was made or removed.
+    /// Its tags and metadata after the change, if it has any.
+    pub labels: Option<Arc<Labels>>,
+    /// What has changed.
     pub kind: ChangeKind,
 }
 
-/// Whether a registration was made or removed.
+/// What has changed of a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeKind {
     /// It was made.
     Up,
+    /// Its tags and metadata were replaced.
+    Updated,
     /// It was removed.
     Down {
         /// The reason for the removal.

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::close_reason::CloseReason;
 use super::tally::Tally;
-use super::{ServiceAddress, Verb};
+use super::{Id, Labels, ServiceAddress, Verb};
 use crate::time::WallTime;
 
 /// One of the documents.
@@ -47,6 +47,9 @@ pub struct TypeCount {
 /// One live registration, without its UUID, which stays secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
+    /// Its public name.
+    #[serde(default)]
+    pub id: Id,
     /// Its type.
     #[serde(rename = "type")]
     pub service_type: Arc<str>,
@@ -62,6 +65,9 @@ pub struct Record {
     pub ttl_ms: u64,
     /// Whether a connection holds it.
     pub held: bool,
+    /// Its tags and metadata.
+    #[serde(flatten)]
+    pub labels: Arc<Labels>,
 }
 
 impl Record {
@@ -199,7 +205,11 @@ mod tests {
 
     #[test]
     fn a_record_is_written_as_the_contract_has_it_and_read_back() {
+        let mut labels = Labels::default();
+        labels.add_tag("a").unwrap();
+        labels.add_pair("version", "2").unwrap();
         let record = Record {
+            id: Id::of(&uuid::Uuid::nil()),
             service_type: "hive".into(),
             ip: "127.0.0.1".parse().unwrap(),
             port: NonZeroU16::new(65_433).unwrap(),
@@ -207,8 +217,9 @@ mod tests {
             age_ms: 1234,
             ttl_ms: 30_000,
             held: false,
+            labels: Arc::new(labels),
         };
-        let text = r#"{"type":"hive","ip":"127.0.0.1","port":65433,"heartbeat":"2026-11-27T16:20:15.123Z","age_ms":1234,"ttl_ms":30000,"held":false}"#;
+        let text = r#"{"id":"374708fff7719dd5","type":"hive","ip":"127.0.0.1","port":65433,"heartbeat":"2026-11-27T16:20:15.123Z","age_ms":1234,"ttl_ms":30000,"held":false,"tags":["a"],"meta":{"version":"2"}}"#;
         assert_eq!(serde_json::to_string(&record).unwrap(), text);
         assert_eq!(serde_json::from_str::<Record>(text).unwrap(), record);
         let live = format!(r#"{{"state":"live",{}"#, &text[1..]);

@@ -1,7 +1,11 @@
 //! The public name of a registration.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use serde::de::{Deserializer, Error as _};
+use serde::ser::Serializer;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -10,7 +14,7 @@ use uuid::Uuid;
 /// It is the same wherever the registration is shown, and says nothing about its UUID, which is
 /// the right to change it: it is the beginning of the SHA-256 of the UUID's 16 bytes, and 122 random
 /// bits cannot be guessed from it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(u64);
 
 impl Id {
@@ -32,6 +36,20 @@ impl Id {
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)
+    }
+}
+
+impl Serialize for Id {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Id {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let digits = Cow::<str>::deserialize(from)?;
+        let number = u64::from_str_radix(&digits, 16);
+        number.map(Id).map_err(D::Error::custom)
     }
 }
 

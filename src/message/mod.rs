@@ -8,6 +8,7 @@ mod change;
 mod close_reason;
 mod document;
 mod id;
+mod labels;
 mod link;
 mod outcome;
 mod part;
@@ -24,13 +25,14 @@ use std::time::Duration;
 
 use uuid::{Uuid, Variant, Version};
 
-use crate::limits::{TTL_SECONDS, TYPE_LEN_MAX};
+use crate::limits::{QUERY_LIMIT_MAX, TTL_SECONDS, TYPE_LEN_MAX};
 
 pub use address::{Offer, ServiceAddress};
 pub use change::{Change, ChangeKind};
 pub use close_reason::CloseReason;
 pub use document::{Document, Gone, Reason, Record, Stats, TypeCount, Why};
 pub use id::Id;
+pub use labels::Labels;
 pub use link::{LinkCommand, LinkEnd, LinkEvent};
 pub use outcome::{Delivery, Outcome, Peer, Responder};
 pub use part::{Part, Rows};
@@ -72,7 +74,7 @@ impl<'a> Request<'a> {
     pub fn offer(&self) -> Option<&Offer<'a>> {
         match self {
             Request::Register { offer, .. }
-            | Request::Hold { offer }
+            | Request::Hold { offer, .. }
             | Request::Revive { offer, .. } => Some(offer),
             _ => None,
         }
@@ -101,11 +103,19 @@ pub enum Request<'a> {
         ttl: Option<Ttl>,
         /// Whether it replaces all others of its type at its address.
         replace: bool,
+        /// Its tags and metadata, if it has any.
+        labels: Option<Box<Labels>>,
     },
     /// Make a new registration that lives as long as the connection.
     Hold {
         /// The service to register.
         offer: Offer<'a>,
+        /// As for [`Request::Register`].
+        ttl: Option<Ttl>,
+        /// As for [`Request::Register`].
+        replace: bool,
+        /// As for [`Request::Register`].
+        labels: Option<Box<Labels>>,
     },
     /// Keep a registration alive. `None` stands for a word that is not a UUID, so no registration can
     /// have it.
@@ -122,6 +132,15 @@ pub enum Request<'a> {
         offer: Offer<'a>,
         /// As for [`Request::Register`].
         ttl: Option<Ttl>,
+        /// As for [`Request::Register`].
+        labels: Option<Box<Labels>>,
+    },
+    /// Replace the tags and metadata of a registration.
+    Update {
+        /// As for [`Request::Heartbeat`].
+        uuid: Option<Uuid>,
+        /// All that it has from now on.
+        labels: Option<Box<Labels>>,
     },
     /// Remove a registration.
     Deregister {
@@ -134,6 +153,10 @@ pub enum Request<'a> {
         service_type: ServiceType<'a>,
         /// Only services whose last heartbeat is younger than this.
         max_age: Option<Ttl>,
+        /// Only services that have all of these.
+        labels: Option<Box<Labels>>,
+        /// At most so many services, drawn at random.
+        limit: Option<u32>,
     },
     /// The names of all types, with the number of their registrations.
     Types,
@@ -212,6 +235,15 @@ impl<'a> ServiceType<'a> {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Reads the limit of a query.
+///
+/// # Errors
+/// [`Refusal::OptionLimit`] for anything but a number from 1 to [`QUERY_LIMIT_MAX`].
+pub fn parse_limit(digits: &str) -> Result<u32, Refusal> {
+    let limit = plain_number(digits).filter(|&limit| limit <= QUERY_LIMIT_MAX as u64);
+    limit.map(|limit| limit as u32).ok_or(Refusal::OptionLimit)
 }
 
 /// A number in decimal digits and nothing else: no sign, no leading zero.

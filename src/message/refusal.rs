@@ -26,6 +26,18 @@ pub enum Refusal {
     OptionTwice(&'static str),
     /// The value of the option with this name is not a number of seconds from 1 to 86400.
     OptionSeconds(&'static str),
+    /// The limit of a query is not a number from 1 to 4096.
+    OptionLimit,
+    /// A tag that is empty, longer than 255 bytes, or has a control character.
+    Tag,
+    /// A key of metadata that is not 1 to 63 letters, digits, `_`, `.` and `-`.
+    MetaKey,
+    /// A value of metadata that is longer than 1024 bytes or has a control character.
+    MetaValue,
+    /// A key of metadata that is given twice.
+    MetaTwice(Box<str>),
+    /// More tags or metadata than a registration may have.
+    TooManyLabels,
     /// A word that is not a UUID in a heartbeat that may re-register.
     Uuid,
     /// A UUID of another version than 4 in such a heartbeat.
@@ -102,6 +114,12 @@ impl Refusal {
             | Refusal::UnknownOption(_)
             | Refusal::OptionTwice(_)
             | Refusal::OptionSeconds(_)
+            | Refusal::OptionLimit
+            | Refusal::Tag
+            | Refusal::MetaKey
+            | Refusal::MetaValue
+            | Refusal::MetaTwice(_)
+            | Refusal::TooManyLabels
             | Refusal::Uuid
             | Refusal::UuidVersion
             | Refusal::UuidTaken
@@ -132,6 +150,18 @@ impl Refusal {
             Refusal::OptionTwice(option) => return format!("{option} is given twice").into(),
             Refusal::OptionSeconds(option) => {
                 return format!("{option} takes a whole number of seconds from 1 to 86400").into();
+            }
+            Refusal::MetaTwice(key) => return format!("meta.{key} is given twice").into(),
+            Refusal::OptionLimit => "limit= takes a whole number from 1 to 4096",
+            Refusal::Tag => "a tag is 1 to 255 bytes without control characters",
+            Refusal::MetaKey => {
+                "a key of metadata is 1 to 63 letters, digits, underscores, dots and hyphens"
+            }
+            Refusal::MetaValue => {
+                "a value of metadata is at most 1024 bytes without control characters"
+            }
+            Refusal::TooManyLabels => {
+                "a registration has at most 64 tags, 64 pairs of metadata and 4096 bytes of both"
             }
             Refusal::NeedsSession(verb) => {
                 return format!("{} needs a text connection", verb.name()).into();

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{Id, Reason, Rendered, ServiceAddress};
+use super::{Id, Labels, Reason, Rendered, ServiceAddress};
 
 /// A registration as snapshots and deltas show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub struct Service {
     pub service_type: Arc<str>,
     /// Its address.
     pub address: ServiceAddress,
+    /// Its tags and metadata, if it has any.
+    pub labels: Option<Arc<Labels>>,
 }
 
 impl Service {
@@ -22,7 +24,8 @@ impl Service {
     #[must_use]
     pub fn line_len_max(&self) -> usize {
         const WITHOUT_TYPE: usize = 128;
-        2 * self.service_type.len() + WITHOUT_TYPE
+        let labels = self.labels.as_deref().map_or(0, Labels::line_len_max);
+        2 * self.service_type.len() + WITHOUT_TYPE + labels
     }
 }
 
@@ -80,7 +83,7 @@ pub struct Snapshot {
 pub struct Delta {
     /// The registry's count of changes after this turn.
     pub index: u64,
-    /// The services that came, or that came back with another address.
+    /// The services that came, that came back at another address, or whose tags or metadata changed.
     pub up: Vec<Service>,
     /// The services that went.
     pub down: Vec<Removal>,

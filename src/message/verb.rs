@@ -9,6 +9,7 @@ pub enum Verb {
     Register,
     Heartbeat,
     Deregister,
+    Update,
     Hold,
     Query,
     Types,
@@ -24,10 +25,11 @@ pub enum Verb {
 
 impl Verb {
     /// All verbs, in the order of their declaration.
-    pub const ALL: [Verb; 14] = [
+    pub const ALL: [Verb; 15] = [
         Verb::Register,
         Verb::Heartbeat,
         Verb::Deregister,
+        Verb::Update,
         Verb::Hold,
         Verb::Query,
         Verb::Types,
@@ -50,6 +52,7 @@ impl Verb {
             Verb::Hold => "hold",
             Verb::Heartbeat => "heartbeat",
             Verb::Deregister => "deregister",
+            Verb::Update => "update",
             Verb::Query => "query",
             Verb::Types => "types",
             Verb::List => "list",
@@ -66,11 +69,20 @@ impl Verb {
     #[must_use]
     pub const fn usage(self) -> &'static str {
         match self {
-            Verb::Register => "register <type> <ip|-> <port> [ttl=<seconds>] [replace]",
-            Verb::Heartbeat => "heartbeat <uuid> [<type> <ip|-> <port> [ttl=<seconds>]]",
+            Verb::Register => {
+                "register <type> <ip|-> <port> [ttl=<seconds>] [replace] [tag=<tag>] [meta.<key>=<value>]"
+            }
+            Verb::Heartbeat => {
+                "heartbeat <uuid> [<type> <ip|-> <port> [ttl=<seconds>] [tag=<tag>] [meta.<key>=<value>]]"
+            }
             Verb::Deregister => "deregister <uuid>",
-            Verb::Hold => "hold <type> <ip|-> <port>",
-            Verb::Query => "query <type> [max-age=<seconds>]",
+            Verb::Update => "update <uuid> [tag=<tag>] [meta.<key>=<value>]",
+            Verb::Hold => {
+                "hold <type> <ip|-> <port> [ttl=<seconds>] [replace] [tag=<tag>] [meta.<key>=<value>]"
+            }
+            Verb::Query => {
+                "query <type> [max-age=<seconds>] [tag=<tag>] [meta.<key>=<value>] [limit=<n>]"
+            }
             Verb::Types => "types",
             Verb::List => "list [<type>]",
             Verb::Why => "why <uuid>",
@@ -95,7 +107,13 @@ impl Verb {
             | Verb::List
             | Verb::Stats
             | Verb::Ping => true,
-            Verb::Hold | Verb::Why | Verb::Watch | Verb::Auth | Verb::Help | Verb::Quit => false,
+            Verb::Update
+            | Verb::Hold
+            | Verb::Why
+            | Verb::Watch
+            | Verb::Auth
+            | Verb::Help
+            | Verb::Quit => false,
         }
     }
 }
@@ -122,6 +140,7 @@ impl Request<'_> {
             Request::Hold { .. } => Verb::Hold,
             Request::Heartbeat { .. } | Request::Revive { .. } => Verb::Heartbeat,
             Request::Deregister { .. } => Verb::Deregister,
+            Request::Update { .. } => Verb::Update,
             Request::Query { .. } => Verb::Query,
             Request::Types => Verb::Types,
             Request::List { .. } => Verb::List,

@@ -58,7 +58,7 @@ impl Verb {
         match self {
             Verb::Heartbeat | Verb::Ping | Verb::Auth | Verb::Quit => 1,
             Verb::Deregister | Verb::Query => 3,
-            Verb::Register | Verb::Hold | Verb::Watch => 4,
+            Verb::Register | Verb::Update | Verb::Hold | Verb::Watch => 4,
             Verb::Help | Verb::Types | Verb::List => 8,
             Verb::Why => 16,
             Verb::Stats => 32,

@@ -13,6 +13,8 @@ impl<S: BuildHasher> Registry<S> {
         self.types.check(&self.hasher);
         self.by_address.check(&self.entries, &self.hasher);
         self.marks.check(&self.entries);
+        self.label_sets
+            .check(self.entries.labelled_len(), &self.hasher);
         let mut found = 0;
         for (key, of) in self.types.iter() {
             let mut previous = NONE;

@@ -37,7 +37,8 @@ pub(super) struct Entry {
     port: NonZeroU16,
 }
 
-/// An IPv4 address, or the key of an IPv6 address in a side table, because most addresses are IPv4.
+/// An IPv4 address, or the key of an IPv6 address in a side table, because most addresses are IPv4. Of an
+/// entry with tags or metadata, the key of both in another side table.
 type PackedIp = u32;
 
 const _: () = assert!(size_of::<Entry>() == 64, "an entry is one cache line");
@@ -58,6 +59,8 @@ enum Flag {
     Late = 1 << (TTL_BITS + 2),
     /// A mark stands before it.
     Marked = 1 << (TTL_BITS + 3),
+    /// It has tags or metadata: its address is in the side table of those.
+    Labelled = 1 << (TTL_BITS + 4),
 }
 
 impl Entry {
@@ -148,6 +151,15 @@ pub(super) struct NewEntry {
 pub(super) struct Entries {
     slots: Slots<Entry>,
     v6: Slots<V6>,
+    labelled: Slots<Labelled>,
+}
+
+/// What an entry with tags or metadata has in a side table, so that the others pay nothing for it.
+#[derive(Debug, Default)]
+struct Labelled {
+    ip: PackedIp,
+    /// The number of its set of tags and metadata.
+    set: u32,
 }
 
 /// An address of the side table.
@@ -199,12 +211,50 @@ impl Entries {
         })
     }
 
-    /// Removes the entry in `slot`.
+    /// Removes the entry in `slot`, which has no tags or metadata any more.
     pub(super) fn remove(&mut self, slot: u32) {
         let entry = self.slots.remove(slot);
+        debug_assert!(!entry.has(Flag::Labelled));
         if entry.has(Flag::V6) {
             self.v6.remove(entry.ip);
         }
+    }
+
+    /// The number of the entry's set of tags and metadata, if it has any.
+    pub(super) fn label_set(&self, slot: u32) -> Option<u32> {
+        let entry = self.get(slot);
+        entry
+            .has(Flag::Labelled)
+            .then(|| self.labelled[entry.ip].set)
+    }
+
+    /// Gives the entry this set, or none, and returns the one that it had.
+    pub(super) fn set_label_set(&mut self, slot: u32, set: Option<u32>) -> Option<u32> {
+        let entry = &mut self.slots[slot];
+        let is_labelled = entry.has(Flag::Labelled);
+        match set {
+            Some(set) if is_labelled => {
+                let old = &mut self.labelled[entry.ip].set;
+                Some(std::mem::replace(old, set))
+            }
+            Some(set) => {
+                entry.ip = self.labelled.insert(Labelled { ip: entry.ip, set });
+                entry.ttl_and_flags |= Flag::Labelled as u32;
+                None
+            }
+            None if is_labelled => {
+                let Labelled { ip, set } = self.labelled.remove(entry.ip);
+                entry.ip = ip;
+                entry.ttl_and_flags &= !(Flag::Labelled as u32);
+                Some(set)
+            }
+            None => None,
+        }
+    }
+
+    /// Entries with tags or metadata.
+    pub(super) fn labelled_len(&self) -> usize {
+        self.labelled.len() as usize
     }
 
     pub(super) fn get(&self, slot: u32) -> &Entry {
@@ -218,10 +268,15 @@ impl Entries {
     /// The address of the service.
     pub(super) fn address(&self, slot: u32) -> ServiceAddress {
         let entry = &self.slots[slot];
-        let ip = if entry.has(Flag::V6) {
-            IpAddr::V6(self.v6[entry.ip].0)
+        let packed = if entry.has(Flag::Labelled) {
+            self.labelled[entry.ip].ip
         } else {
-            IpAddr::V4(Ipv4Addr::from_bits(entry.ip))
+            entry.ip
+        };
+        let ip = if entry.has(Flag::V6) {
+            IpAddr::V6(self.v6[packed].0)
+        } else {
+            IpAddr::V4(Ipv4Addr::from_bits(packed))
         };
         ServiceAddress {
             ip,

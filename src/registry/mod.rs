@@ -16,6 +16,7 @@ mod address_index;
 mod check;
 mod entry;
 mod index;
+mod label_sets;
 mod marks;
 mod operation;
 mod pages;
@@ -39,6 +40,7 @@ use crate::time::wheel::Wheel;
 use address_index::AddressIndex;
 use entry::{Entries, NewEntry};
 use index::{Chains, Index};
+use label_sets::LabelSets;
 use marks::Marks;
 pub use operation::{Heartbeat, RegisterError, Registration, Sweep};
 use types::Types;
@@ -61,6 +63,7 @@ pub struct Registry<S = RandomState> {
     by_address: AddressIndex,
     deadlines: Wheel,
     marks: Marks,
+    label_sets: LabelSets,
     /// The count of changes: registrations and removals.
     index: u64,
     /// The changes since the list was last cleared.
@@ -83,6 +86,7 @@ impl<S: BuildHasher> Registry<S> {
             by_address: AddressIndex::default(),
             deadlines: Wheel::new(),
             marks: Marks::default(),
+            label_sets: LabelSets::default(),
             index: 0,
             changes: Vec::new(),
             hasher,
@@ -274,6 +278,7 @@ impl<S: BuildHasher> Registry<S> {
             service_type,
             address,
             ttl,
+            labels,
         } = new;
         debug_assert!(ttl.as_secs() <= u64::from(*TTL_SECONDS.end()));
         let hash = hash(&self.hasher, &uuid);
@@ -286,6 +291,7 @@ impl<S: BuildHasher> Registry<S> {
         if self.entries.len() == self.services_max {
             return Err(RegisterError::Full);
         }
+        let set = self.take_label_set(labels)?;
         let service_type = self.types.find_or_insert(service_type, &self.hasher);
         let ttl_ms = ttl.as_millis() as u32;
         let slot = self.entries.insert(NewEntry {
@@ -295,6 +301,7 @@ impl<S: BuildHasher> Registry<S> {
             service_type,
             now,
         });
+        self.set_label_set(slot, set);
         self.by_uuid.insert(
             &mut Uuids {
                 entries: &mut self.entries,
@@ -320,6 +327,7 @@ impl<S: BuildHasher> Registry<S> {
             ttl_ms: entry.ttl_ms(),
             held: entry.is_held(),
             heartbeat,
+            labels: self.labels(slot).cloned(),
             kind,
         });
     }
@@ -351,6 +359,7 @@ impl<S: BuildHasher> Registry<S> {
         };
         let hash = uuids.hash(slot);
         self.by_uuid.remove(&mut uuids, slot, hash);
+        self.set_label_set(slot, None);
         self.entries.remove(slot);
         self.mutated();
     }

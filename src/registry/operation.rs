@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::message::ServiceAddress;
+use crate::message::{Labels, ServiceAddress};
 
 /// A registration to be made.
 #[derive(Clone, Copy, Debug)]
@@ -17,13 +17,16 @@ pub struct Registration<'a> {
     pub address: ServiceAddress,
     /// How long it lives without a heartbeat; whole milliseconds, a day at most.
     pub ttl: Duration,
+    /// Its tags and metadata, if it has any.
+    pub labels: Option<&'a Labels>,
 }
 
 /// Why a registration failed. The registry is unchanged, except that an expired entry of the same
 /// UUID may have been removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RegisterError {
-    /// The registry is full, counting those that have expired but are not swept.
+    /// The registry is full, counting those that have expired but are not swept; or there is no room for
+    /// more tags and metadata.
     Full,
     /// A live registration has this UUID.
     UuidTaken,

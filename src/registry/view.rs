@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::entry::Entries;
 use super::{NONE, Registry};
-use crate::message::ServiceAddress;
+use crate::message::{Labels, ServiceAddress};
 use crate::time::Moment;
 
 /// One live registration.
@@ -24,6 +24,8 @@ pub struct Record<'a> {
     pub ttl_ms: u32,
     /// Whether a connection holds it.
     pub held: bool,
+    /// Its tags and metadata, if it has any.
+    pub labels: Option<&'a Arc<Labels>>,
 }
 
 /// The registrations of one type.
@@ -98,6 +100,10 @@ impl<S> Registry<S> {
             heartbeat: if held { now } else { entry.heartbeat },
             ttl_ms: entry.ttl_ms(),
             held,
+            labels: self
+                .entries
+                .label_set(slot)
+                .map(|set| self.label_sets.get(set)),
         }
     }
 

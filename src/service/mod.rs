@@ -6,6 +6,7 @@
 mod answers;
 mod budget;
 mod departures;
+mod draw;
 mod handler;
 mod holds;
 mod notices;
@@ -36,6 +37,8 @@ use departures::Departures;
 pub use handler::{Deliver, Handler, Meter, Turn};
 use holds::Holds;
 use notices::Notices;
+use query::Selection;
+use register::Terms;
 use report::Counts;
 use streams::{Streams, What};
 use watchers::Watchers;
@@ -198,15 +201,32 @@ impl<S: BuildHasher> Service<S> {
                 offer,
                 ttl,
                 replace,
-            } => self.register(offer, *ttl, *replace, peer),
-            Request::Hold { offer } => self.hold(offer, peer),
+                labels,
+            } => self.register(offer, Terms::new(*ttl, labels), *replace, peer),
+            Request::Hold {
+                offer,
+                ttl,
+                replace,
+                labels,
+            } => self.hold(offer, Terms::new(*ttl, labels), *replace, peer),
             Request::Heartbeat { uuid } => Some(self.heartbeat(uuid.as_ref())),
-            Request::Revive { uuid, offer, ttl } => self.revive(*uuid, offer, *ttl, peer),
+            Request::Revive {
+                uuid,
+                offer,
+                ttl,
+                labels,
+            } => self.revive(*uuid, offer, Terms::new(*ttl, labels), peer),
+            Request::Update { uuid, labels } => self.update(uuid.as_ref(), labels.as_deref()),
             Request::Deregister { uuid } => Some(self.deregister(uuid.as_ref())),
             Request::Query {
                 service_type,
                 max_age,
-            } => return self.query(service_type, *max_age, peer),
+                labels,
+                limit,
+            } => {
+                let selection = Selection::new(*max_age, labels.as_deref(), *limit);
+                return self.query(service_type, selection, peer);
+            }
             Request::Types => return self.types(peer),
             Request::List { service_type } => return self.list(service_type.as_ref(), peer),
             Request::Why { uuid } => self.why(uuid.as_ref()),

@@ -9,10 +9,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::streams::What;
-use super::{Deliver, Service};
+use super::{Deliver, Selection, Service};
 use crate::limits::{PART_DELIVERY_WORK, PART_LEN_MAX, PART_RECORDS_MIN, TYPE_LEN_MAX};
 use crate::message::{
-    self, Delivery, Id, Part, Rendered, Rows, Share, Snapshot, TypeCount, Update,
+    self, Delivery, Id, Labels, Part, Rendered, Rows, Share, Snapshot, TypeCount, Update,
 };
 use crate::registry::{Cursor, Record};
 
@@ -45,6 +45,7 @@ impl<S: BuildHasher> Service<S> {
                     room = room.saturating_sub(len);
                     deliver(session, &delivery);
                 }
+                None if self.draws(session) => self.streams.put_back(session),
                 None => self.queue_for_part(session),
             }
         }
@@ -56,6 +57,12 @@ impl<S: BuildHasher> Service<S> {
         }
     }
 
+    /// Whether the session's answer is drawn from all that is selected.
+    fn draws(&self, session: usize) -> bool {
+        let stream = self.streams.by_session.get(&session);
+        stream.is_some_and(|stream| stream.draw.is_some())
+    }
+
     /// The session's next part, and about how many bytes it takes. `None` when it has to wait.
     fn make_part(&mut self, session: usize, made: &mut Vec<Made>) -> Option<(Delivery, usize)> {
         let stream = self.streams.by_session.get_mut(&session)?;
@@ -63,31 +70,47 @@ impl<S: BuildHasher> Service<S> {
         match what {
             What::Snapshot(watched) => self.make_snapshot(session, watched, made),
             What::Types(behind) => self.make_types(session, behind.as_deref()),
-            What::Query(name, max_age) => {
-                let now = self.turn.now;
-                let mut rows = Vec::new();
-                let is_young = |record: &Record<'_>| {
-                    max_age.is_none_or(|max_age| now.since(record.heartbeat) < max_age)
-                };
-                let last = self.walk_on(session, Some(&name), |record| {
-                    if is_young(record) {
-                        rows.push(record.address);
-                    }
-                    rows.len() * ADDRESS_LEN_MAX
-                });
-                self.answer_part(session, Rows::Addresses(rows), last)
-            }
+            What::Query(name, selection) => self.make_query(session, &name, &selection),
             What::List(name) => {
                 let (now, wall) = (self.turn.now, self.turn.wall);
                 let (mut rows, mut len) = (Vec::new(), 0);
                 let last = self.walk_on(session, name.as_ref(), |record| {
                     rows.push(super::report::record(*record, now, wall));
-                    len += RECORD_LEN_MAX + 2 * record.service_type.len();
+                    let labels = record.labels.map_or(0, |labels| labels.line_len_max());
+                    len += RECORD_LEN_MAX + 2 * record.service_type.len() + labels;
                     len
                 });
                 self.answer_part(session, Rows::Records(rows), last)
             }
         }
+    }
+
+    fn make_query(
+        &mut self,
+        session: usize,
+        name: &Arc<str>,
+        selection: &Selection,
+    ) -> Option<(Delivery, usize)> {
+        let now = self.turn.now;
+        let stream = self.streams.by_session.get_mut(&session)?;
+        let mut draw = stream.draw.take();
+        if draw.is_none() && stream.made == 0 {
+            draw = self.draw(selection);
+        }
+        let mut rows = Vec::new();
+        let is_last = self.walk_on(session, Some(name), |record| {
+            match &mut draw {
+                _ if !selection.admits(record, now) => {}
+                Some(draw) => draw.offer(record.address),
+                None => rows.push(record.address),
+            }
+            rows.len() * ADDRESS_LEN_MAX
+        });
+        match draw {
+            Some(draw) if is_last => rows = draw.finish(),
+            draw => self.streams.by_session.get_mut(&session)?.draw = draw,
+        }
+        self.answer_part(session, Rows::Addresses(rows), is_last)
     }
 
     fn make_types(&mut self, session: usize, behind: Option<&str>) -> Option<(Delivery, usize)> {
@@ -162,6 +185,7 @@ impl<S: BuildHasher> Service<S> {
                 id: Id::of(&record.uuid),
                 service_type: Arc::clone(record.service_type),
                 address: record.address,
+                labels: record.labels.cloned(),
             };
             len += service.line_len_max();
             services.push(service);
@@ -250,7 +274,7 @@ const ADDRESS_LEN_MAX: usize = 80;
 /// Bytes of a record without its type, at most, with what stands between two.
 const RECORD_LEN_MAX: usize = 256;
 /// Bytes of a record with its type, at most.
-const ROW_LEN_MAX: usize = RECORD_LEN_MAX + 2 * TYPE_LEN_MAX;
+const ROW_LEN_MAX: usize = RECORD_LEN_MAX + 2 * TYPE_LEN_MAX + Labels::LINE_LEN_MAX;
 /// Bytes of a type and its count, at most, with what stands between two.
 const TYPE_COUNT_LEN_MAX: usize = 192;
 /// Bytes of a line of a snapshot without its services, at most.

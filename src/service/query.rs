@@ -2,45 +2,77 @@
 
 use std::hash::BuildHasher;
 use std::rc::Rc;
+use std::time::Duration;
 
+use super::draw::Draw;
 use super::{Service, What};
 use crate::limits::ANSWER_RECORDS_MAX;
-use crate::message::{Outcome, Peer, Reply, ServiceType, Services, Ttl, Verb};
+use crate::message::{
+    Labels, Outcome, Peer, Reply, ServiceAddress, ServiceType, Services, Ttl, Verb,
+};
+use crate::registry::Record;
+use crate::time::Moment;
+
+/// Which services of a type are asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Selection {
+    /// Those whose last heartbeat is younger.
+    max_age: Option<Duration>,
+    /// Those that have all of these.
+    labels: Option<Box<Labels>>,
+    /// At most so many of them, drawn at random.
+    pub(super) limit: Option<u32>,
+}
+
+impl Selection {
+    pub(super) fn new(max_age: Option<Ttl>, labels: Option<&Labels>, limit: Option<u32>) -> Self {
+        Selection {
+            max_age: max_age.map(Ttl::duration),
+            labels: labels.cloned().map(Box::new),
+            limit,
+        }
+    }
+
+    /// Whether it leaves none out.
+    fn is_all(&self) -> bool {
+        *self == Selection::default()
+    }
+
+    /// Whether the registration is one of them, unless too many are.
+    pub(super) fn admits(&self, record: &Record<'_>, now: Moment) -> bool {
+        let is_young = |max_age| now.since(record.heartbeat) < max_age;
+        let has_labels = |labels: &Labels| record.labels.is_some_and(|own| own.contains(labels));
+        self.max_age.is_none_or(is_young) && self.labels.as_deref().is_none_or(has_labels)
+    }
+}
 
 impl<S: BuildHasher> Service<S> {
     /// A long answer is made in parts, and so is every answer while there is no room for it.
     pub(super) fn query(
         &mut self,
         service_type: &ServiceType<'_>,
-        max_age: Option<Ttl>,
+        selection: Selection,
         peer: &Peer,
     ) -> Outcome {
         let name = service_type.as_str();
-        let view = self.registry.service_type(name);
-        let is_long = view.is_some_and(|view| view.len() > ANSWER_RECORDS_MAX);
-        if is_long || !self.has_room {
-            let max_age = max_age.map(Ttl::duration);
-            let what = What::Query(name.into(), max_age);
+        if self.len_of(Some(name)) > ANSWER_RECORDS_MAX || !self.has_room {
+            let what = What::Query(name.into(), Rc::new(selection));
             return self.answer_in_parts(what, Verb::Query, peer);
         }
-        let reply = self.query_at_once(name, max_age);
+        let reply = if selection.is_all() {
+            self.query_all(name)
+        } else {
+            self.query_some(name, &selection)
+        };
         reply.map_or(Outcome::Retry, Outcome::Done)
     }
 
-    fn query_at_once(&mut self, service_type: &str, max_age: Option<Ttl>) -> Option<Reply> {
+    /// The answer is kept until the type changes.
+    fn query_all(&mut self, service_type: &str) -> Option<Reply> {
         self.settle_type(service_type)?;
         let Some(view) = self.registry.service_type(service_type) else {
             return Some(Reply::Services(self.answers.none()));
         };
-        let now = self.turn.now;
-        if let Some(max_age) = max_age {
-            self.budget.build(view.len())?;
-            let young = view
-                .records(now)
-                .filter(|record| now.since(record.heartbeat) < max_age.duration());
-            let addresses = young.map(|record| record.address).collect();
-            return Some(Reply::Services(Rc::new(Services::new(addresses))));
-        }
         if let Some(services) = self.answers.get(view.slot(), view.version()) {
             return Some(Reply::Services(services));
         }
@@ -48,5 +80,30 @@ impl<S: BuildHasher> Service<S> {
         let services = Rc::new(Services::new(view.addresses().collect()));
         self.answers.keep(view.slot(), view.version(), &services);
         Some(Reply::Services(services))
+    }
+
+    fn query_some(&mut self, service_type: &str, selection: &Selection) -> Option<Reply> {
+        self.settle_type(service_type)?;
+        self.budget.build(self.len_of(Some(service_type)))?;
+        let draw = self.draw(selection);
+        let now = self.turn.now;
+        let view = self.registry.service_type(service_type);
+        let records = view.into_iter().flat_map(|view| view.records(now));
+        let admitted = records.filter(|record| selection.admits(record, now));
+        let mut addresses = admitted.map(|record| record.address);
+        let addresses: Vec<ServiceAddress> = match draw {
+            None => addresses.collect(),
+            Some(mut draw) => {
+                addresses.by_ref().for_each(|address| draw.offer(address));
+                draw.finish()
+            }
+        };
+        Some(Reply::Services(Rc::new(Services::new(addresses.into()))))
+    }
+
+    /// Draws from what is selected, if that has a limit.
+    pub(super) fn draw(&mut self, selection: &Selection) -> Option<Draw> {
+        let limit = selection.limit?;
+        Some(Draw::new(limit, (self.uuids)()))
     }
 }

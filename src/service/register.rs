@@ -6,9 +6,23 @@ use log::debug;
 use uuid::Uuid;
 
 use super::{Service, Turn};
-use crate::message::{Offer, Peer, Refusal, Reply, Ttl};
+use crate::message::{Labels, Offer, Peer, Refusal, Reply, Ttl};
 use crate::registry::{RegisterError, Registration, Registry};
 use crate::time::Moment;
+
+/// What a registration is made with beside the service itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms<'a> {
+    pub(super) ttl: Option<Ttl>,
+    pub(super) labels: Option<&'a Labels>,
+}
+
+impl<'a> Terms<'a> {
+    pub(super) fn new(ttl: Option<Ttl>, labels: &'a Option<Box<Labels>>) -> Self {
+        let labels = labels.as_deref();
+        Terms { ttl, labels }
+    }
+}
 
 /// One of the ways to add a registration.
 type Add<S> = fn(&mut Registry<S>, Moment, Registration<'_>) -> Result<(), RegisterError>;
@@ -17,29 +31,31 @@ impl<S: BuildHasher> Service<S> {
     pub(super) fn register(
         &mut self,
         offer: &Offer<'_>,
-        ttl: Option<Ttl>,
+        terms: Terms<'_>,
         replace: bool,
         peer: &Peer,
     ) -> Option<Reply> {
-        let now = self.turn.now;
-        let address = offer.address(peer.ip());
-        let name = offer.service_type.as_str();
         if replace {
-            let registry = &mut self.registry;
-            let remove = |budget: &mut usize| registry.replace(now, name, address, budget);
-            if !self.budget.replace(remove) {
-                return None;
-            }
+            self.replace(offer, peer)?;
         }
-        self.add(offer, ttl, peer, Registry::register)
+        self.add(offer, terms, peer, Registry::register)
     }
 
-    pub(super) fn hold(&mut self, offer: &Offer<'_>, peer: &mut Peer) -> Option<Reply> {
+    pub(super) fn hold(
+        &mut self,
+        offer: &Offer<'_>,
+        terms: Terms<'_>,
+        replace: bool,
+        peer: &mut Peer,
+    ) -> Option<Reply> {
         self.record_changes();
         if !self.holds.has_room(peer.session) {
             return Some(Reply::Refused(Refusal::TooManyHolds));
         }
-        let reply = self.add(offer, None, peer, Registry::hold)?;
+        if replace {
+            self.replace(offer, peer)?;
+        }
+        let reply = self.add(offer, terms, peer, Registry::hold)?;
         if let Reply::Registered(uuid) = reply {
             self.holds.add(peer.session, uuid);
             peer.holds = true;
@@ -47,11 +63,32 @@ impl<S: BuildHasher> Service<S> {
         Some(reply)
     }
 
+    /// Removes what is registered at the offered place. `None` when that has to go on in the next turn.
+    fn replace(&mut self, offer: &Offer<'_>, peer: &Peer) -> Option<()> {
+        let (now, address) = (self.turn.now, offer.address(peer.ip()));
+        let name = offer.service_type.as_str();
+        let registry = &mut self.registry;
+        let remove = |budget: &mut usize| registry.replace(now, name, address, budget);
+        self.budget.replace(remove).then_some(())
+    }
+
+    /// Gives a registration other tags and metadata.
+    pub(super) fn update(&mut self, uuid: Option<&Uuid>, labels: Option<&Labels>) -> Option<Reply> {
+        let Some(uuid) = uuid.filter(|uuid| !self.is_leaving(uuid)) else {
+            return Some(Reply::NotFound);
+        };
+        match self.registry.update(self.turn.now, uuid, labels) {
+            Ok(true) => Some(Reply::Ok),
+            Ok(false) => Some(Reply::NotFound),
+            Err(_) => Some(Reply::Refused(Refusal::RegistryFull)),
+        }
+    }
+
     pub(super) fn revive(
         &mut self,
         uuid: Uuid,
         offer: &Offer<'_>,
-        ttl: Option<Ttl>,
+        terms: Terms<'_>,
         peer: &Peer,
     ) -> Option<Reply> {
         if self.is_leaving(&uuid) {
@@ -66,7 +103,7 @@ impl<S: BuildHasher> Service<S> {
                 Reply::Refused(Refusal::UuidTaken)
             });
         }
-        match self.add_as(uuid, offer, ttl, peer, Registry::register) {
+        match self.add_as(uuid, offer, terms, peer, Registry::register) {
             Ok(()) => Some(Reply::Ok),
             Err(error) => self.not_registered(error),
         }
@@ -76,13 +113,13 @@ impl<S: BuildHasher> Service<S> {
     fn add(
         &mut self,
         offer: &Offer<'_>,
-        ttl: Option<Ttl>,
+        terms: Terms<'_>,
         peer: &Peer,
         how: Add<S>,
     ) -> Option<Reply> {
         loop {
             let uuid = (self.uuids)();
-            return match self.add_as(uuid, offer, ttl, peer, how) {
+            return match self.add_as(uuid, offer, terms, peer, how) {
                 Ok(()) => Some(Reply::Registered(uuid)),
                 Err(RegisterError::UuidTaken) => continue,
                 Err(error) => self.not_registered(error),
@@ -94,7 +131,7 @@ impl<S: BuildHasher> Service<S> {
         &mut self,
         uuid: Uuid,
         offer: &Offer<'_>,
-        ttl: Option<Ttl>,
+        terms: Terms<'_>,
         peer: &Peer,
         how: Add<S>,
     ) -> Result<(), RegisterError> {
@@ -102,7 +139,8 @@ impl<S: BuildHasher> Service<S> {
             uuid,
             service_type: offer.service_type.as_str(),
             address: offer.address(peer.ip()),
-            ttl: ttl.map_or(self.ttl, Ttl::duration),
+            ttl: terms.ttl.map_or(self.ttl, Ttl::duration),
+            labels: terms.labels,
         };
         let Turn { now, heard, .. } = self.turn;
         if heard > now && self.registry.get(now, &uuid).is_some() {

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{Service, Turn, What};
 use crate::limits::LISTED_AT_ONCE_MAX;
 use crate::message::{
-    Document, Outcome, Peer, Record, Reply, ServiceType, Stats, Tally, TypeCount, Verb, Why,
+    Document, Id, Outcome, Peer, Record, Reply, ServiceType, Stats, Tally, TypeCount, Verb, Why,
 };
 use crate::registry;
 use crate::time::{Moment, WallTime};
@@ -115,6 +115,7 @@ impl<S: BuildHasher> Service<S> {
 /// The public record of a registration at `now`, when the wall clock shows `wall`.
 pub(super) fn record(view: registry::Record<'_>, now: Moment, wall: WallTime) -> Record {
     Record {
+        id: Id::of(&view.uuid),
         service_type: Arc::clone(view.service_type),
         ip: view.address.ip,
         port: view.address.port,
@@ -122,6 +123,7 @@ pub(super) fn record(view: registry::Record<'_>, now: Moment, wall: WallTime) ->
         age_ms: now.millis_since(view.heartbeat),
         ttl_ms: u64::from(view.ttl_ms),
         held: view.held,
+        labels: view.labels.cloned().unwrap_or_default(),
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasher;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::Service;
+use super::draw::Draw;
+use super::{Selection, Service};
 use crate::limits::PART_RECORDS_MIN;
 use crate::message::{Outcome, Peer, Refusal, Reply, Verb};
 use crate::registry::Cursor;
@@ -29,6 +30,8 @@ pub(super) struct Stream {
     pub(super) what: What,
     /// Where it goes on, once it has begun.
     pub(super) cursor: Option<Cursor>,
+    /// What was drawn so far, where the answer is drawn from all.
+    pub(super) draw: Option<Draw>,
     /// Parts that were made.
     pub(super) made: u32,
     /// Whether its session is queued.
@@ -40,8 +43,8 @@ pub(super) struct Stream {
 pub(super) enum What {
     /// What a watcher watches: a type, or all.
     Snapshot(Option<Arc<str>>),
-    /// The services of a type, with heartbeats younger than this.
-    Query(Arc<str>, Option<Duration>),
+    /// Some or all services of a type.
+    Query(Arc<str>, Rc<Selection>),
     /// The records of a type, or of all.
     List(Option<Arc<str>>),
     /// The types, behind the one that was told last.
@@ -68,6 +71,15 @@ impl Streams {
     /// Sessions that wait for a part, with some that have ended.
     pub(super) fn waiting(&self) -> usize {
         self.short.len() + self.long.len()
+    }
+
+    /// Puts the session that was [taken](Self::next) back to the front: what it draws from takes memory
+    /// until the draw ends.
+    pub(super) fn put_back(&mut self, session: usize) {
+        if let Some(stream) = self.by_session.get_mut(&session) {
+            stream.queued = true;
+            self.long.push_front((session, stream.number));
+        }
     }
 
     /// Takes the session whose part is made next.
@@ -112,6 +124,7 @@ impl<S: BuildHasher> Service<S> {
             number,
             what,
             cursor: None,
+            draw: None,
             made: 0,
             queued,
         };

@@ -158,10 +158,9 @@ fn for_each_net(changes: &[&Change], mut tell: impl FnMut(Service, Option<Reason
     // For each registration, whether it was there before, and the position of its last change.
     let mut ends: HashMap<Uuid, (bool, usize)> = HashMap::new();
     let is_up = |change: &Change| change.kind == ChangeKind::Up;
-    if changes
-        .iter()
-        .any(|change| is_up(change) != is_up(changes[0]))
-    {
+    let is_mixed =
+        |change: &&Change| change.kind == ChangeKind::Updated || is_up(change) != is_up(changes[0]);
+    if changes.iter().any(is_mixed) {
         for (position, change) in changes.iter().enumerate() {
             let first = (!is_up(change), position);
             ends.entry(change.uuid).or_insert(first).1 = position;
@@ -170,7 +169,7 @@ fn for_each_net(changes: &[&Change], mut tell: impl FnMut(Service, Option<Reason
     for (position, change) in changes.iter().enumerate() {
         let (was_there, last) = ends.get(&change.uuid).copied().unwrap_or((true, position));
         let reason = match change.kind {
-            ChangeKind::Up => None,
+            ChangeKind::Up | ChangeKind::Updated => None,
             ChangeKind::Down { reason, .. } => Some(reason),
         };
         if position == last && (was_there || reason.is_none()) {
@@ -178,6 +177,7 @@ fn for_each_net(changes: &[&Change], mut tell: impl FnMut(Service, Option<Reason
                 id: Id::of(&change.uuid),
                 service_type: Arc::clone(&change.service_type),
                 address: change.address,
+                labels: change.labels.clone(),
             };
             tell(service, reason);
         }
@@ -198,6 +198,7 @@ mod tests {
             ttl_ms: 1,
             held: false,
             heartbeat: Moment::START,
+            labels: None,
             kind,
         }
     }
@@ -205,6 +206,7 @@ mod tests {
     #[test]
     fn a_delta_tells_what_is_left_of_the_changes_of_a_turn() {
         let up = |number| change(number, ChangeKind::Up);
+        let updated = |number| change(number, ChangeKind::Updated);
         let down = |number| {
             let (reason, at) = (Reason::Expired, Moment::START);
             change(number, ChangeKind::Down { reason, at })
@@ -217,6 +219,9 @@ mod tests {
             (&[up(1), down(1), up(1)], &[1], &[]),
             (&[down(1), up(1), down(1)], &[], &[1]),
             (&[down(1), down(2)], &[], &[1, 2]),
+            (&[updated(1), updated(1)], &[1], &[]),
+            (&[up(1), updated(1), down(1)], &[], &[]),
+            (&[updated(1), down(1)], &[], &[1]),
         ] {
             let deltas = deltas(7, &changes.iter().collect::<Vec<_>>());
             let [delta] = &deltas[..] else {

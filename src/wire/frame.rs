@@ -144,7 +144,7 @@ fn command(content: &[u8]) -> Result<Command<'_>, Refusal> {
         Some(Verb::Ping) => Ok(Request::Ping),
         // Both need a session, and a frame is answered only once.
         Some(verb @ (Verb::Hold | Verb::Watch)) => Err(Refusal::NeedsSession(verb)),
-        Some(Verb::Auth | Verb::Why | Verb::Help | Verb::Quit) | None => {
+        Some(Verb::Update | Verb::Auth | Verb::Why | Verb::Help | Verb::Quit) | None => {
             Err(Refusal::UnknownAction)
         }
     }?;
@@ -164,6 +164,7 @@ fn register(mut content: Object<'_>) -> Result<Request<'_>, Refusal> {
         offer: Offer::new(service_type, &ip, port)?,
         ttl: None,
         replace: false,
+        labels: None,
     })
 }
 
@@ -193,6 +194,8 @@ fn query(mut content: Object<'_>) -> Result<Request<'_>, Refusal> {
     Ok(Request::Query {
         service_type: service_type(&mut content)?,
         max_age: None,
+        labels: None,
+        limit: None,
     })
 }
 

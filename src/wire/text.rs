@@ -1,6 +1,7 @@
 //! Text lines, for people and simple clients: one command a line, one answer a line.
 
 mod encode;
+mod options;
 
 use memchr::memchr;
 
@@ -8,10 +9,11 @@ use super::guard::Guard;
 use super::{Decoded, Step};
 use crate::limits::LINE_LEN_MAX;
 use crate::message::{
-    Command, Offer, Refusal, Request, ServiceType, Ttl, Verb, parse_random_uuid, parse_uuid,
+    Command, Offer, Refusal, Request, ServiceType, Verb, parse_random_uuid, parse_uuid,
 };
 
 pub use encode::{encode, encode_part};
+use options::{LIMIT, MAX_AGE, META, Options, REPLACE, TAG, TTL};
 
 /// Finds lines in the input of one connection.
 #[derive(Debug, Default)]
@@ -137,6 +139,7 @@ fn request(verb: Verb, words: Words<'_>) -> Result<Request<'_>, Refusal> {
         Verb::Hold => hold(words),
         Verb::Heartbeat => heartbeat(words),
         Verb::Deregister => deregister(words),
+        Verb::Update => update(words),
         Verb::Query => query(words),
         Verb::Types => nothing(words, Request::Types),
         Verb::List => list(words),
@@ -209,40 +212,32 @@ fn auth(words: Words<'_>) -> Result<Request<'_>, Refusal> {
     })
 }
 
-/// `register <type> <ip|-> <port> [ttl=<seconds>] [replace]`
+/// `register <type> <ip|-> <port>`, and the options of a registration
 fn register(mut words: Words<'_>) -> Result<Request<'_>, Refusal> {
-    const VERB: Verb = Verb::Register;
-    let [service_type, ip, port] = first_arguments(&mut words, VERB)?;
-    let offer = Offer::parse(service_type, ip, port)?;
-    let (mut ttl, mut replace) = (None, false);
-    for option in words {
-        match option.strip_prefix(TTL) {
-            Some(seconds) => set_seconds(&mut ttl, TTL, seconds)?,
-            None if option != REPLACE => return Err(Refusal::UnknownOption(option.into())),
-            None if std::mem::replace(&mut replace, true) => {
-                return Err(Refusal::OptionTwice(REPLACE));
-            }
-            None => {}
-        }
-    }
+    let offer = offer(&mut words, Verb::Register)?;
+    let options = Options::parse(words, &[TTL, REPLACE, TAG, META])?;
     Ok(Request::Register {
         offer,
-        ttl,
-        replace,
+        ttl: options.ttl,
+        replace: options.replace,
+        labels: options.labels,
     })
 }
 
-/// `hold <type> <ip|-> <port>`
+/// `hold <type> <ip|-> <port>`, and the options of a registration
 fn hold(mut words: Words<'_>) -> Result<Request<'_>, Refusal> {
-    let [service_type, ip, port] = first_arguments(&mut words, Verb::Hold)?;
-    let offer = Offer::parse(service_type, ip, port)?;
-    match words.next() {
-        None => Ok(Request::Hold { offer }),
-        Some(option) => Err(Refusal::UnknownOption(option.into())),
-    }
+    let offer = offer(&mut words, Verb::Hold)?;
+    let options = Options::parse(words, &[TTL, REPLACE, TAG, META])?;
+    Ok(Request::Hold {
+        offer,
+        ttl: options.ttl,
+        replace: options.replace,
+        labels: options.labels,
+    })
 }
 
-/// `heartbeat <uuid> [<type> <ip|-> <port> [ttl=<seconds>]]`
+/// `heartbeat <uuid> [<type> <ip|-> <port>]`, and in the long form the options of a registration but
+/// `replace`
 fn heartbeat(mut words: Words<'_>) -> Result<Request<'_>, Refusal> {
     const VERB: Verb = Verb::Heartbeat;
     let [uuid] = first_arguments(&mut words, VERB)?;
@@ -250,13 +245,29 @@ fn heartbeat(mut words: Words<'_>) -> Result<Request<'_>, Refusal> {
         let uuid = parse_uuid(uuid);
         return Ok(Request::Heartbeat { uuid });
     }
-    let [service_type, ip, port] = first_arguments(&mut words, VERB)?;
-    let offer = Offer::parse(service_type, ip, port)?;
-    let ttl = seconds_option(words, TTL)?;
+    let offer = offer(&mut words, VERB)?;
+    let options = Options::parse(words, &[TTL, TAG, META])?;
     Ok(Request::Revive {
         uuid: parse_random_uuid(uuid)?,
         offer,
-        ttl,
+        ttl: options.ttl,
+        labels: options.labels,
+    })
+}
+
+/// The type, the ip and the port.
+fn offer<'a>(words: &mut Words<'a>, verb: Verb) -> Result<Offer<'a>, Refusal> {
+    let [service_type, ip, port] = first_arguments(words, verb)?;
+    Offer::parse(service_type, ip, port)
+}
+
+/// `update <uuid> [tag=<tag>] [meta.<key>=<value>]`
+fn update(mut words: Words<'_>) -> Result<Request<'_>, Refusal> {
+    let [uuid] = first_arguments(&mut words, Verb::Update)?;
+    let options = Options::parse(words, &[TAG, META])?;
+    Ok(Request::Update {
+        uuid: parse_uuid(uuid),
+        labels: options.labels,
     })
 }
 
@@ -268,13 +279,16 @@ fn deregister(words: Words<'_>) -> Result<Request<'_>, Refusal> {
     })
 }
 
-/// `query <type> [max-age=<seconds>]`
+/// `query <type> [max-age=<seconds>] [tag=<tag>] [meta.<key>=<value>] [limit=<n>]`
 fn query(mut words: Words<'_>) -> Result<Request<'_>, Refusal> {
     let [service_type] = first_arguments(&mut words, Verb::Query)?;
     let service_type = ServiceType::new(service_type)?;
+    let options = Options::parse(words, &[MAX_AGE, TAG, META, LIMIT])?;
     Ok(Request::Query {
         service_type,
-        max_age: seconds_option(words, MAX_AGE)?,
+        max_age: options.max_age,
+        labels: options.labels,
+        limit: options.limit,
     })
 }
 
@@ -312,30 +326,6 @@ fn optional_type<'a>(mut words: Words<'a>, verb: Verb) -> Result<Option<ServiceT
         Ok(service_type)
     } else {
         Err(Refusal::Usage(verb))
-    }
-}
-
-const TTL: &str = "ttl=";
-const MAX_AGE: &str = "max-age=";
-const REPLACE: &str = "replace";
-
-/// The value in seconds of the option with this name, if it is given; no other option may be.
-fn seconds_option(words: Words<'_>, name: &'static str) -> Result<Option<Ttl>, Refusal> {
-    let mut value = None;
-    for option in words {
-        let seconds = option
-            .strip_prefix(name)
-            .ok_or_else(|| Refusal::UnknownOption(option.into()))?;
-        set_seconds(&mut value, name, seconds)?;
-    }
-    Ok(value)
-}
-
-fn set_seconds(value: &mut Option<Ttl>, name: &'static str, seconds: &str) -> Result<(), Refusal> {
-    let seconds = Ttl::parse(seconds).ok_or(Refusal::OptionSeconds(name))?;
-    match value.replace(seconds) {
-        None => Ok(()),
-        Some(_) => Err(Refusal::OptionTwice(name)),
     }
 }
 

@@ -3,7 +3,9 @@
 use std::rc::Rc;
 
 use super::json::{push_address, push_number, push_string};
-use crate::message::{Bytes, Delta, Form, Removal, Rendered, Service, Share, Snapshot, Update};
+use crate::message::{
+    Bytes, Delta, Form, Labels, Removal, Rendered, Service, Share, Snapshot, Update,
+};
 
 /// The lines for an update, with their line ends.
 pub(super) fn lines(update: &Update) -> Vec<Bytes> {
@@ -83,6 +85,35 @@ fn push_service(line: &mut Vec<u8>, service: &Service) {
     push_string(line, &service.service_type);
     line.push(b',');
     push_address(line, service.address);
+    if let Some(labels) = &service.labels {
+        push_labels(line, labels);
+    }
+}
+
+/// Appends `"tags"` and `"meta"`, those that there are.
+fn push_labels(line: &mut Vec<u8>, labels: &Labels) {
+    if !labels.tags().is_empty() {
+        line.extend_from_slice(br#","tags":["#);
+        for (position, tag) in labels.tags().iter().enumerate() {
+            if position > 0 {
+                line.push(b',');
+            }
+            push_string(line, tag);
+        }
+        line.push(b']');
+    }
+    if !labels.meta().is_empty() {
+        line.extend_from_slice(br#","meta":{"#);
+        for (position, (key, value)) in labels.meta().iter().enumerate() {
+            if position > 0 {
+                line.push(b',');
+            }
+            push_string(line, key);
+            line.push(b':');
+            push_string(line, value);
+        }
+        line.push(b'}');
+    }
 }
 
 /// Appends the members of the service, and `"reason"`.
@@ -104,6 +135,7 @@ mod tests {
             id: Id::of(&Uuid::nil()),
             service_type: "a\"".into(),
             address: ServiceAddress::new("::1", port).unwrap(),
+            labels: None,
         }
     }
 

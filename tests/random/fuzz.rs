@@ -22,7 +22,7 @@ use crate::wire::frame;
 const RUNS: u64 = 20_000;
 
 /// What commands, and things that are nearly commands, are made of; line ends and blanks more often.
-const WORDS: [&[u8]; 86] = [
+const WORDS: [&[u8]; 94] = [
     b"deregister",
     b"hold",
     b"types",
@@ -38,6 +38,14 @@ const WORDS: [&[u8]; 86] = [
     b"ttl=0",
     b"replace",
     b"max-age=10",
+    b"update",
+    b"tag=a",
+    b"tag=",
+    b"meta.k=v",
+    b"meta.k",
+    b"limit=1",
+    b"register hive - 80 tag=a meta.k=v",
+    b"query hive tag=a meta.k=v limit=2",
     b"register hive - 80 ttl=5 replace",
     b"hold hive - 80",
     b"query hive max-age=86400",

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-use discovery_service::message::{ChangeKind, Reason, ServiceAddress};
+use discovery_service::message::{ChangeKind, Labels, Reason, ServiceAddress};
 use discovery_service::registry::{RegisterError, Registration, Registry, Sweep};
 use discovery_service::time::Moment;
 use uuid::Uuid;
@@ -15,6 +15,20 @@ pub const TYPES: [&str; 3] = ["hive", "queen", "wéb/api"];
 pub const IPS: [&str; 4] = ["127.0.0.1", "::1", "::ffff:127.0.0.1", "2001:db8::7"];
 pub const TTLS_MS: [u64; 3] = [1, 100, 30_000];
 pub const UUIDS: usize = 10;
+
+/// Tags and metadata by their number; the first are none.
+pub const LABELS: usize = 3;
+
+pub fn labels(number: usize) -> Option<Labels> {
+    let mut labels = Labels::default();
+    for tag in ["blue", "green"].iter().take(number) {
+        labels.add_tag(tag).unwrap();
+    }
+    if number == 2 {
+        labels.add_pair("version", "2").unwrap();
+    }
+    (number > 0).then_some(labels)
+}
 
 pub fn uuid(number: usize) -> Uuid {
     Uuid::from_u128(number as u128)
@@ -84,6 +98,10 @@ pub enum Step {
     Advance {
         ms: u64,
     },
+    Update {
+        uuid: usize,
+        labels: usize,
+    },
 }
 
 /// The steps that these bytes stand for: a byte for the kind, and one or two for each of its values.
@@ -93,7 +111,7 @@ pub fn steps(bytes: &[u8]) -> Vec<Step> {
 }
 
 fn step(bytes: &mut impl Iterator<Item = u8>) -> Option<Step> {
-    const KINDS: u8 = 24;
+    const KINDS: u8 = 26;
     let kind = bytes.next()? % KINDS;
     let mut below = |limit: usize| Some(usize::from(bytes.next()?) % limit);
     Some(match kind {
@@ -130,6 +148,10 @@ fn step(bytes: &mut impl Iterator<Item = u8>) -> Option<Step> {
         20 | 21 => Step::Advance {
             ms: (TTLS_MS[below(TTLS_MS.len())?] + below(3)? as u64) - 1,
         },
+        23 | 24 => Step::Update {
+            uuid: below(UUIDS)?,
+            labels: below(LABELS)?,
+        },
         22 => Step::Advance {
             ms: below(200)? as u64,
         },
@@ -147,6 +169,7 @@ struct Row {
     last_heartbeat: u64,
     ttl_ms: u64,
     held: bool,
+    labels: usize,
 }
 
 impl Row {
@@ -161,8 +184,9 @@ struct Model {
     rows: Vec<Row>,
     now: u64,
     registered: u64,
+    updates: u64,
     /// What is registered by what was told of it.
-    told: Vec<(String, ServiceAddress)>,
+    told: HashMap<Uuid, (String, ServiceAddress, Labels)>,
     /// What a type's id and version stood for.
     seen: HashMap<(u32, u64), Vec<ServiceAddress>>,
 }
@@ -179,11 +203,13 @@ impl Model {
     }
 
     fn register<S: BuildHasher>(&mut self, registry: &mut Registry<S>, row: Row) {
+        let labels = labels(row.labels);
         let new = Registration {
             uuid: row.uuid,
             service_type: row.service_type,
             address: row.address,
             ttl: Duration::from_millis(row.ttl_ms),
+            labels: labels.as_ref(),
         };
         let before = (registry.len(), registry.index());
         let full = registry.len() == registry.services_max() as usize;
@@ -234,8 +260,22 @@ impl Model {
                     last_heartbeat: self.now,
                     ttl_ms,
                     held: false,
+                    labels: usize::from(port) % LABELS,
                 };
                 self.register(registry, row);
+            }
+            Step::Update {
+                uuid: number,
+                labels: wanted,
+            } => {
+                let (uuid, now) = (uuid(number), at(self.now));
+                let told = registry.update(now, &uuid, labels(wanted).as_ref());
+                let live = self.live_at(uuid);
+                assert_eq!(told, Ok(live.is_some()));
+                if let Some(live) = live {
+                    self.updates += 1;
+                    self.rows[live].labels = wanted;
+                }
             }
             Step::Hold {
                 uuid: number,
@@ -252,6 +292,7 @@ impl Model {
                     last_heartbeat,
                     ttl_ms: 100,
                     held: true,
+                    labels: 0,
                 };
                 self.register(registry, row);
             }
@@ -327,7 +368,10 @@ impl Model {
     fn compare<S: BuildHasher>(&mut self, registry: &mut Registry<S>) {
         let live = self.live().count();
         assert_eq!((registry.len(), registry.is_empty()), (live, live == 0));
-        assert_eq!(registry.index(), 2 * self.registered - live as u64);
+        assert_eq!(
+            registry.index(),
+            2 * self.registered - live as u64 + self.updates
+        );
         self.compare_changes(registry);
         let expiry = self
             .live()
@@ -360,25 +404,35 @@ impl Model {
     /// Whoever follows the changes knows what is registered.
     fn compare_changes<S: BuildHasher>(&mut self, registry: &mut Registry<S>) {
         for change in registry.changes() {
-            let service = (change.service_type.to_string(), change.address);
+            let labels = change.labels.as_deref().cloned().unwrap_or_default();
+            let service = (change.service_type.to_string(), change.address, labels);
             match change.kind {
-                ChangeKind::Up => self.told.push(service),
+                ChangeKind::Up => {
+                    let before = self.told.insert(change.uuid, service);
+                    assert_eq!(before, None, "what comes was not there");
+                }
+                ChangeKind::Updated => {
+                    let before = self.told.insert(change.uuid, service);
+                    assert!(before.is_some(), "what is updated has come");
+                }
                 ChangeKind::Down { at: gone_at, .. } => {
                     assert!(change.heartbeat <= gone_at && gone_at <= at(self.now));
-                    let known = self.told.iter().position(|told| *told == service);
-                    self.told.remove(known.expect("what goes has come"));
+                    let before = self.told.remove(&change.uuid);
+                    assert_eq!(before, Some(service), "what goes has come");
                 }
             }
         }
         registry.clear_changes();
-        let mut registered: Vec<_> = self
+        let registered: HashMap<_, _> = self
             .live()
-            .map(|row| (row.service_type.to_string(), row.address))
+            .map(|row| {
+                let labels = labels(row.labels).unwrap_or_default();
+                (
+                    row.uuid,
+                    (row.service_type.to_string(), row.address, labels),
+                )
+            })
             .collect();
-        let key =
-            |(name, address): &(String, ServiceAddress)| (name.clone(), address.ip, address.port);
-        registered.sort_by_key(key);
-        self.told.sort_by_key(key);
         assert_eq!(self.told, registered);
     }
 }

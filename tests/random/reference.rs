@@ -4,12 +4,13 @@ use discovery_service::limits::{FRAME_LEN_MAX, LINE_LEN_MAX};
 use discovery_service::message::{Refusal, Reply};
 use discovery_service::wire::{Codec, Decoded};
 
-pub const VERBS: [&str; 14] = [
+pub const VERBS: [&str; 15] = [
     "auth",
     "register",
     "hold",
     "heartbeat",
     "deregister",
+    "update",
     "query",
     "types",
     "list",

@@ -3,7 +3,9 @@
 use std::hash::{BuildHasherDefault, Hasher, RandomState};
 use std::time::Duration;
 
-use crate::model::{IPS, Step, TTLS_MS, TYPES, UUIDS, address, at, query, run, sweep_all, uuid};
+use crate::model::{
+    IPS, LABELS, Step, TTLS_MS, TYPES, UUIDS, address, at, labels, query, run, sweep_all, uuid,
+};
 use discovery_service::limits::ADDRESS_INDEX_UNUSED_MS;
 use discovery_service::message::Reason;
 use discovery_service::registry::{Heartbeat, RegisterError, Registration, Registry, Sweep};
@@ -17,6 +19,7 @@ fn registration(uuid: Uuid, service_type: &str, ttl_ms: u64) -> Registration<'_>
         service_type,
         address: address(IPS[0], 80),
         ttl: Duration::from_millis(ttl_ms),
+        labels: None,
     }
 }
 
@@ -63,6 +66,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => uuids.prop_map(|uuid| Step::Deregister { uuid }),
         2 => (0..5usize).prop_map(|budget| Step::Sweep { budget }),
         1 => (0..TYPES.len()).prop_map(|service_type| Step::SweepType { service_type }),
+        2 => (0..UUIDS, 0..LABELS).prop_map(|(uuid, labels)| Step::Update { uuid, labels }),
         1 => Just(Step::Query),
         3 => ms.prop_map(|ms| Step::Advance { ms }),
     ];
@@ -99,6 +103,7 @@ fn answer(registry: &mut Registry, now: u64, step: &Step) -> String {
                 service_type,
                 address,
                 ttl: Duration::from_millis(ttl_ms),
+                labels: None,
             };
             if registry.len() == registry.services_max() as usize {
                 sweep_all(registry, now);
@@ -115,6 +120,13 @@ fn answer(registry: &mut Registry, now: u64, step: &Step) -> String {
         Step::SweepType { service_type } => {
             registry.sweep_type(now, TYPES[service_type]);
             format!("{:?}", query(registry, TYPES[service_type]))
+        }
+        Step::Update {
+            uuid: number,
+            labels: wanted,
+        } => {
+            let told = registry.update(now, &uuid(number), labels(wanted).as_ref());
+            format!("{told:?}")
         }
         Step::Query => {
             sweep_all(registry, now);
@@ -138,6 +150,7 @@ fn answer(registry: &mut Registry, now: u64, step: &Step) -> String {
                 service_type,
                 address,
                 ttl: Duration::from_secs(30),
+                labels: None,
             };
             format!("{:?}", registry.hold(now, new))
         }

@@ -97,6 +97,7 @@ impl World {
                     service_type: TYPES[service_type],
                     address: address(IPS[0], 80),
                     ttl: Duration::from_millis(ttl_ms),
+                    labels: None,
                 };
                 self.registry
                     .register(at(self.now), new)
@@ -199,6 +200,7 @@ fn a_walk_over_all_goes_by_name_and_oldest_first() {
             service_type: name,
             address: address(IPS[0], 80),
             ttl: Duration::from_secs(1),
+            labels: None,
         };
         registry.register(at(0), new).expect("it is new");
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use discovery_service::limits::{COMMAND_MS_MAX, LINE_LEN_MAX, LINGER_MS_MAX};
-use discovery_service::message::{Offer, Refusal, Reply, Request, ServiceType, Ttl};
+use discovery_service::message::{Labels, Offer, Refusal, Reply, Request, ServiceType, Ttl};
 use uuid::Uuid;
 
 use crate::model::{Picture, written};
@@ -74,24 +74,48 @@ fn sent(request: &Request<'_>) -> String {
             offer,
             ttl,
             replace,
+            labels,
         } => {
             let replace = if *replace { " replace" } else { "" };
-            format!("register {}{}{replace}", words(offer), seconds("ttl", ttl))
+            let (ttl, labels) = (seconds("ttl", ttl), label_words(labels));
+            format!("register {}{ttl}{replace}{labels}", words(offer))
         }
-        Request::Hold { offer } => format!("hold {}", words(offer)),
+        Request::Hold {
+            offer,
+            ttl,
+            replace,
+            labels,
+        } => {
+            let replace = if *replace { " replace" } else { "" };
+            let (ttl, labels) = (seconds("ttl", ttl), label_words(labels));
+            format!("hold {}{ttl}{replace}{labels}", words(offer))
+        }
         Request::Heartbeat { uuid } => format!("heartbeat {}", id(uuid)),
-        Request::Revive { uuid, offer, ttl } => {
-            format!("heartbeat {uuid} {}{}", words(offer), seconds("ttl", ttl))
+        Request::Revive {
+            uuid,
+            offer,
+            ttl,
+            labels,
+        } => {
+            let (ttl, labels) = (seconds("ttl", ttl), label_words(labels));
+            format!("heartbeat {uuid} {}{ttl}{labels}", words(offer))
+        }
+        Request::Update { uuid, labels } => {
+            format!("update {}{}", id(uuid), label_words(labels))
         }
         Request::Deregister { uuid } => format!("deregister {}", id(uuid)),
         Request::Query {
             service_type,
             max_age,
+            labels,
+            limit,
         } => {
+            let limit = limit.map_or(String::new(), |limit| format!(" limit={limit}"));
             format!(
-                "query {}{}",
+                "query {}{}{}{limit}",
                 service_type.as_str(),
-                seconds("max-age", max_age)
+                seconds("max-age", max_age),
+                label_words(labels)
             )
         }
         Request::Types => "types".to_owned(),
@@ -103,6 +127,17 @@ fn sent(request: &Request<'_>) -> String {
         Request::Help => "help".to_owned(),
         Request::Quit => "quit".to_owned(),
     }
+}
+
+fn label_words(labels: &Option<Box<Labels>>) -> String {
+    let mut words = String::new();
+    for tag in labels.iter().flat_map(|labels| labels.tags()) {
+        words += &format!(" tag={tag}");
+    }
+    for (key, value) in labels.iter().flat_map(|labels| labels.meta()) {
+        words += &format!(" meta.{key}={value}");
+    }
+    words
 }
 
 fn words(offer: &Offer<'_>) -> String {
@@ -362,19 +397,38 @@ impl Client {
                 String::new()
             }
         };
-        match self.rng.below(30) {
+        let labels = |rng: &mut Rng| {
+            let mut words = String::new();
+            for tag in ["blue", "green", "\"q\""] {
+                if text && rng.chance(15) {
+                    words += &format!(" tag={tag}");
+                }
+            }
+            if text && rng.chance(15) {
+                words += &format!(" meta.version={}", rng.below(2));
+            }
+            words
+        };
+        match self.rng.below(33) {
             0..7 => {
                 let replace = if text && self.rng.chance(30) {
                     " replace"
                 } else {
                     ""
                 };
-                format!("register {offer}{}{replace}", option(&mut self.rng, "ttl"))
+                let ttl = option(&mut self.rng, "ttl");
+                format!("register {offer}{ttl}{replace}{}", labels(&mut self.rng))
             }
-            7..9 if text => format!("hold {offer}"),
+            7..9 if text => {
+                let ttl = option(&mut self.rng, "ttl");
+                let replace = if self.rng.chance(30) { " replace" } else { "" };
+                format!("hold {offer}{ttl}{replace}{}", labels(&mut self.rng))
+            }
+            30..33 if text => format!("update {uuid}{}", labels(&mut self.rng)),
             9..18 => format!("heartbeat {uuid}"),
             18..20 if text && uuid != "ERROR" => {
-                format!("heartbeat {uuid} {offer}{}", option(&mut self.rng, "ttl"))
+                let ttl = option(&mut self.rng, "ttl");
+                format!("heartbeat {uuid} {offer}{ttl}{}", labels(&mut self.rng))
             }
             20..22 => format!("deregister {uuid}"),
             22 => "types".to_owned(),
@@ -384,7 +438,12 @@ impl Client {
             26 => "ping".to_owned(),
             27 => "stats".to_owned(),
             28 if text => if self.rng.chance(20) { "quit" } else { "help" }.to_owned(),
-            _ => format!("query {service_type}{}", option(&mut self.rng, "max-age")),
+            _ => {
+                let max_age = option(&mut self.rng, "max-age");
+                let labels = labels(&mut self.rng);
+                let limit = option(&mut self.rng, "limit");
+                format!("query {service_type}{max_age}{labels}{limit}")
+            }
         }
     }
 

@@ -151,6 +151,7 @@ impl Crowd {
                 service_type: &service_type,
                 address: address(&mut rng),
                 ttl,
+                labels: None,
             };
             model.begin_with(&registration);
             registry

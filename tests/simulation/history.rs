@@ -19,11 +19,16 @@ impl History {
                 address: change.address,
                 ttl_ms: change.ttl_ms,
                 held: change.held,
+                labels: change.labels.as_deref().cloned().unwrap_or_default(),
             };
             match change.kind {
                 ChangeKind::Up => {
                     let before = self.0.insert(change.uuid, record);
                     assert!(before.is_none(), "registered twice: {change:?}");
+                }
+                ChangeKind::Updated => {
+                    let before = self.0.insert(change.uuid, record);
+                    assert!(before.is_some(), "updated, but not registered: {change:?}");
                 }
                 ChangeKind::Down { at, .. } => {
                     assert!(change.heartbeat <= at, "{change:?}");

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use discovery_service::message::{
-    Document, Id, Offer, Peer, Refusal, Reply, Request, ServiceAddress, Ttl,
+    Document, Id, Labels, Offer, Peer, Refusal, Reply, Request, ServiceAddress, Ttl,
 };
 use discovery_service::registry::Registration;
 use discovery_service::time::Moment;
@@ -40,6 +40,7 @@ struct Entry {
     ttl: Duration,
     /// The connection that holds it.
     holder: Option<usize>,
+    labels: Labels,
 }
 
 impl Entry {
@@ -70,10 +71,11 @@ pub struct Live {
     pub address: ServiceAddress,
     pub ttl_ms: u32,
     pub held: bool,
+    pub labels: Labels,
 }
 
-/// A watcher's picture: the type, ip and port of each registration, by its public name.
-pub type Picture = BTreeMap<String, (String, IpAddr, u64)>;
+/// A watcher's picture: the type, ip, port, tags and metadata of each registration, by its public name.
+pub type Picture = BTreeMap<String, (String, IpAddr, u64, Value)>;
 
 impl Model {
     pub fn new(services_max: usize, ttl: Duration, token: Option<&'static str>) -> Self {
@@ -99,6 +101,7 @@ impl Model {
             heartbeat: Moment::START,
             ttl: registration.ttl,
             holder: None,
+            labels: registration.labels.cloned().unwrap_or_default(),
         });
     }
 
@@ -119,6 +122,7 @@ impl Model {
             address: entry.address,
             ttl_ms: entry.ttl.as_millis() as u32,
             held: entry.holder.is_some(),
+            labels: entry.labels.clone(),
         };
         let entries = self.entries.iter();
         entries.map(|entry| (entry.uuid, live(entry))).collect()
@@ -137,6 +141,7 @@ impl Model {
                 entry.service_type.clone(),
                 entry.address.ip,
                 u64::from(entry.address.port.get()),
+                json!(entry.labels),
             );
             picture.insert(Id::of(&entry.uuid).to_string(), service);
         }
@@ -161,7 +166,14 @@ impl Model {
         before - self.entries.len()
     }
 
-    fn add(&mut self, uuid: Uuid, offer: &Offer<'_>, ttl: Option<Ttl>, peer: &Peer, held: bool) {
+    fn add(
+        &mut self,
+        uuid: Uuid,
+        offer: &Offer<'_>,
+        (ttl, labels): (Option<Ttl>, &Option<Box<Labels>>),
+        peer: &Peer,
+        held: bool,
+    ) {
         assert!(
             self.entries.len() < self.services_max,
             "registered beyond --max-services"
@@ -177,6 +189,7 @@ impl Model {
             heartbeat: self.heard,
             ttl: ttl.map_or(self.ttl, Ttl::duration),
             holder: held.then_some(peer.session),
+            labels: labels.as_deref().cloned().unwrap_or_default(),
         });
     }
 
@@ -225,11 +238,19 @@ impl Model {
                     offer,
                     ttl,
                     replace,
+                    labels,
+                }
+                | Request::Hold {
+                    offer,
+                    ttl,
+                    replace,
+                    labels,
                 },
                 _,
             ) => {
                 let address = offer.address(peer.ip());
                 let name = offer.service_type.as_str();
+                let held = matches!(request, Request::Hold { .. });
                 let replaced = if *replace {
                     self.remove("replaced", |entry| {
                         entry.service_type == name && entry.address == address
@@ -238,7 +259,7 @@ impl Model {
                     0
                 };
                 match reply {
-                    Reply::Registered(uuid) => self.add(*uuid, offer, *ttl, peer, false),
+                    Reply::Registered(uuid) => self.add(*uuid, offer, (*ttl, labels), peer, held),
                     Reply::Refused(Refusal::RegistryFull) => {
                         assert_eq!(
                             (live, replaced),
@@ -249,16 +270,18 @@ impl Model {
                     other => panic!("register was answered {other:?}"),
                 }
             }
-            (Request::Hold { offer }, Reply::Registered(uuid)) => {
-                self.add(*uuid, offer, None, peer, true)
-            }
-            (
-                Request::Hold { .. } | Request::Revive { .. },
-                Reply::Refused(Refusal::RegistryFull),
-            ) => {
+            (Request::Revive { .. }, Reply::Refused(Refusal::RegistryFull)) => {
                 assert_eq!(live, self.services_max, "refused below --max-services");
             }
-            (Request::Revive { uuid, offer, ttl }, _) => {
+            (
+                Request::Revive {
+                    uuid,
+                    offer,
+                    ttl,
+                    labels,
+                },
+                _,
+            ) => {
                 let name = offer.service_type.as_str();
                 let address = offer.address(peer.ip());
                 let live = self.entries.iter_mut().find(|entry| entry.uuid == *uuid);
@@ -268,7 +291,7 @@ impl Model {
                 match (live, same, reply) {
                     (Some(entry), Some(true), Reply::Ok) => entry.heartbeat = self.heard,
                     (_, Some(false), Reply::Refused(Refusal::UuidTaken)) => {}
-                    (None, None, Reply::Ok) => self.add(*uuid, offer, *ttl, peer, false),
+                    (None, None, Reply::Ok) => self.add(*uuid, offer, (*ttl, labels), peer, false),
                     (_, _, other) => panic!("the long heartbeat was answered {other:?}"),
                 }
             }
@@ -284,6 +307,19 @@ impl Model {
                     ),
                 }
             }
+            (Request::Update { uuid, labels }, _) => {
+                let mut entries = self.entries.iter_mut();
+                let entry = entries.find(|entry| Some(entry.uuid) == *uuid);
+                match (entry, reply) {
+                    (Some(entry), Reply::Ok) => {
+                        entry.labels = labels.as_deref().cloned().unwrap_or_default();
+                    }
+                    (None, Reply::NotFound) => {}
+                    (entry, other) => {
+                        panic!("update was answered {other:?}, live: {}", entry.is_some())
+                    }
+                }
+            }
             (Request::Deregister { uuid }, _) => {
                 match (
                     self.remove("deregistered", |entry| Some(entry.uuid) == *uuid),
@@ -297,6 +333,8 @@ impl Model {
                 Request::Query {
                     service_type,
                     max_age,
+                    labels,
+                    limit,
                 },
                 Reply::Services(_),
             ) => {
@@ -308,9 +346,25 @@ impl Model {
                     .iter()
                     .filter(of_type)
                     .filter(young)
+                    .filter(|entry| {
+                        let wanted = labels.as_deref();
+                        wanted.is_none_or(|wanted| entry.labels.contains(wanted))
+                    })
                     .map(Entry::object)
                     .collect();
-                assert_eq!(written(reply), format!("[{}]", objects.join(",")));
+                let most = limit.map_or(usize::MAX, |limit| limit as usize);
+                if objects.len() <= most {
+                    assert_eq!(written(reply), format!("[{}]", objects.join(",")));
+                    return;
+                }
+                let told = parse(reply);
+                let told = told.as_array().expect("an array");
+                assert_eq!(told.len(), most);
+                let mut expected = objects.iter();
+                for service in told {
+                    let is_told = |object: &String| parse_text(object) == *service;
+                    assert!(expected.any(is_told), "some of them, in their order");
+                }
             }
             (Request::Types, Reply::Document(_)) => {
                 let mut types: BTreeMap<&str, u64> = BTreeMap::new();
@@ -404,6 +458,9 @@ impl Model {
 
 fn listed(entry: &Entry, now: Moment) -> Value {
     json!({
+        "id": Id::of(&entry.uuid),
+        "tags": entry.labels.tags(),
+        "meta": json!(entry.labels)["meta"],
         "type": entry.service_type,
         "ip": entry.address.ip.to_string(),
         "port": entry.address.port.get(),
@@ -414,7 +471,11 @@ fn listed(entry: &Entry, now: Moment) -> Value {
 }
 
 fn parse(reply: &Reply) -> Value {
-    serde_json::from_str(&written(reply)).expect("JSON")
+    parse_text(&written(reply))
+}
+
+fn parse_text(text: &str) -> Value {
+    serde_json::from_str(text).expect("JSON")
 }
 
 /// A reply as a line of text.

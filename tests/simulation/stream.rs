@@ -1,6 +1,6 @@
 //! Applies the lines of a watcher's stream.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::model::Picture;
 
@@ -48,7 +48,13 @@ impl Stream {
                 let text = |key: &str| service[key].as_str().expect("text").to_owned();
                 let ip = text("ip").parse().expect("an ip");
                 let port = service["port"].as_u64().expect("a port");
-                (text("id"), (text("type"), ip, port))
+                let empty = json!({"tags": [], "meta": {}});
+                let labels = ["tags", "meta"].map(|key| match &service[key] {
+                    Value::Null => (key.to_owned(), empty[key].clone()),
+                    value => (key.to_owned(), value.clone()),
+                });
+                let labels = Value::Object(labels.into_iter().collect());
+                (text("id"), (text("type"), ip, port, labels))
             };
             line[key]
                 .as_array()
@@ -63,8 +69,11 @@ impl Stream {
                 self.take_part(line["part"].as_u64(), line["more"] == true);
                 for (id, service) in services {
                     let known = self.picture.insert(id, service.clone());
+                    let is_same = |known: (_, _, _, _)| {
+                        (known.0, known.1, known.2) == (service.0, service.1, service.2)
+                    };
                     assert!(
-                        known.is_none_or(|known| known == service),
+                        known.is_none_or(is_same),
                         "another service with the same id: {line}"
                     );
                 }

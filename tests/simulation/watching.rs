@@ -471,6 +471,7 @@ fn row_48_slow_watchers_of_a_busy_type_cost_64_kib_each_and_end_with_the_truth()
                 "hive".to_owned(),
                 ip,
                 service["port"].as_u64().expect("a port"),
+                serde_json::json!({"tags": [], "meta": {}}),
             );
             let found = known.iter().position(|service| **service == key);
             known.swap_remove(found.unwrap_or_else(|| panic!("watcher {number} misses {key:?}")));

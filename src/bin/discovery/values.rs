@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-use discovery_service::message::{Offer, ServiceType, Ttl};
+use discovery_service::message::{Offer, ServiceType, Ttl, parse_limit};
 
 /// What a parser of values returns; clap calls it with text and prints the error.
 type Parsed<T> = Result<T, &'static str>;
@@ -63,6 +63,27 @@ pub(crate) fn reachable_ip(text: &str) -> Parsed<Ip> {
     let offer = Offer::parse("any", text, "1")
         .map_err(|_| "an IPv4 or IPv6 address that others can connect to, or -")?;
     Ok(offer.ip.map_or(Ip::Observed, Ip::Given))
+}
+
+/// Text without white space, which a line of the service cannot hold.
+pub(crate) fn word(text: &str) -> Parsed<String> {
+    let is_word = !text.is_empty() && !text.contains(char::is_whitespace);
+    is_word
+        .then(|| text.to_owned())
+        .ok_or("text without white space")
+}
+
+/// A key and a value without white space.
+pub(crate) fn pair(text: &str) -> Parsed<(String, String)> {
+    let pair = text.split_once('=');
+    pair.filter(|_| !text.contains(char::is_whitespace))
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .ok_or("key=value without white space")
+}
+
+/// How many to draw.
+pub(crate) fn limit(text: &str) -> Parsed<u32> {
+    parse_limit(text).map_err(|_| "a number from 1 to 4096")
 }
 
 /// Seconds.

@@ -233,7 +233,9 @@ class Connection:
                 raise Away("the registry did not answer in time")
             self._receive(max(left, SHORTEST))
         end = self._searched
-        line = self._unread[:end].decode(errors="replace")
+        # Without a copy of the bytes: an answer may be long.
+        with memoryview(self._unread) as view:
+            line = str(view[:end], errors="replace")
         del self._unread[: end + 1]
         self._searched = 0
         return line

@@ -87,6 +87,9 @@ fn row_18_readers_of_a_large_type_that_changes_all_the_time_keep_one_part_each()
     println!("{waiting} kB wait for {} readers", readers.len());
     // One part each, and what the allocator has not returned.
     assert!(waiting < PART_KB * 150 + 4096, "{waiting} kB wait");
+    wait_until("the client that has its answer has gone", || {
+        (service.open_files() <= open_before + readers.len()).then_some(())
+    });
     assert_eq!(
         service.open_files() - open_before,
         readers.len(),

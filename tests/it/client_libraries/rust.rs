@@ -96,7 +96,8 @@ fn a_registration_lives_as_long_as_its_value_and_is_renewed_after_a_restart_of_t
     let listen = format!("127.0.0.1:{}", free_port());
     let mut service = Service::start(&["--listen", &listen]);
     let options = options(&service);
-    let registration = Registration::hold(&options, "hive", "-", 80).expect("it is registered");
+    let registration = Registration::hold(&options, "hive", "-", 80, Register::default())
+        .expect("it is registered");
     let mut client = Client::new(&options);
     assert_eq!(
         client.query("hive").expect("it answers").len(),
@@ -122,7 +123,7 @@ fn a_registration_lives_as_long_as_its_value_and_is_renewed_after_a_restart_of_t
     );
     drop(service);
     assert!(
-        Registration::hold(&options, "hive", "-", 80).is_err(),
+        Registration::hold(&options, "hive", "-", 80, Register::default()).is_err(),
         "the first try may fail"
     );
 }
@@ -137,8 +138,15 @@ fn a_background_registration_reports_to_its_observer() {
             .expect("the test listens")
     };
     let options = Options::new(&listen).timeout(Duration::from_secs(1));
-    let registration =
-        Registration::keep(&options, "hive", "10.0.0.1", 80, observe).expect("words");
+    let registration = Registration::keep(
+        &options,
+        "hive",
+        "10.0.0.1",
+        80,
+        Register::default(),
+        observe,
+    )
+    .expect("words");
     assert!(
         !notices.recv().expect("a notice"),
         "no registry is running yet"
@@ -156,6 +164,7 @@ fn a_background_registration_reports_to_its_observer() {
         "hive",
         "10.0.0.1",
         80,
+        Register::default(),
         |_: Notice| {},
     )
     .expect("words");
@@ -293,8 +302,15 @@ fn a_registration_ends_when_its_observer_panics() {
     let service = Service::start(&[]);
     let observe =
         |notice: Notice| assert!(matches!(notice, Notice::Lost(_)), "the observer panics");
-    let registration =
-        Registration::keep(&options(&service), "hive", "-", 80, observe).expect("words");
+    let registration = Registration::keep(
+        &options(&service),
+        "hive",
+        "-",
+        80,
+        Register::default(),
+        observe,
+    )
+    .expect("words");
     let mut client = service.connect();
     wait_until("it was held", || {
         client.ask("stats").contains("\"hold\":1").then_some(())

@@ -23,6 +23,7 @@ fn settings() -> insta::Settings {
 fn masked() -> insta::Settings {
     let mut settings = settings();
     for (pattern, replacement) in [
+        (r"\b[0-9a-f]{16}\b", "<id>"),
         (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "<uuid>"),
         (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z", "<time>"),
         (r"127\.0\.0\.1:\d+", "<address>"),

@@ -94,10 +94,11 @@ fn a_program_that_was_replaced_says_so_once_and_comes_back_when_its_address_is_f
 
 #[test]
 fn a_program_that_somebody_has_deregistered_registers_again() {
-    use discovery_service::client::{Client, Options, Registration};
+    use discovery_service::client::{Client, Options, Register, Registration};
     let service = Service::start(&["--ttl", "1"]);
     let options = Options::new(&service.address().to_string());
-    let registration = Registration::hold(&options, "web", "10.0.0.1", 80).expect("it answers");
+    let registration = Registration::hold(&options, "web", "10.0.0.1", 80, Register::default())
+        .expect("it answers");
     let first = registration.uuid().expect("it is registered");
     let mut client = Client::new(&options);
     assert!(client.deregister(&first).expect("it answers"));

@@ -54,7 +54,7 @@ fn each_verb_prints_what_scripts_expect() {
     let first: Vec<&str> = list.lines().next().expect("a line").split('\t').collect();
     assert_eq!(
         (first.len(), first[0], first[1], first[3], first[4]),
-        (6, "hive", "[::1]:81", "30.0s", "heartbeats")
+        (7, "hive", "[::1]:81", "30.0s", "heartbeats")
     );
     assert!(said(&service, &["stats"]).contains("registrations\t2\n"));
 

@@ -1,4 +1,5 @@
 //! What the service answers in each format.
 
 mod frames;
+mod labels;
 mod text;

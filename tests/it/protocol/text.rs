@@ -121,11 +121,11 @@ fn every_error_has_a_reason_and_leaves_the_connection_usable() {
         ("bogus", "ERROR unknown command: help lists the commands"),
         (
             "register",
-            "ERROR usage: register <type> <ip|-> <port> [ttl=<seconds>] [replace]",
+            "ERROR usage: register <type> <ip|-> <port> [ttl=<seconds>] [replace] [tag=<tag>] [meta.<key>=<value>]",
         ),
         (
             "register hive 127.0.0.1",
-            "ERROR usage: register <type> <ip|-> <port> [ttl=<seconds>] [replace]",
+            "ERROR usage: register <type> <ip|-> <port> [ttl=<seconds>] [replace] [tag=<tag>] [meta.<key>=<value>]",
         ),
         ("register hive 127.0.0.1 80 90", "ERROR unknown option: 90"),
         (
@@ -158,19 +158,49 @@ fn every_error_has_a_reason_and_leaves_the_connection_usable() {
         ),
         (
             "hold hive 127.0.0.1",
-            "ERROR usage: hold <type> <ip|-> <port>",
+            "ERROR usage: hold <type> <ip|-> <port> [ttl=<seconds>] [replace] [tag=<tag>] [meta.<key>=<value>]",
         ),
         (
-            "hold hive 127.0.0.1 80 replace",
-            "ERROR unknown option: replace",
+            "hold hive 127.0.0.1 80 max-age=1",
+            "ERROR unknown option: max-age=1",
         ),
+        (
+            "register hive 127.0.0.1 80 replaced",
+            "ERROR unknown option: replaced",
+        ),
+        (
+            "register hive 127.0.0.1 80 tag=",
+            "ERROR a tag is 1 to 255 bytes without control characters",
+        ),
+        (
+            "register hive 127.0.0.1 80 meta.a",
+            "ERROR unknown option: meta.a",
+        ),
+        (
+            "register hive 127.0.0.1 80 meta.=b",
+            "ERROR a key of metadata is 1 to 63 letters, digits, underscores, dots and hyphens",
+        ),
+        (
+            "register hive 127.0.0.1 80 meta.a=1 meta.a=1",
+            "ERROR meta.a is given twice",
+        ),
+        (
+            "update",
+            "ERROR usage: update <uuid> [tag=<tag>] [meta.<key>=<value>]",
+        ),
+        ("update x ttl=1", "ERROR unknown option: ttl=1"),
+        (
+            "query a limit=0",
+            "ERROR limit= takes a whole number from 1 to 4096",
+        ),
+        ("query a limit=1 limit=1", "ERROR limit= is given twice"),
         (
             "heartbeat",
-            "ERROR usage: heartbeat <uuid> [<type> <ip|-> <port> [ttl=<seconds>]]",
+            "ERROR usage: heartbeat <uuid> [<type> <ip|-> <port> [ttl=<seconds>] [tag=<tag>] [meta.<key>=<value>]]",
         ),
         (
             "heartbeat a b",
-            "ERROR usage: heartbeat <uuid> [<type> <ip|-> <port> [ttl=<seconds>]]",
+            "ERROR usage: heartbeat <uuid> [<type> <ip|-> <port> [ttl=<seconds>] [tag=<tag>] [meta.<key>=<value>]]",
         ),
         ("heartbeat a b 10.0.0.1 80", "ERROR the uuid is not a UUID"),
         (
@@ -179,7 +209,10 @@ fn every_error_has_a_reason_and_leaves_the_connection_usable() {
         ),
         ("deregister", "ERROR usage: deregister <uuid>"),
         ("deregister a b", "ERROR usage: deregister <uuid>"),
-        ("query", "ERROR usage: query <type> [max-age=<seconds>]"),
+        (
+            "query",
+            "ERROR usage: query <type> [max-age=<seconds>] [tag=<tag>] [meta.<key>=<value>] [limit=<n>]",
+        ),
         ("query a b", "ERROR unknown option: b"),
         (
             "query a max-age=x",

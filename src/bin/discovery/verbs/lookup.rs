@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 use clap::Args;
 use serde_json::{Value, json};
 
-use discovery_service::client::Record;
+use discovery_service::client::{Labels, Record, Selection};
 use discovery_service::escape::printable;
 use discovery_service::message::ServiceType;
 
 use super::Failure;
 use super::failure::verdict;
-use super::options::Common;
+use super::options::{Common, LabelOptions};
 use crate::output;
 use crate::values;
 
@@ -27,18 +27,30 @@ pub(crate) struct Query {
     #[arg(long)]
     one: bool,
 
+    /// Only those whose last heartbeat is less than so old; 1 to 86400
+    #[arg(long, value_name = "SECONDS", value_parser = values::ttl)]
+    max_age: Option<u32>,
+
+    /// At most so many, drawn at random; 1 to 4096
+    #[arg(long, value_name = "N", value_parser = values::limit, conflicts_with = "one")]
+    limit: Option<u32>,
+
+    #[command(flatten)]
+    labels: LabelOptions,
+
     #[command(flatten)]
     common: Common,
 }
 
 impl Query {
     pub(super) fn run(self) -> Result<(), Failure> {
+        let selection = Selection {
+            max_age: self.max_age,
+            labels: self.labels.labels()?,
+            limit: if self.one { Some(1) } else { self.limit },
+        };
         let mut client = self.common.client()?;
-        let mut addresses = client.query(self.service_type.as_str())?;
-        if self.one && !addresses.is_empty() {
-            let chance = getrandom::u64().unwrap_or(0) % addresses.len() as u64;
-            addresses = vec![addresses[chance as usize]];
-        }
+        let addresses = client.query_some(self.service_type.as_str(), &selection)?;
         let printed = print_addresses(&addresses, self.common.json);
         verdict(!addresses.is_empty(), printed)
     }
@@ -78,7 +90,15 @@ impl List {
         }
         let rows: Vec<Vec<String>> = list.iter().map(listed).collect();
         output::table(
-            &["TYPE", "ADDRESS", "AGE", "TTL", "KEPT BY", "LAST HEARTBEAT"],
+            &[
+                "TYPE",
+                "ADDRESS",
+                "AGE",
+                "TTL",
+                "KEPT BY",
+                "LAST HEARTBEAT",
+                "TAGS AND METADATA",
+            ],
             &rows,
         )
     }
@@ -98,7 +118,16 @@ fn listed(record: &Record) -> Vec<String> {
         seconds(record.ttl_ms),
         kept_by.to_owned(),
         record.heartbeat.to_string(),
+        in_words(&record.labels),
     ]
+}
+
+/// Tags, and pairs with an equals sign.
+fn in_words(labels: &Labels) -> String {
+    let tags = labels.tags().iter().map(|tag| printable(tag).to_string());
+    let pairs = labels.meta().iter();
+    let pairs = pairs.map(|(key, value)| format!("{key}={}", printable(value)));
+    tags.chain(pairs).collect::<Vec<_>>().join(" ")
 }
 
 /// Show the types with the number of their registrations

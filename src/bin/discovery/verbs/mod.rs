@@ -32,6 +32,7 @@ const NO: u8 = 1;
 pub(crate) enum Verb {
     Register(registration::Register),
     Heartbeat(registration::Heartbeat),
+    Update(registration::Update),
     Deregister(registration::Deregister),
     Query(lookup::Query),
     List(lookup::List),
@@ -52,6 +53,7 @@ impl Verb {
         let result = match self {
             Verb::Register(verb) => verb.run(),
             Verb::Heartbeat(verb) => verb.run(),
+            Verb::Update(verb) => verb.run(),
             Verb::Deregister(verb) => verb.run(),
             Verb::Query(verb) => verb.run(),
             Verb::List(verb) => verb.run(),

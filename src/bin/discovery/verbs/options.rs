@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use clap::{Args, ValueHint};
 
-use discovery_service::client::{Client, Error, Options};
+use discovery_service::client::{Client, Error, Labels, Options};
+use discovery_service::message::Refusal;
 
+use super::Failure;
 use crate::values::{self, Servers};
 
 // Where the service is.
@@ -42,6 +44,32 @@ impl ServerOptions {
             Some(path) => options.token_file(path),
             None => Ok(options),
         }
+    }
+}
+
+// Tags and metadata.
+#[derive(Args)]
+pub(super) struct LabelOptions {
+    /// A tag; several times for several
+    #[arg(long = "tag", value_name = "TAG", value_parser = values::word)]
+    tags: Vec<String>,
+
+    /// A key of metadata and its value; several times for several
+    #[arg(long, value_name = "KEY=VALUE", value_parser = values::pair)]
+    meta: Vec<(String, String)>,
+}
+
+impl LabelOptions {
+    pub(super) fn labels(&self) -> Result<Labels, Failure> {
+        let mut labels = Labels::default();
+        let wrong = |refusal: Refusal| Failure::Message(refusal.to_string());
+        for tag in &self.tags {
+            labels.add_tag(tag).map_err(wrong)?;
+        }
+        for (key, value) in &self.meta {
+            labels.add_pair(key, value).map_err(wrong)?;
+        }
+        Ok(labels)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The verbs that change registrations: `register`, `heartbeat` and `deregister`.
+//! The verbs that change registrations: `register`, `heartbeat`, `update` and `deregister`.
 
 use std::num::NonZeroU16;
 
@@ -10,7 +10,7 @@ use discovery_service::message::ServiceType;
 
 use super::Failure;
 use super::failure::verdict;
-use super::options::Common;
+use super::options::{Common, LabelOptions};
 use crate::output;
 use crate::values::{self, Ip};
 
@@ -39,6 +39,9 @@ pub(crate) struct Register {
     replace: bool,
 
     #[command(flatten)]
+    labels: LabelOptions,
+
+    #[command(flatten)]
     common: Common,
 }
 
@@ -47,6 +50,7 @@ impl Register {
         let how = client::Register {
             ttl: self.ttl,
             replace: self.replace,
+            labels: self.labels.labels()?,
         };
         let (name, ip) = (self.service_type.as_str(), self.ip.to_string());
         let mut client = self.common.client()?;
@@ -59,13 +63,43 @@ impl Register {
     }
 }
 
+const HEARTBEAT_HELP: &str = "\
+With a type, an ip and a port, a registration that is not known is made again under its UUID, with these options.
+
+Example:
+  discovery heartbeat 3999da30-2a11-463a-be8e-6b2beca7bfe6";
+
 /// Keep a registration alive; exit status 1 when it is not known
 #[derive(Args)]
-#[command(after_help = "Example:\n  discovery heartbeat 3999da30-2a11-463a-be8e-6b2beca7bfe6")]
+#[command(after_help = HEARTBEAT_HELP)]
 pub(crate) struct Heartbeat {
     /// The registration
     #[arg(value_name = "uuid", value_parser = values::uuid)]
     uuid: String,
+
+    /// What kind of service it is
+    #[arg(
+        id = "type",
+        value_name = "type",
+        value_parser = values::service_type,
+        requires_all = ["ip", "port"]
+    )]
+    service_type: Option<ServiceType<'static>>,
+
+    /// Its address; - stands for the one that this host connects from
+    #[arg(value_name = "ip", value_parser = values::ip, allow_hyphen_values = true)]
+    ip: Option<Ip>,
+
+    /// The port on which it answers
+    #[arg(value_name = "port", value_parser = values::port)]
+    port: Option<NonZeroU16>,
+
+    /// How long it lives without a heartbeat; 1 to 86400
+    #[arg(long, value_name = "SECONDS", value_parser = values::ttl, requires = "type")]
+    ttl: Option<u32>,
+
+    #[command(flatten)]
+    labels: LabelOptions,
 
     #[command(flatten)]
     common: Common,
@@ -73,7 +107,45 @@ pub(crate) struct Heartbeat {
 
 impl Heartbeat {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let found = self.common.client()?.heartbeat(&self.uuid)?;
+        let mut client = self.common.client()?;
+        let found = match (&self.service_type, self.ip, self.port) {
+            (Some(service_type), Some(ip), Some(port)) => {
+                let how = client::Register {
+                    ttl: self.ttl,
+                    labels: self.labels.labels()?,
+                    ..client::Register::default()
+                };
+                let (name, ip) = (service_type.as_str(), ip.to_string());
+                client.revive(&self.uuid, name, &ip, port.get(), how)?;
+                true
+            }
+            _ => client.heartbeat(&self.uuid)?,
+        };
+        print_found(found, self.common.json)
+    }
+}
+
+/// Replace the tags and metadata of a registration; exit status 1 when it is not known
+#[derive(Args)]
+#[command(
+    after_help = "Example:\n  discovery update 3999da30-2a11-463a-be8e-6b2beca7bfe6 --tag blue --meta version=2"
+)]
+pub(crate) struct Update {
+    /// The registration
+    #[arg(value_name = "uuid", value_parser = values::uuid)]
+    uuid: String,
+
+    #[command(flatten)]
+    labels: LabelOptions,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+impl Update {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let labels = self.labels.labels()?;
+        let found = self.common.client()?.update(&self.uuid, &labels)?;
         print_found(found, self.common.json)
     }
 }

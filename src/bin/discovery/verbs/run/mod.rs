@@ -16,10 +16,11 @@ use std::time::Duration;
 use clap::{Args, ValueHint};
 use rustix::event::PollFlags;
 
+use discovery_service::client::Register;
 use discovery_service::message::ServiceType;
 
 use super::Failure;
-use super::options::ClientOptions;
+use super::options::{ClientOptions, LabelOptions};
 use crate::output;
 use crate::values::{self, Ip};
 use runner::Runner;
@@ -64,6 +65,13 @@ pub(crate) struct Run {
         allow_hyphen_values = true
     )]
     ip: Ip,
+
+    /// The TTL that its record tells: a dead host is noticed within it; 1 to 86400
+    #[arg(long, value_name = "SECONDS", value_parser = values::ttl)]
+    ttl: Option<u32>,
+
+    #[command(flatten)]
+    labels: LabelOptions,
 
     /// How long its port may take before a message says that it does not answer
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = values::seconds)]
@@ -115,10 +123,26 @@ impl Run {
             Ok(options) => options,
             Err(error) => return fail(USAGE, error.into()),
         };
-        match Runner::start(self, options) {
+        let how = match self.how() {
+            Ok(how) => how,
+            Err(error) => return fail(USAGE, error),
+        };
+        match Runner::start(self, options, how) {
             Ok(runner) => runner.run(),
             Err(error) => fail(CANNOT_START, Failure::Message(error)),
         }
+    }
+}
+
+impl Run {
+    /// It takes the place of whoever is registered at its address: an earlier life of itself, which the
+    /// registry has not missed yet.
+    fn how(&self) -> Result<Register, Failure> {
+        Ok(Register {
+            ttl: self.ttl,
+            replace: true,
+            labels: self.labels.labels()?,
+        })
     }
 }
 

@@ -9,7 +9,7 @@ use mio::{Events, Poll, Token};
 use rustix::process::{WaitOptions, wait};
 use signal_hook::consts::{SIGCHLD, SIGINT, SIGKILL, SIGQUIT, SIGTERM};
 
-use discovery_service::client::{Options, Registration};
+use discovery_service::client::{Options, Register, Registration};
 use discovery_service::escape::Plain;
 
 use super::child::Child;
@@ -72,6 +72,8 @@ impl Run {
 pub(super) struct Runner {
     run: Run,
     options: Options,
+    /// How it is registered.
+    how: Register,
     child: Child,
     poll: Poll,
     signals: Signals,
@@ -102,7 +104,7 @@ struct Stopping {
 
 impl Runner {
     /// Starts the command.
-    pub(super) fn start(run: Run, options: Options) -> Result<Runner, String> {
+    pub(super) fn start(run: Run, options: Options, how: Register) -> Result<Runner, String> {
         // Before the command starts, so that no signal is missed.
         let receive = || {
             let poll = Poll::new()?;
@@ -125,6 +127,7 @@ impl Runner {
         Ok(Runner {
             run,
             options,
+            how,
             child,
             poll,
             signals,
@@ -230,7 +233,7 @@ impl Runner {
         };
         let (ip, port) = (self.run.ip.to_string(), self.run.port.get());
         let now = Instant::now();
-        match Registration::keep(&self.options, name, &ip, port, reporter) {
+        match Registration::keep(&self.options, name, &ip, port, self.how.clone(), reporter) {
             Ok(registration) => {
                 self.registration = Some(registration);
                 let check = self.run.check.map(|every| Check::new(every, PORT, now));

@@ -1,0 +1,139 @@
+//! The tags and metadata of registrations, equal ones stored once.
+
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::table::{Keyed, Table};
+use super::{RegisterError, Registry};
+use crate::limits::ALL_LABELS_LEN_MAX;
+use crate::message::{ChangeKind, Labels};
+use crate::time::Moment;
+
+/// Bytes of memory that a set takes beside its text, and each of its tags, keys and values.
+const SET_LEN: usize = 160;
+const TEXT_LEN: usize = 40;
+
+/// A set of tags and metadata, with the number of registrations that have it.
+#[derive(Debug, Default)]
+struct Set {
+    labels: Arc<Labels>,
+    users: u32,
+}
+
+impl Keyed for Set {
+    fn hash(&self, hasher: &impl BuildHasher) -> u64 {
+        hasher.hash_one(&*self.labels)
+    }
+}
+
+/// All sets, by number and by content.
+#[derive(Debug, Default)]
+pub(super) struct LabelSets {
+    table: Table<Set>,
+    memory_len: usize,
+}
+
+impl LabelSets {
+    /// The number of the set with these tags and metadata, for one more registration. `None` where
+    /// there is no room for another set.
+    pub(super) fn take(&mut self, labels: &Labels, hasher: &impl BuildHasher) -> Option<u32> {
+        let found = self
+            .table
+            .find(hasher.hash_one(labels), |set| *set.labels == *labels);
+        let number = match found {
+            Some(number) => number,
+            None => {
+                let memory_len = self.memory_len + memory_len(labels);
+                if memory_len > ALL_LABELS_LEN_MAX {
+                    return None;
+                }
+                self.memory_len = memory_len;
+                let labels = Arc::new(labels.clone());
+                self.table.insert(Set { labels, users: 0 }, hasher)
+            }
+        };
+        self.table.get_mut(number).users += 1;
+        Some(number)
+    }
+
+    /// One registration less has the set.
+    pub(super) fn leave(&mut self, number: u32, hasher: &impl BuildHasher) {
+        let set = self.table.get_mut(number);
+        set.users -= 1;
+        if set.users == 0 {
+            self.memory_len -= memory_len(&set.labels);
+            self.table.remove(number, hasher);
+        }
+    }
+
+    pub(super) fn get(&self, number: u32) -> &Arc<Labels> {
+        &self.table.get(number).labels
+    }
+
+    /// Panics when the sets are not those of so many registrations.
+    pub(super) fn check(&self, users: usize, hasher: &impl BuildHasher) {
+        self.table.check(hasher, |a, b| a.labels == b.labels);
+        let sets = || self.table.iter().map(|(_, set)| set);
+        assert_eq!(sets().map(|set| set.users as usize).sum::<usize>(), users);
+        let memory: usize = sets().map(|set| memory_len(&set.labels)).sum();
+        assert_eq!(memory, self.memory_len);
+    }
+}
+
+fn memory_len(labels: &Labels) -> usize {
+    let texts = labels.tags().len() + 2 * labels.meta().len();
+    SET_LEN + labels.len() + TEXT_LEN * texts
+}
+
+impl<S: BuildHasher> Registry<S> {
+    /// Gives a registration these tags and metadata instead of those that it had; `false` when no live
+    /// one has this UUID.
+    ///
+    /// # Errors
+    /// [`RegisterError::Full`] where there is no room for them.
+    pub fn update(
+        &mut self,
+        now: Moment,
+        uuid: &Uuid,
+        labels: Option<&Labels>,
+    ) -> Result<bool, RegisterError> {
+        let live = |slot: &u32| self.entries.get(*slot).is_live(now);
+        let Some(slot) = self.find(uuid).filter(live) else {
+            return Ok(false);
+        };
+        let set = self.take_label_set(labels)?;
+        self.set_label_set(slot, set);
+        self.index += 1;
+        let heartbeat = self.entries.get(slot).heartbeat;
+        self.record_change(slot, heartbeat, ChangeKind::Updated);
+        self.mutated();
+        Ok(true)
+    }
+
+    /// The tags and metadata of the entry `slot`, if it has any.
+    pub(super) fn labels(&self, slot: u32) -> Option<&Arc<Labels>> {
+        let set = self.entries.label_set(slot)?;
+        Some(self.label_sets.get(set))
+    }
+
+    /// Takes the set of these tags and metadata for one more entry; none for none.
+    pub(super) fn take_label_set(
+        &mut self,
+        labels: Option<&Labels>,
+    ) -> Result<Option<u32>, RegisterError> {
+        let Some(labels) = labels.filter(|labels| !labels.is_empty()) else {
+            return Ok(None);
+        };
+        let set = self.label_sets.take(labels, &self.hasher);
+        set.map(Some).ok_or(RegisterError::Full)
+    }
+
+    /// Gives the entry `slot` this set, and leaves the one that it had.
+    pub(super) fn set_label_set(&mut self, slot: u32, set: Option<u32>) {
+        if let Some(old) = self.entries.set_label_set(slot, set) {
+            self.label_sets.leave(old, &self.hasher);
+        }
+    }
+}

@@ -26,7 +26,7 @@ use uuid::{Uuid, Variant, Version};
 
 use crate::limits::{TTL_SECONDS, TYPE_LEN_MAX};
 
-pub use address::{Offer, ServiceAddress};
+pub use address::{Offer, ServiceAddress, parse_port};
 pub use change::{Change, ChangeKind};
 pub use close_reason::CloseReason;
 pub use document::{Document, Gone, Reason, Record, Stats, TypeCount, Why};
@@ -170,11 +170,14 @@ impl Ttl {
     /// Takes decimal digits.
     #[must_use]
     pub fn parse(digits: &str) -> Option<Ttl> {
-        let seconds = plain_number(digits)?;
-        let seconds = u32::try_from(seconds)
-            .ok()
-            .filter(|seconds| TTL_SECONDS.contains(seconds))?;
-        Some(Ttl(seconds))
+        Ttl::new(plain_number(digits)?)
+    }
+
+    /// Takes a number of seconds.
+    #[must_use]
+    pub fn new(seconds: u64) -> Option<Ttl> {
+        let seconds = u32::try_from(seconds).ok()?;
+        TTL_SECONDS.contains(&seconds).then_some(Ttl(seconds))
     }
 
     /// The duration.

@@ -53,7 +53,7 @@ impl Decoder {
             }
             if let Some(refusal) = self
                 .guard
-                .refuse_line(&rest[..=end], |word| verb(word).is_some())
+                .refuse_line(&rest[..=end], |word| Verb::named(word).is_some())
             {
                 return Step {
                     consumed: start,
@@ -76,7 +76,10 @@ impl Decoder {
         if rest.len() > LINE_LEN_MAX {
             return Decoded::Refused(Refusal::LineTooLong);
         }
-        if let Some(refusal) = self.guard.refuse_line(rest, |word| verb(word).is_some()) {
+        if let Some(refusal) = self
+            .guard
+            .refuse_line(rest, |word| Verb::named(word).is_some())
+        {
             return Decoded::Refused(refusal);
         }
         command(rest).unwrap_or(Decoded::Incomplete)
@@ -92,12 +95,6 @@ impl Decoder {
         }
         Decoded::Incomplete
     }
-}
-
-fn verb(word: &[u8]) -> Option<Verb> {
-    Verb::ALL
-        .into_iter()
-        .find(|verb| verb.name().as_bytes().eq_ignore_ascii_case(word))
 }
 
 /// Decodes a line without its line end; `None` when it is empty.
@@ -117,7 +114,7 @@ fn command(line: &[u8]) -> Option<Decoded<'_>> {
     }
     let mut words = Words(text);
     let name = words.next()?;
-    let request = verb(name.as_bytes())
+    let request = Verb::named(name.as_bytes())
         .ok_or(Refusal::UnknownCommand)
         .and_then(|verb| request(verb, words));
     Some(match request {

@@ -163,7 +163,11 @@ fn text(rng: &mut Rng) -> Vec<u8> {
 
 /// A frame, most of them with some damage.
 fn framed(rng: &mut Rng) -> Vec<u8> {
-    const CONTENTS: [&str; 11] = [
+    const CONTENTS: [&str; 15] = [
+        r#"{"action": "REGISTER", "type": "a", "ip": "-", "port": "80", "ttl": 5, "replace": true}"#,
+        r#"{"action": "heartbeat", "uuid": "x", "type": "a", "ip": "::1", "port": 80, "ttl": null}"#,
+        r#"{"action": "query", "type": "a", "max-age": 10, "max_age": null}"#,
+        r#"{"action": "Why", "service_uuid": "3999da30-2a11-463a-be8e-6b2beca7bfe6"}"#,
         r#"{"action": "deregister", "uuid": "3999da30-2a11-463a-be8e-6b2beca7bfe6"}"#,
         r#"{"action": "list", "type": "a"}"#,
         r#"{"action": "register", "type": "a", "ip": "127.0.0.1", "port": 80, "token": "t"}"#,

@@ -6,6 +6,7 @@
 mod address;
 mod change;
 mod close_reason;
+mod code;
 mod document;
 mod id;
 mod link;
@@ -29,6 +30,7 @@ use crate::limits::{TTL_SECONDS, TYPE_LEN_MAX};
 pub use address::{Offer, ServiceAddress, parse_port};
 pub use change::{Change, ChangeKind};
 pub use close_reason::CloseReason;
+pub use code::Code;
 pub use document::{Document, Gone, Reason, Record, Stats, TypeCount, Why};
 pub use id::Id;
 pub use link::{LinkCommand, LinkEnd, LinkEvent};

@@ -83,7 +83,9 @@ fn header(input: &[u8]) -> Result<Option<Span>, Refusal> {
         return Err(Refusal::Frame("the header is empty"));
     }
     if len > FRAME_HEADER_LEN_MAX {
-        return Err(Refusal::Frame("the header is longer than 2047 bytes"));
+        return Err(Refusal::FrameTooLong(
+            "the header is longer than 2047 bytes",
+        ));
     }
     let Some(header) = rest.get(..len) else {
         return Ok(None);
@@ -114,17 +116,19 @@ fn content_len(header: &[u8]) -> Result<usize, Refusal> {
         )?
         .ok_or(Refusal::Frame("the header has no content-length"))?;
     if content_type != "text/json" {
-        return Err(Refusal::Frame("the content-type is not text/json"));
+        return Err(Refusal::FrameFormat("the content-type is not text/json"));
     }
     let is_utf8 = ["utf-8", "utf8"]
         .iter()
         .any(|name| name.eq_ignore_ascii_case(&content_encoding));
     if !is_utf8 {
-        return Err(Refusal::Frame("the content-encoding is not utf-8"));
+        return Err(Refusal::FrameFormat("the content-encoding is not utf-8"));
     }
     match usize::try_from(len) {
         Ok(len) if len <= FRAME_CONTENT_LEN_MAX => Ok(len),
-        _ => Err(Refusal::Frame("the content is longer than 4096 bytes")),
+        _ => Err(Refusal::FrameTooLong(
+            "the content is longer than 4096 bytes",
+        )),
     }
 }
 
@@ -278,34 +282,37 @@ pub fn encode(reply: &Reply, output: &mut Output) {
             output.push_owned(document);
         }
         Reply::Pong => push_plain(output, b"PONG", None),
-        Reply::Refused(refusal) => push_plain(output, b"ERROR", Some(&refusal.reason())),
+        Reply::Refused(refusal) => push_plain(output, b"ERROR", Some(refusal)),
         // Frames do not support these verbs.
         Reply::Help | Reply::Bye => {}
     }
 }
 
-fn push_plain(output: &mut Output, content: &[u8], error: Option<&str>) {
-    push_header(output, "text/plain", content.len(), error);
+fn push_plain(output: &mut Output, content: &[u8], refusal: Option<&Refusal>) {
+    push_header(output, "text/plain", content.len(), refusal);
     output.push(content);
 }
 
 /// Appends the length and the header, formatted as by Python's `json.dumps`. The reasons of this
 /// service contain no character that JSON escapes.
-fn push_header(output: &mut Output, content_type: &str, content_len: usize, error: Option<&str>) {
+fn push_header(
+    output: &mut Output,
+    content_type: &str,
+    content_len: usize,
+    refusal: Option<&Refusal>,
+) {
     let mut digits = itoa::Buffer::new();
-    let content_len = digits.format(content_len);
+    let error = refusal.map(|refusal| {
+        let (reason, code) = (refusal.reason(), refusal.code().name());
+        format!(r#", "error": "{reason}", "code": "{code}""#)
+    });
     let parts = [
         r#"{"byteorder": "little", "content-type": ""#,
         content_type,
         r#"", "content-encoding": "utf-8", "content-length": "#,
-        content_len,
-        if error.is_some() {
-            r#", "error": ""#
-        } else {
-            ""
-        },
-        error.unwrap_or_default(),
-        if error.is_some() { r#""}"# } else { "}" },
+        digits.format(content_len),
+        error.as_deref().unwrap_or_default(),
+        "}",
     ];
     let len: usize = parts.iter().map(|part| part.len()).sum();
     // A header of this service is far below the maximum length.

@@ -88,7 +88,7 @@ fn row_14_a_content_nested_as_deep_as_it_fits_is_refused_without_growth_of_the_s
             let seen = decode(&[&frame(&vec![b'['; 100_000])]);
             assert_eq!(
                 seen,
-                ["Refused(Frame(\"the content is longer than 4096 bytes\"))"]
+                ["Refused(FrameTooLong(\"the content is longer than 4096 bytes\"))"]
             );
         });
     small_stack.expect("a thread").join().expect("no overflow");
@@ -140,5 +140,6 @@ fn no_reason_needs_escaping_in_json_and_each_is_one_line() {
         let header: serde_json::Value =
             serde_json::from_slice(&bytes[2..2 + header_len]).expect("JSON");
         assert_eq!(header["error"].as_str(), Some(&*reason));
+        assert_eq!(header["code"].as_str(), Some(refusal.code().name()));
     }
 }

@@ -1,6 +1,8 @@
 //! JSON frames, byte for byte, over real sockets.
 
-use crate::common::{Client, Frame, Service, ask_frame, exchange, frame, is_uuid, raw_frame};
+use crate::common::{
+    Client, Frame, Service, ask_frame, exchange, frame, is_uuid, path, private_file, raw_frame,
+};
 use serde_json::json;
 
 #[test]
@@ -581,4 +583,68 @@ fn the_other_actions_answer_like_their_text_commands() {
         "NOT FOUND"
     );
     assert_eq!(client.ask("query hive"), "[]");
+}
+
+#[test]
+fn a_refusal_in_a_frame_has_a_stable_code_beside_its_reason() {
+    let full = Service::start(&["--max-services", "1"]);
+    full.connect().register("a", "10.0.0.1", 1);
+    let tokens = private_file("secret\n");
+    let guarded = Service::start(&["--token-file", path(&tokens)]);
+    let other_format = |key: &str, value: &str| {
+        let mut header = json!({"content-type": "text/json", "content-encoding": "utf-8",
+            "content-length": 0});
+        header[key] = value.into();
+        raw_frame(&header.to_string(), b"")
+    };
+    let cases = [
+        (&full, frame(r#"{"action": "query"}"#), "invalid"),
+        (
+            &full,
+            frame(r#"{"action": "query", "type": "a", "max-age": 0}"#),
+            "invalid",
+        ),
+        (&full, raw_frame("junk", b""), "invalid"),
+        (&full, frame(r#"{"action": "hold"}"#), "unsupported"),
+        (&full, frame(r#"{"action": "jump"}"#), "unsupported"),
+        (
+            &full,
+            other_format("content-type", "text/html"),
+            "unsupported",
+        ),
+        (
+            &full,
+            other_format("content-encoding", "utf-16"),
+            "unsupported",
+        ),
+        (&full, vec![0, 0], "invalid"),
+        (
+            &full,
+            raw_frame(
+                r#"{"content-type": "text/json", "content-encoding": "utf-8", "content-length": 4097}"#,
+                b"",
+            ),
+            "too_large",
+        ),
+        (
+            &full,
+            frame(r#"{"action": "register", "type": "a", "ip": "-", "port": 1}"#),
+            "full",
+        ),
+        (&guarded, frame(r#"{"action": "types"}"#), "unauthenticated"),
+        (
+            &guarded,
+            frame(r#"{"action": "types", "token": "wrong"}"#),
+            "unauthenticated",
+        ),
+    ];
+    for (service, bytes, code) in cases {
+        let mut client = service.connect();
+        client.send(&bytes);
+        client.end_input();
+        let answer = Frame::parse(&client.rest());
+        assert_eq!(answer.content, "ERROR");
+        assert!(answer.header["error"].is_string(), "{:?}", answer.header);
+        assert_eq!(answer.header["code"], code, "{:?}", answer.header);
+    }
 }

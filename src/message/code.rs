@@ -76,6 +76,7 @@ impl Refusal {
             | Refusal::Port
             | Refusal::OtherAddress
             | Refusal::Watching
+            | Refusal::FrameByteOrder
             | Refusal::Frame(_) => Code::Invalid,
         }
     }

@@ -80,6 +80,8 @@ pub enum Refusal {
     Frame(&'static str),
     /// A part of a frame is too long; the text says which.
     FrameTooLong(&'static str),
+    /// A frame that begins with its length in the other byte order.
+    FrameByteOrder,
     /// A frame of another content type or encoding; the text says which is taken.
     FrameFormat(&'static str),
 }
@@ -100,6 +102,7 @@ impl Refusal {
             | Refusal::UnknownAction
             | Refusal::Frame(_)
             | Refusal::FrameTooLong(_)
+            | Refusal::FrameByteOrder
             | Refusal::FrameFormat(_) => Some(CloseReason::Protocol),
             Refusal::LineUtf8
             | Refusal::LineControl
@@ -147,6 +150,9 @@ impl Refusal {
             Refusal::LineControl => "the line holds a control character",
             Refusal::UnknownCommand => "unknown command: help lists the commands",
             Refusal::Usage(verb) => return format!("usage: {}", verb.usage()).into(),
+            Refusal::FrameByteOrder => {
+                "a frame begins with the length of its header: 2 bytes, big-endian"
+            }
             Refusal::UnknownAction => return unknown_action().into(),
             Refusal::Frame(wrong) | Refusal::FrameTooLong(wrong) | Refusal::FrameFormat(wrong) => {
                 wrong

@@ -1,10 +1,11 @@
 //! Text lines, for people and simple clients: one command a line, one answer a line.
 
 mod encode;
+mod telnet;
 
 use memchr::memchr;
 
-use super::guard::Guard;
+use super::guard::{self, Guard};
 use super::{Decoded, Step};
 use crate::limits::LINE_LEN_MAX;
 use crate::message::{
@@ -19,20 +20,27 @@ pub struct Decoder {
     guard: Guard,
     /// Bytes of the present line in which no line end was found.
     searched: usize,
+    /// Whether something was consumed.
+    begun: bool,
 }
 
 impl Decoder {
-    /// Decodes the first line of `input`, and consumes empty lines before it.
+    /// Decodes the first line of `input`, and consumes what is no command before it: empty lines, telnet
+    /// negotiation, and a byte order mark at the beginning of all.
     #[inline]
     pub fn decode<'a>(&mut self, input: &'a [u8]) -> Step<'a> {
-        if let Some(refusal) = self.guard.refuse_start(input) {
-            return Step {
-                consumed: input.len(),
-                decoded: Decoded::Refused(refusal),
-            };
-        }
         let mut start = 0;
+        if !self.begun {
+            if let Some(refusal) = guard::refuse_start(input) {
+                return Step {
+                    consumed: input.len(),
+                    decoded: Decoded::Refused(refusal),
+                };
+            }
+            start = self.skip(telnet::mark_len(input));
+        }
         loop {
+            start += self.skip(telnet::negotiation_len(&input[start..]));
             let rest = &input[start..];
             let Some(found) = memchr(b'\n', &rest[self.searched..]) else {
                 let decoded = self.unfinished(rest);
@@ -43,6 +51,7 @@ impl Decoder {
             };
             let end = self.searched + found;
             self.searched = 0;
+            self.begun = true;
             let line = rest[..end].strip_suffix(b"\r").unwrap_or(&rest[..end]);
             start += end + 1;
             if line.len() > LINE_LEN_MAX {
@@ -67,6 +76,16 @@ impl Decoder {
                 };
             }
         }
+    }
+
+    /// Consumes so many bytes before a line.
+    #[inline]
+    fn skip(&mut self, len: usize) -> usize {
+        if len > 0 {
+            self.begun = true;
+            self.searched = self.searched.saturating_sub(len);
+        }
+        len
     }
 
     /// Decodes the last line of a connection, which has no line end.

@@ -22,7 +22,14 @@ use crate::wire::frame;
 const RUNS: u64 = 20_000;
 
 /// What commands, and things that are nearly commands, are made of; line ends and blanks more often.
-const WORDS: [&[u8]; 86] = [
+const WORDS: [&[u8]; 93] = [
+    b"\xef\xbb\xbf",
+    b"\xff\xfb\x18",
+    b"\xff\xfd\n",
+    b"\xff\xfe",
+    b"\xff\xf4",
+    b"\n\xff\xfc\0",
+    b"\x67\0",
     b"deregister",
     b"hold",
     b"types",

@@ -648,3 +648,19 @@ fn a_refusal_in_a_frame_has_a_stable_code_beside_its_reason() {
         assert_eq!(answer.header["code"], code, "{:?}", answer.header);
     }
 }
+
+#[test]
+fn a_frame_with_its_length_in_the_other_byte_order_is_told_so_at_once() {
+    let service = Service::start(&[]);
+    let mut swapped = frame(r#"{"action": "register", "type": "a", "ip": "10.0.0.1", "port": 1}"#);
+    swapped.swap(0, 1);
+    swapped.extend(b"\nregister a 10.0.0.1 1\n");
+    const LINE: &str = "ERROR a frame begins with the length of its header: 2 bytes, big-endian\n";
+    for cut in [0, 1, 2, 50] {
+        let mut client = service.connect();
+        client.send(&swapped[..cut]);
+        client.try_send(&swapped[cut..]);
+        assert_eq!(client.text(), LINE, "cut at {cut}");
+    }
+    assert_eq!(service.connect().ask("query a"), "[]", "nothing is run");
+}

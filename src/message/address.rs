@@ -28,7 +28,8 @@ impl ServiceAddress {
 }
 
 /// The number that a port's digits denote, or 0, which is not a port, for anything else.
-fn parse_port(text: &str) -> u64 {
+#[must_use]
+pub fn parse_port(text: &str) -> u64 {
     plain_number(text).unwrap_or(0)
 }
 

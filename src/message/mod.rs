@@ -6,6 +6,7 @@
 mod address;
 mod change;
 mod close_reason;
+mod code;
 mod document;
 mod id;
 mod labels;
@@ -27,9 +28,10 @@ use uuid::{Uuid, Variant, Version};
 
 use crate::limits::{QUERY_LIMIT_MAX, TTL_SECONDS, TYPE_LEN_MAX};
 
-pub use address::{Offer, ServiceAddress};
+pub use address::{Offer, ServiceAddress, parse_port};
 pub use change::{Change, ChangeKind};
 pub use close_reason::CloseReason;
+pub use code::Code;
 pub use document::{Document, Gone, Reason, Record, Stats, TypeCount, Why};
 pub use id::Id;
 pub use labels::Labels;
@@ -193,11 +195,14 @@ impl Ttl {
     /// Takes decimal digits.
     #[must_use]
     pub fn parse(digits: &str) -> Option<Ttl> {
-        let seconds = plain_number(digits)?;
-        let seconds = u32::try_from(seconds)
-            .ok()
-            .filter(|seconds| TTL_SECONDS.contains(seconds))?;
-        Some(Ttl(seconds))
+        Ttl::new(plain_number(digits)?)
+    }
+
+    /// Takes a number of seconds.
+    #[must_use]
+    pub fn new(seconds: u64) -> Option<Ttl> {
+        let seconds = u32::try_from(seconds).ok()?;
+        TTL_SECONDS.contains(&seconds).then_some(Ttl(seconds))
     }
 
     /// The duration.
@@ -242,8 +247,16 @@ impl<'a> ServiceType<'a> {
 /// # Errors
 /// [`Refusal::OptionLimit`] for anything but a number from 1 to [`QUERY_LIMIT_MAX`].
 pub fn parse_limit(digits: &str) -> Result<u32, Refusal> {
-    let limit = plain_number(digits).filter(|&limit| limit <= QUERY_LIMIT_MAX as u64);
-    limit.map(|limit| limit as u32).ok_or(Refusal::OptionLimit)
+    query_limit(plain_number(digits).unwrap_or(0))
+}
+
+/// Takes the limit of a query.
+///
+/// # Errors
+/// As [`parse_limit`].
+pub fn query_limit(limit: u64) -> Result<u32, Refusal> {
+    let is_limit = (1..=QUERY_LIMIT_MAX as u64).contains(&limit);
+    is_limit.then_some(limit as u32).ok_or(Refusal::OptionLimit)
 }
 
 /// A number in decimal digits and nothing else: no sign, no leading zero.

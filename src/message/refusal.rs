@@ -69,7 +69,7 @@ pub enum Refusal {
     /// The connection holds as many registrations as it may.
     TooManyHolds,
     /// The answer is too long for one frame.
-    FrameTooLong,
+    AnswerTooLong,
     /// The verb needs a session, which this kind of request does not have.
     NeedsSession(Verb),
     /// A watcher sent a command other than `ping` and `quit`.
@@ -90,6 +90,12 @@ pub enum Refusal {
     AuthenticationRequired,
     /// A frame or its JSON is malformed; the text says how.
     Frame(&'static str),
+    /// A part of a frame is too long; the text says which.
+    FrameTooLong(&'static str),
+    /// A frame that begins with its length in the other byte order.
+    FrameByteOrder,
+    /// A frame of another content type or encoding; the text says which is taken.
+    FrameFormat(&'static str),
 }
 
 impl Refusal {
@@ -106,7 +112,10 @@ impl Refusal {
             | Refusal::Tls
             | Refusal::Proxy
             | Refusal::UnknownAction
-            | Refusal::Frame(_) => Some(CloseReason::Protocol),
+            | Refusal::Frame(_)
+            | Refusal::FrameTooLong(_)
+            | Refusal::FrameByteOrder
+            | Refusal::FrameFormat(_) => Some(CloseReason::Protocol),
             Refusal::LineUtf8
             | Refusal::LineControl
             | Refusal::UnknownCommand
@@ -135,7 +144,7 @@ impl Refusal {
             | Refusal::OtherAddress
             | Refusal::RegistryFull
             | Refusal::TooManyHolds
-            | Refusal::FrameTooLong
+            | Refusal::AnswerTooLong
             | Refusal::NeedsSession(_)
             | Refusal::Watching
             | Refusal::AuthenticationRequired => None,
@@ -171,8 +180,13 @@ impl Refusal {
             Refusal::LineControl => "the line holds a control character",
             Refusal::UnknownCommand => "unknown command: help lists the commands",
             Refusal::Usage(verb) => return format!("usage: {}", verb.usage()).into(),
+            Refusal::FrameByteOrder => {
+                "a frame begins with the length of its header: 2 bytes, big-endian"
+            }
             Refusal::UnknownAction => return unknown_action().into(),
-            Refusal::Frame(wrong) => wrong,
+            Refusal::Frame(wrong) | Refusal::FrameTooLong(wrong) | Refusal::FrameFormat(wrong) => {
+                wrong
+            }
             Refusal::TypeEmpty => "the type is empty",
             Refusal::TypeTooLong => "the type is longer than 63 bytes",
             Refusal::TypeCharacter => "the type holds white space or a control character",
@@ -194,7 +208,9 @@ impl Refusal {
             }
             Refusal::RegistryFull => "registry full",
             Refusal::TooManyHolds => "too many holds on one connection: open another",
-            Refusal::FrameTooLong => "the answer is too long for a frame: ask in text, or for less",
+            Refusal::AnswerTooLong => {
+                "the answer is too long for a frame: ask in text, or for less"
+            }
             Refusal::Watching => "a watching connection takes ping and quit only",
             Refusal::AuthenticationFailed => "authentication failed",
             Refusal::AuthenticationRequired => "authentication required",

@@ -2,7 +2,7 @@
 
 use super::Request;
 
-/// The name of a command. Text accepts it in any case; in a frame it is the action.
+/// The name of a command, which is accepted in any case; in a frame it is the action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "each is explained at its request")]
 pub enum Verb {
@@ -42,6 +42,14 @@ impl Verb {
         Verb::Help,
         Verb::Quit,
     ];
+
+    /// The verb with this name, in any case.
+    #[must_use]
+    pub fn named(name: &[u8]) -> Option<Verb> {
+        Verb::ALL
+            .into_iter()
+            .find(|verb| verb.name().as_bytes().eq_ignore_ascii_case(name))
+    }
 
     /// Its name.
     #[must_use]
@@ -102,18 +110,14 @@ impl Verb {
             Verb::Register
             | Verb::Heartbeat
             | Verb::Deregister
+            | Verb::Update
             | Verb::Query
             | Verb::Types
             | Verb::List
+            | Verb::Why
             | Verb::Stats
             | Verb::Ping => true,
-            Verb::Update
-            | Verb::Hold
-            | Verb::Why
-            | Verb::Watch
-            | Verb::Auth
-            | Verb::Help
-            | Verb::Quit => false,
+            Verb::Hold | Verb::Watch | Verb::Auth | Verb::Help | Verb::Quit => false,
         }
     }
 }

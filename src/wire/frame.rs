@@ -4,13 +4,17 @@
 mod collector;
 mod object;
 
+use std::borrow::Cow;
+
 pub use collector::Collector;
 use object::Object;
-use uuid::Uuid;
 
 use super::{Decoded, Step, json};
 use crate::limits::{FRAME_CONTENT_LEN_MAX, FRAME_HEADER_LEN_MAX, FRAME_PREFIX_LEN};
-use crate::message::{Command, Offer, Refusal, Reply, Request, ServiceType, Verb, parse_uuid};
+use crate::message::{
+    Command, Labels, Offer, Refusal, Reply, Request, ServiceType, Ttl, Verb, parse_random_uuid,
+    parse_uuid, query_limit,
+};
 use crate::wire::output::Output;
 
 /// Decodes the single frame in the input of a connection.
@@ -80,7 +84,9 @@ fn header(input: &[u8]) -> Result<Option<Span>, Refusal> {
         return Err(Refusal::Frame("the header is empty"));
     }
     if len > FRAME_HEADER_LEN_MAX {
-        return Err(Refusal::Frame("the header is longer than 2047 bytes"));
+        return Err(Refusal::FrameTooLong(
+            "the header is longer than 2047 bytes",
+        ));
     }
     let Some(header) = rest.get(..len) else {
         return Ok(None);
@@ -93,13 +99,11 @@ fn header(input: &[u8]) -> Result<Option<Span>, Refusal> {
     }))
 }
 
-/// Checks the header; returns the length of the content. Ignores the value of `byteorder`, because it
-/// does not matter for JSON in UTF-8.
+/// Checks the header; returns the length of the content. `byteorder` may be left out, and its value is
+/// ignored, because it does not matter for JSON in UTF-8.
 fn content_len(header: &[u8]) -> Result<usize, Refusal> {
     let mut header = Object::parse(header, "the header is not a JSON object")?;
-    header
-        .text("byteorder", "the byteorder is not a string")?
-        .ok_or(Refusal::Frame("the header has no byteorder"))?;
+    header.text("byteorder", "the byteorder is not a string")?;
     let content_type = header
         .text("content-type", "the content-type is not a string")?
         .ok_or(Refusal::Frame("the header has no content-type"))?;
@@ -113,14 +117,19 @@ fn content_len(header: &[u8]) -> Result<usize, Refusal> {
         )?
         .ok_or(Refusal::Frame("the header has no content-length"))?;
     if content_type != "text/json" {
-        return Err(Refusal::Frame("the content-type is not text/json"));
+        return Err(Refusal::FrameFormat("the content-type is not text/json"));
     }
-    if content_encoding != "utf-8" {
-        return Err(Refusal::Frame("the content-encoding is not utf-8"));
+    let is_utf8 = ["utf-8", "utf8"]
+        .iter()
+        .any(|name| name.eq_ignore_ascii_case(&content_encoding));
+    if !is_utf8 {
+        return Err(Refusal::FrameFormat("the content-encoding is not utf-8"));
     }
     match usize::try_from(len) {
         Ok(len) if len <= FRAME_CONTENT_LEN_MAX => Ok(len),
-        _ => Err(Refusal::Frame("the content is longer than 4096 bytes")),
+        _ => Err(Refusal::FrameTooLong(
+            "the content is longer than 4096 bytes",
+        )),
     }
 }
 
@@ -131,72 +140,137 @@ fn command(content: &[u8]) -> Result<Command<'_>, Refusal> {
         .text("action", "the action is not a string")?
         .ok_or(Refusal::Frame("the content has no action"))?;
     let token = content.text("token", "the token is not a string")?;
-    let request = match Verb::ALL.into_iter().find(|verb| verb.name() == action) {
+    let request = match Verb::named(action.as_bytes()) {
         Some(Verb::Register) => register(content),
         Some(Verb::Heartbeat) => heartbeat(content),
         Some(Verb::Query) => query(content),
         Some(Verb::Deregister) => Ok(Request::Deregister {
-            uuid: uuid(content)?,
+            uuid: parse_uuid(&uuid(&mut content)?),
+        }),
+        Some(Verb::Update) => Ok(Request::Update {
+            uuid: parse_uuid(&uuid(&mut content)?),
+            labels: labels(&mut content)?,
         }),
         Some(Verb::Types) => Ok(Request::Types),
         Some(Verb::List) => list(content),
+        Some(Verb::Why) => Ok(Request::Why {
+            uuid: parse_uuid(&uuid(&mut content)?),
+        }),
         Some(Verb::Stats) => Ok(Request::Stats),
         Some(Verb::Ping) => Ok(Request::Ping),
         // Both need a session, and a frame is answered only once.
         Some(verb @ (Verb::Hold | Verb::Watch)) => Err(Refusal::NeedsSession(verb)),
-        Some(Verb::Update | Verb::Auth | Verb::Why | Verb::Help | Verb::Quit) | None => {
-            Err(Refusal::UnknownAction)
-        }
+        Some(Verb::Auth | Verb::Help | Verb::Quit) | None => Err(Refusal::UnknownAction),
     }?;
     Ok(Command { token, request })
 }
 
-/// `{"action": "register", "type": <string>, "ip": <string>, "port": <integer>}`
+/// `{"action": "register", "type": <string>, "ip": <string>, "port": <integer>, "ttl": <integer>,
+/// "replace": <boolean>}`, of which the last two may be left out.
 fn register(mut content: Object<'_>) -> Result<Request<'_>, Refusal> {
-    let service_type = service_type(&mut content)?;
+    Ok(Request::Register {
+        offer: offer(&mut content)?,
+        ttl: seconds(&mut content, TTL)?,
+        replace: content
+            .flag("replace", "replace is not true or false")?
+            .unwrap_or(false),
+        labels: labels(&mut content)?,
+    })
+}
+
+/// The service to register: `"type"`, `"ip"` and `"port"`.
+fn offer<'a>(content: &mut Object<'a>) -> Result<Offer<'a>, Refusal> {
+    let service_type = service_type(content)?;
     let ip = content
         .text("ip", "the ip is not a string")?
         .ok_or(Refusal::Frame("the content has no ip"))?;
     let port = content
-        .integer("port", Refusal::Port)?
+        .port("port")?
         .ok_or(Refusal::Frame("the content has no port"))?;
-    Ok(Request::Register {
-        offer: Offer::new(service_type, &ip, port)?,
-        ttl: None,
-        replace: false,
-        labels: None,
-    })
+    Offer::new(service_type, &ip, port)
 }
 
-/// `{"action": "heartbeat", "uuid": <string>}`
-fn heartbeat(content: Object<'_>) -> Result<Request<'_>, Refusal> {
-    Ok(Request::Heartbeat {
-        uuid: uuid(content)?,
+/// `{"action": "heartbeat", "uuid": <string>}`, and as for `register`, but for `replace`, where it may
+/// re-register. An `ip` or a `port` says that it may.
+fn heartbeat(mut content: Object<'_>) -> Result<Request<'_>, Refusal> {
+    let uuid = uuid(&mut content)?;
+    if !content.has("ip") && !content.has("port") {
+        return Ok(Request::Heartbeat {
+            uuid: parse_uuid(&uuid),
+        });
+    }
+    Ok(Request::Revive {
+        offer: offer(&mut content)?,
+        ttl: seconds(&mut content, TTL)?,
+        labels: labels(&mut content)?,
+        uuid: parse_random_uuid(&uuid)?,
     })
 }
 
 /// The UUID under the key `uuid`, which may also be `service_uuid`.
-fn uuid(mut content: Object<'_>) -> Result<Option<Uuid>, Refusal> {
+fn uuid<'a>(content: &mut Object<'a>) -> Result<Cow<'a, str>, Refusal> {
     const NOT_TEXT: &str = "the uuid is not a string";
-    let uuid = match (
+    match (
         content.text("uuid", NOT_TEXT)?,
         content.text("service_uuid", NOT_TEXT)?,
     ) {
         (Some(_), Some(_)) => Err(Refusal::Frame("uuid and service_uuid are both given")),
         (None, None) => Err(Refusal::Frame("the content has no uuid")),
         (Some(uuid), None) | (None, Some(uuid)) => Ok(uuid),
-    }?;
-    Ok(parse_uuid(&uuid))
+    }
 }
 
-/// `{"action": "query", "type": <string>}`
+/// `{"action": "query", "type": <string>, "max-age": <integer>}`, or without `max-age`, which may also
+/// be `max_age`.
 fn query(mut content: Object<'_>) -> Result<Request<'_>, Refusal> {
+    let service_type = service_type(&mut content)?;
+    let max_age = match (
+        seconds(&mut content, MAX_AGE)?,
+        seconds(&mut content, "max_age")?,
+    ) {
+        (Some(_), Some(_)) => return Err(Refusal::OptionTwice(MAX_AGE)),
+        (max_age, None) | (None, max_age) => max_age,
+    };
     Ok(Request::Query {
-        service_type: service_type(&mut content)?,
-        max_age: None,
-        labels: None,
-        limit: None,
+        service_type,
+        max_age,
+        labels: labels(&mut content)?,
+        limit: limit(&mut content)?,
     })
+}
+
+/// `"tags": [<string>, …], "meta": {<key>: <string>, …}`, if either is given.
+fn labels(content: &mut Object<'_>) -> Result<Option<Box<Labels>>, Refusal> {
+    let tags = content.texts("tags", "tags is not an array of strings")?;
+    let meta = content.pairs("meta", "meta is not an object of strings")?;
+    if tags.is_none() && meta.is_none() {
+        return Ok(None);
+    }
+    let mut labels = Box::<Labels>::default();
+    for tag in tags.iter().flatten() {
+        labels.add_tag(tag)?;
+    }
+    for (key, value) in meta.iter().flatten() {
+        labels.add_pair(key, value)?;
+    }
+    Ok(Some(labels))
+}
+
+/// `"limit": <integer>`, if it is given.
+fn limit(content: &mut Object<'_>) -> Result<Option<u32>, Refusal> {
+    let limit = content.integer("limit", Refusal::OptionLimit)?;
+    limit.map(query_limit).transpose()
+}
+
+const TTL: &str = "ttl";
+const MAX_AGE: &str = "max-age";
+
+/// The option with this name, in seconds, if it is given.
+fn seconds(content: &mut Object<'_>, name: &'static str) -> Result<Option<Ttl>, Refusal> {
+    let seconds = content.integer(name, Refusal::OptionSeconds(name))?;
+    seconds
+        .map(|seconds| Ttl::new(seconds).ok_or(Refusal::OptionSeconds(name)))
+        .transpose()
 }
 
 /// `{"action": "list", "type": <string>}`, or without a type.
@@ -240,34 +314,37 @@ pub fn encode(reply: &Reply, output: &mut Output) {
             output.push_owned(document);
         }
         Reply::Pong => push_plain(output, b"PONG", None),
-        Reply::Refused(refusal) => push_plain(output, b"ERROR", Some(&refusal.reason())),
+        Reply::Refused(refusal) => push_plain(output, b"ERROR", Some(refusal)),
         // Frames do not support these verbs.
         Reply::Help | Reply::Bye => {}
     }
 }
 
-fn push_plain(output: &mut Output, content: &[u8], error: Option<&str>) {
-    push_header(output, "text/plain", content.len(), error);
+fn push_plain(output: &mut Output, content: &[u8], refusal: Option<&Refusal>) {
+    push_header(output, "text/plain", content.len(), refusal);
     output.push(content);
 }
 
 /// Appends the length and the header, formatted as by Python's `json.dumps`. The reasons of this
 /// service contain no character that JSON escapes.
-fn push_header(output: &mut Output, content_type: &str, content_len: usize, error: Option<&str>) {
+fn push_header(
+    output: &mut Output,
+    content_type: &str,
+    content_len: usize,
+    refusal: Option<&Refusal>,
+) {
     let mut digits = itoa::Buffer::new();
-    let content_len = digits.format(content_len);
+    let error = refusal.map(|refusal| {
+        let (reason, code) = (refusal.reason(), refusal.code().name());
+        format!(r#", "error": "{reason}", "code": "{code}""#)
+    });
     let parts = [
         r#"{"byteorder": "little", "content-type": ""#,
         content_type,
         r#"", "content-encoding": "utf-8", "content-length": "#,
-        content_len,
-        if error.is_some() {
-            r#", "error": ""#
-        } else {
-            ""
-        },
-        error.unwrap_or_default(),
-        if error.is_some() { r#""}"# } else { "}" },
+        digits.format(content_len),
+        error.as_deref().unwrap_or_default(),
+        "}",
     ];
     let len: usize = parts.iter().map(|part| part.len()).sum();
     // A header of this service is far below the maximum length.

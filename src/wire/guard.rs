@@ -15,10 +15,27 @@ const FOREIGN_VERBS: [&[u8]; 8] = [
     b"CLIENT", b"EHLO", b"HELO", b"LHLO", b"NICK", b"USER", b"STOMP", b"CONNECT",
 ];
 
+/// Checks the first bytes of a connection that begins with no frame.
+pub(super) fn refuse_start(input: &[u8]) -> Option<Refusal> {
+    if input.starts_with(&TLS_HELLO) {
+        Some(Refusal::Tls)
+    } else if is_swapped_len(input) {
+        Some(Refusal::FrameByteOrder)
+    } else {
+        None
+    }
+}
+
+/// Whether the input begins with the length of a frame's header in the wrong byte order. A line feed is an
+/// empty line; no header is so short.
+fn is_swapped_len(input: &[u8]) -> bool {
+    matches!(input, [first, 0, ..] if *first != b'\n')
+}
+
 /// Checks the first lines of a connection.
 #[derive(Debug, Default)]
 pub(super) struct Guard {
-    /// Lines seen since the first byte.
+    /// Lines seen.
     lines: usize,
     /// How many of them were only CR LF.
     blank_crlf_lines: usize,
@@ -27,11 +44,6 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    /// Checks the first bytes of the input, with or without a line end.
-    pub(super) fn refuse_start(&self, input: &[u8]) -> Option<Refusal> {
-        (self.lines == 0 && input.starts_with(&TLS_HELLO)).then_some(Refusal::Tls)
-    }
-
     /// Checks a whole line with its line end. `is_verb` recognizes the verbs of this service.
     pub(super) fn refuse_line(
         &mut self,

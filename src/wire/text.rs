@@ -2,10 +2,11 @@
 
 mod encode;
 mod options;
+mod telnet;
 
 use memchr::memchr;
 
-use super::guard::Guard;
+use super::guard::{self, Guard};
 use super::{Decoded, Step};
 use crate::limits::LINE_LEN_MAX;
 use crate::message::{
@@ -21,20 +22,27 @@ pub struct Decoder {
     guard: Guard,
     /// Bytes of the present line in which no line end was found.
     searched: usize,
+    /// Whether something was consumed.
+    begun: bool,
 }
 
 impl Decoder {
-    /// Decodes the first line of `input`, and consumes empty lines before it.
+    /// Decodes the first line of `input`, and consumes what is no command before it: empty lines, telnet
+    /// negotiation, and a byte order mark at the beginning of all.
     #[inline]
     pub fn decode<'a>(&mut self, input: &'a [u8]) -> Step<'a> {
-        if let Some(refusal) = self.guard.refuse_start(input) {
-            return Step {
-                consumed: input.len(),
-                decoded: Decoded::Refused(refusal),
-            };
-        }
         let mut start = 0;
+        if !self.begun {
+            if let Some(refusal) = guard::refuse_start(input) {
+                return Step {
+                    consumed: input.len(),
+                    decoded: Decoded::Refused(refusal),
+                };
+            }
+            start = self.skip(telnet::mark_len(input));
+        }
         loop {
+            start += self.skip(telnet::negotiation_len(&input[start..]));
             let rest = &input[start..];
             let Some(found) = memchr(b'\n', &rest[self.searched..]) else {
                 let decoded = self.unfinished(rest);
@@ -45,6 +53,7 @@ impl Decoder {
             };
             let end = self.searched + found;
             self.searched = 0;
+            self.begun = true;
             let line = rest[..end].strip_suffix(b"\r").unwrap_or(&rest[..end]);
             start += end + 1;
             if line.len() > LINE_LEN_MAX {
@@ -55,7 +64,7 @@ impl Decoder {
             }
             if let Some(refusal) = self
                 .guard
-                .refuse_line(&rest[..=end], |word| verb(word).is_some())
+                .refuse_line(&rest[..=end], |word| Verb::named(word).is_some())
             {
                 return Step {
                     consumed: start,
@@ -71,6 +80,16 @@ impl Decoder {
         }
     }
 
+    /// Consumes so many bytes before a line.
+    #[inline]
+    fn skip(&mut self, len: usize) -> usize {
+        if len > 0 {
+            self.begun = true;
+            self.searched = self.searched.saturating_sub(len);
+        }
+        len
+    }
+
     /// Decodes the last line of a connection, which has no line end.
     pub fn finish<'a>(&mut self, rest: &'a [u8]) -> Decoded<'a> {
         self.searched = 0;
@@ -78,7 +97,10 @@ impl Decoder {
         if rest.len() > LINE_LEN_MAX {
             return Decoded::Refused(Refusal::LineTooLong);
         }
-        if let Some(refusal) = self.guard.refuse_line(rest, |word| verb(word).is_some()) {
+        if let Some(refusal) = self
+            .guard
+            .refuse_line(rest, |word| Verb::named(word).is_some())
+        {
             return Decoded::Refused(refusal);
         }
         command(rest).unwrap_or(Decoded::Incomplete)
@@ -94,12 +116,6 @@ impl Decoder {
         }
         Decoded::Incomplete
     }
-}
-
-fn verb(word: &[u8]) -> Option<Verb> {
-    Verb::ALL
-        .into_iter()
-        .find(|verb| verb.name().as_bytes().eq_ignore_ascii_case(word))
 }
 
 /// Decodes a line without its line end; `None` when it is empty.
@@ -119,7 +135,7 @@ fn command(line: &[u8]) -> Option<Decoded<'_>> {
     }
     let mut words = Words(text);
     let name = words.next()?;
-    let request = verb(name.as_bytes())
+    let request = Verb::named(name.as_bytes())
         .ok_or(Refusal::UnknownCommand)
         .and_then(|verb| request(verb, words));
     Some(match request {

@@ -22,7 +22,14 @@ use crate::wire::frame;
 const RUNS: u64 = 20_000;
 
 /// What commands, and things that are nearly commands, are made of; line ends and blanks more often.
-const WORDS: [&[u8]; 94] = [
+const WORDS: [&[u8]; 101] = [
+    b"\xef\xbb\xbf",
+    b"\xff\xfb\x18",
+    b"\xff\xfd\n",
+    b"\xff\xfe",
+    b"\xff\xf4",
+    b"\n\xff\xfc\0",
+    b"\x67\0",
     b"deregister",
     b"hold",
     b"types",
@@ -171,7 +178,11 @@ fn text(rng: &mut Rng) -> Vec<u8> {
 
 /// A frame, most of them with some damage.
 fn framed(rng: &mut Rng) -> Vec<u8> {
-    const CONTENTS: [&str; 11] = [
+    const CONTENTS: [&str; 15] = [
+        r#"{"action": "REGISTER", "type": "a", "ip": "-", "port": "80", "ttl": 5, "replace": true}"#,
+        r#"{"action": "heartbeat", "uuid": "x", "type": "a", "ip": "::1", "port": 80, "ttl": null}"#,
+        r#"{"action": "query", "type": "a", "max-age": 10, "max_age": null}"#,
+        r#"{"action": "Why", "service_uuid": "3999da30-2a11-463a-be8e-6b2beca7bfe6"}"#,
         r#"{"action": "deregister", "uuid": "3999da30-2a11-463a-be8e-6b2beca7bfe6"}"#,
         r#"{"action": "list", "type": "a"}"#,
         r#"{"action": "register", "type": "a", "ip": "127.0.0.1", "port": 80, "token": "t"}"#,

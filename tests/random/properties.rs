@@ -9,8 +9,10 @@ use crate::reference::{VERBS, decode, naive};
 /// Lines decode as the protocol describes it.
 pub fn text_input(input: &[u8]) {
     // Behind a first line nothing is taken for the opening of another protocol.
-    let input = [b"query a\n", input].concat();
-    assert_eq!(decode(&[&input]), naive(&input));
+    for begin in [&b"query a\n"[..], b"\xef\xbb\xbfquery a\n"] {
+        let input = [begin, input].concat();
+        assert_eq!(decode(&[&input]), naive(&input));
+    }
 }
 
 /// The openings of other protocols, each a whole line without its end.
@@ -47,9 +49,19 @@ pub fn foreign_opening(bytes: &[u8]) {
         1 if !opening.starts_with("PROXY") => opening.to_ascii_lowercase(),
         _ => opening.to_ascii_uppercase(),
     };
-    let before = ["", "\n", "\r\n", " \n\t"][usize::from(around) % 4];
-    let end = ["\n", "\r\n", " \n", "\t\r\n"][usize::from(around) / 4 % 4];
-    let input = [before.as_bytes(), opening.as_bytes(), end.as_bytes(), rest].concat();
+    let befores: [&[u8]; 8] = [
+        b"",
+        b"\n",
+        b"\r\n",
+        b" \n\t",
+        b"\xef\xbb\xbf",
+        b"\xef\xbb\xbf\n",
+        b"\xff\xfb\x18\xff\xfd\n",
+        b"\r\n\xff\xfe\0",
+    ];
+    let before = befores[usize::from(around) % 8];
+    let end = ["\n", "\r\n", " \n", "\t\r\n"][usize::from(around) / 8 % 4];
+    let input = [before, opening.as_bytes(), end.as_bytes(), rest].concat();
     let seen = decode(&[&input]);
     let is_refused = matches!(
         seen.as_slice(),

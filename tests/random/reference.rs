@@ -64,16 +64,29 @@ fn note(seen: &mut Vec<String>, codec: &Codec, decoded: Decoded<'_>) -> bool {
     over.is_some()
 }
 
+/// The lines of the input, the unfinished last one included, without their ends, and without the byte order
+/// mark and the telnet negotiation that may stand before them.
+fn lines(input: &[u8]) -> Vec<&[u8]> {
+    let mut lines = Vec::new();
+    let mut rest = input.strip_prefix(b"\xef\xbb\xbf").unwrap_or(input);
+    loop {
+        while let [255, 251..=254, _, behind @ ..] = rest {
+            rest = behind;
+        }
+        let Some(end) = rest.iter().position(|&byte| byte == b'\n') else {
+            lines.push(rest);
+            return lines;
+        };
+        lines.push(rest[..end].strip_suffix(b"\r").unwrap_or(&rest[..end]));
+        rest = &rest[end + 1..];
+    }
+}
+
 /// A line as the protocol describes it, without any of the decoder's cleverness. Openings of other
 /// protocols are not in it.
 pub fn naive(input: &[u8]) -> Vec<String> {
     let mut seen = Vec::new();
-    let mut lines: Vec<&[u8]> = input.split(|&byte| byte == b'\n').collect();
-    let unfinished = lines.pop().unwrap_or_default();
-    let whole = lines
-        .into_iter()
-        .map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-    for line in whole.chain([unfinished]) {
+    for line in lines(input) {
         let refused = |refusal: Refusal| format!("{:?}", Decoded::Refused(refusal));
         if line.len() > LINE_LEN_MAX {
             seen.push(refused(Refusal::LineTooLong));

@@ -28,6 +28,18 @@ fn row_47_inputs_that_are_easily_got_wrong_decode_the_same_at_every_cut() {
         b"\r\n\x16\x03\n".to_vec(),
         b"\x16\x03\n".to_vec(),
         b"\x16\n\x03\n".to_vec(),
+        b"\xef\xbb\xbf\x16\x03\n".to_vec(),
+        b"\xef\xbb\xbfquery a\n\xef\xbb\xbfquery a\n".to_vec(),
+        b"\xef\xbb\nquery a\n".to_vec(),
+        b"\xff\xfb\x18\xff\xfd\nquery a\n\xff\xfe\0query a".to_vec(),
+        b"\xff\xfb\n\x16\x03\n".to_vec(),
+        b"\xff\xfb\0g\0\n".to_vec(),
+        b"\xff\xfb".to_vec(),
+        b"\xff\xf4\xff\xfd\x06\nquery a\n".to_vec(),
+        b"query \xff\xfb\x18a\n".to_vec(),
+        b"g\0{\"byteorder\": \"little\"}\nquery a\n".to_vec(),
+        b"\xff\0query a\n".to_vec(),
+        b"\n\0\r\n".to_vec(),
         b"\r\n\r\n\0\r\nQUIT\nquery a\n".to_vec(),
         b"\n\r\n\0\r\nquery a\n".to_vec(),
         b"\r\n\r\n\r\n\0\r\nquery a\n".to_vec(),
@@ -88,7 +100,7 @@ fn row_14_a_content_nested_as_deep_as_it_fits_is_refused_without_growth_of_the_s
             let seen = decode(&[&frame(&vec![b'['; 100_000])]);
             assert_eq!(
                 seen,
-                ["Refused(Frame(\"the content is longer than 4096 bytes\"))"]
+                ["Refused(FrameTooLong(\"the content is longer than 4096 bytes\"))"]
             );
         });
     small_stack.expect("a thread").join().expect("no overflow");
@@ -124,6 +136,8 @@ fn no_reason_needs_escaping_in_json_and_each_is_one_line() {
         Refusal::UuidTaken,
         Refusal::TooManyHolds,
         Refusal::Watching,
+        Refusal::FrameByteOrder,
+        Refusal::AnswerTooLong,
     ];
     let mut codec = Codec::default();
     codec.decode(b"\x00");
@@ -140,5 +154,6 @@ fn no_reason_needs_escaping_in_json_and_each_is_one_line() {
         let header: serde_json::Value =
             serde_json::from_slice(&bytes[2..2 + header_len]).expect("JSON");
         assert_eq!(header["error"].as_str(), Some(&*reason));
+        assert_eq!(header["code"].as_str(), Some(refusal.code().name()));
     }
 }

@@ -689,7 +689,15 @@ fn answer_frame(exchange: &Exchange) -> Vec<u8> {
         return whole_frame("text/json", "", exchange.reply.as_bytes());
     }
     match exchange.reply.strip_prefix("ERROR ") {
-        Some(reason) => whole_frame("text/plain", &format!(r#", "error": "{reason}""#), b"ERROR"),
+        Some(reason) => {
+            let code = match reason {
+                "registry full" => "full",
+                "authentication required" | "authentication failed" => "unauthenticated",
+                _ => "invalid",
+            };
+            let keys = format!(r#", "error": "{reason}", "code": "{code}""#);
+            whole_frame("text/plain", &keys, b"ERROR")
+        }
         None => whole_frame("text/plain", "", exchange.reply.as_bytes()),
     }
 }

@@ -63,7 +63,7 @@ impl Collector {
             is_too_long,
         } = std::mem::take(self);
         if is_too_long {
-            encode(&Reply::Refused(Refusal::FrameTooLong), output);
+            encode(&Reply::Refused(Refusal::AnswerTooLong), output);
             return;
         }
         push_header(output, "text/json", len, None);

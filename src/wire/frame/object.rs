@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use crate::message::Refusal;
+use crate::message::{Refusal, parse_port};
 
 /// The keys and values of an object, sorted by key. The whole object is read, so that a duplicate key
 /// is found wherever it is.
@@ -18,7 +18,14 @@ pub(super) struct Object<'a>(Vec<(Cow<'a, str>, Value<'a>)>);
 enum Value<'a> {
     Text(Cow<'a, str>),
     Integer(u64),
-    /// Another number, `true`, `null`, an array or an object.
+    Flag(bool),
+    /// The same as no value.
+    Null,
+    /// An array of nothing but texts.
+    Texts(Vec<Cow<'a, str>>),
+    /// An object of nothing but texts, in their order.
+    Pairs(Vec<(Cow<'a, str>, Cow<'a, str>)>),
+    /// Another number, array or object.
     Other,
 }
 
@@ -37,7 +44,13 @@ impl<'a> Object<'a> {
         Ok(object)
     }
 
-    /// The text under `key`, if there is such a key.
+    /// Whether there is a value under `key`.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.position(key)
+            .is_some_and(|index| !matches!(self.0[index].1, Value::Null))
+    }
+
+    /// The text under `key`, if there is one.
     ///
     /// # Errors
     /// `not_text` when the value is something else.
@@ -53,7 +66,7 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// The integer under `key`, 0 or more, if there is such a key.
+    /// The integer under `key`, 0 or more, if there is one.
     ///
     /// # Errors
     /// `not_an_integer` when the value is something else.
@@ -69,12 +82,82 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// The port under `key`, if there is one: an integer, or a string of its digits. A number that is no
+    /// port is for the caller to refuse.
+    ///
+    /// # Errors
+    /// When the value is something else.
+    pub(super) fn port(&mut self, key: &str) -> Result<Option<u64>, Refusal> {
+        match self.take(key) {
+            None => Ok(None),
+            Some(Value::Integer(port)) => Ok(Some(port)),
+            Some(Value::Text(digits)) => Ok(Some(parse_port(&digits))),
+            Some(_) => Err(Refusal::Port),
+        }
+    }
+
+    /// The `true` or `false` under `key`, if there is one.
+    ///
+    /// # Errors
+    /// `not_a_flag` when the value is something else.
+    pub(super) fn flag(
+        &mut self,
+        key: &str,
+        not_a_flag: &'static str,
+    ) -> Result<Option<bool>, Refusal> {
+        match self.take(key) {
+            None => Ok(None),
+            Some(Value::Flag(flag)) => Ok(Some(flag)),
+            Some(_) => Err(Refusal::Frame(not_a_flag)),
+        }
+    }
+
+    /// The array of texts under `key`, if there is one.
+    ///
+    /// # Errors
+    /// `not_texts` when the value is something else.
+    pub(super) fn texts(
+        &mut self,
+        key: &str,
+        not_texts: &'static str,
+    ) -> Result<Option<Vec<Cow<'a, str>>>, Refusal> {
+        match self.take(key) {
+            None => Ok(None),
+            Some(Value::Texts(texts)) => Ok(Some(texts)),
+            Some(_) => Err(Refusal::Frame(not_texts)),
+        }
+    }
+
+    /// The object of texts under `key`, if there is one.
+    ///
+    /// # Errors
+    /// `not_pairs` when the value is something else.
+    #[allow(clippy::type_complexity, reason = "pairs of a key and a value")]
+    pub(super) fn pairs(
+        &mut self,
+        key: &str,
+        not_pairs: &'static str,
+    ) -> Result<Option<Vec<(Cow<'a, str>, Cow<'a, str>)>>, Refusal> {
+        match self.take(key) {
+            None => Ok(None),
+            Some(Value::Pairs(pairs)) => Ok(Some(pairs)),
+            Some(_) => Err(Refusal::Frame(not_pairs)),
+        }
+    }
+
+    /// Takes the value under `key`, if there is one.
     fn take(&mut self, key: &str) -> Option<Value<'a>> {
-        let index = self
-            .0
+        let index = self.position(key)?;
+        match std::mem::replace(&mut self.0[index].1, Value::Null) {
+            Value::Null => None,
+            value => Some(value),
+        }
+    }
+
+    fn position(&self, key: &str) -> Option<usize> {
+        self.0
             .binary_search_by(|(other, _)| other.as_ref().cmp(key))
-            .ok()?;
-        Some(std::mem::replace(&mut self.0[index].1, Value::Other))
+            .ok()
     }
 }
 
@@ -107,7 +190,7 @@ impl<'de> Deserialize<'de> for Key<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match deserializer.deserialize_str(ValueVisitor)? {
             Value::Text(text) => Ok(Key(text)),
-            Value::Integer(_) | Value::Other => Err(serde::de::Error::custom("a key is a string")),
+            _ => Err(serde::de::Error::custom("a key is a string")),
         }
     }
 }
@@ -147,21 +230,33 @@ impl<'de> Visitor<'de> for ValueVisitor {
         Ok(Value::Other)
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Value<'de>, E> {
-        Ok(Value::Other)
+    fn visit_bool<E>(self, flag: bool) -> Result<Value<'de>, E> {
+        Ok(Value::Flag(flag))
     }
 
     fn visit_unit<E>(self) -> Result<Value<'de>, E> {
-        Ok(Value::Other)
+        Ok(Value::Null)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value<'de>, A::Error> {
-        while seq.next_element::<Value<'de>>()?.is_some() {}
-        Ok(Value::Other)
+        let mut texts = Some(Vec::new());
+        while let Some(element) = seq.next_element::<Value<'de>>()? {
+            match (element, &mut texts) {
+                (Value::Text(text), Some(texts)) => texts.push(text),
+                _ => texts = None,
+            }
+        }
+        Ok(texts.map_or(Value::Other, Value::Texts))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
-        while map.next_entry::<Key<'de>, Value<'de>>()?.is_some() {}
-        Ok(Value::Other)
+        let mut pairs = Some(Vec::new());
+        while let Some((Key(key), value)) = map.next_entry::<Key<'de>, Value<'de>>()? {
+            match (value, &mut pairs) {
+                (Value::Text(text), Some(pairs)) => pairs.push((key, text)),
+                _ => pairs = None,
+            }
+        }
+        Ok(pairs.map_or(Value::Other, Value::Pairs))
     }
 }

@@ -199,8 +199,10 @@ fn row_11_header_lengths_out_of_range_are_refused() {
     // The first byte of these lengths says text.
     let mut client = service.connect();
     client.send([0x08, 0x00]);
-    client.send(b"\n");
-    assert_eq!(client.line(), "ERROR the line holds a control character");
+    assert_eq!(
+        client.text(),
+        "ERROR a frame begins with the length of its header: 2 bytes, big-endian\n"
+    );
     client = service.connect();
     client.send([0xff, 0xff]);
     client.send(b"\n");

@@ -1,6 +1,8 @@
 //! JSON frames, byte for byte, over real sockets.
 
-use crate::common::{Client, Frame, Service, ask_frame, exchange, frame, is_uuid, raw_frame};
+use crate::common::{
+    Client, Frame, Service, ask_frame, exchange, frame, is_uuid, path, private_file, raw_frame,
+};
 use serde_json::json;
 
 #[test]
@@ -164,7 +166,6 @@ fn row_11_12_13_15_every_malformed_frame_is_answered_with_its_reason_and_the_con
             raw_frame(r#"{"content-length": 1, "content\u002dlength": 2}"#, b""),
             "a key is given twice",
         ),
-        (without("byteorder"), "the header has no byteorder"),
         (without("content-type"), "the header has no content-type"),
         (
             without("content-encoding"),
@@ -175,6 +176,10 @@ fn row_11_12_13_15_every_malformed_frame_is_answered_with_its_reason_and_the_con
             "the header has no content-length",
         ),
         (with("byteorder", json!(1)), "the byteorder is not a string"),
+        (
+            with("content-type", json!(null)),
+            "the header has no content-type",
+        ),
         (
             with("content-type", json!("binary/custom")),
             "the content-type is not text/json",
@@ -195,7 +200,10 @@ fn row_11_12_13_15_every_malformed_frame_is_answered_with_its_reason_and_the_con
         (with("content-length", json!(35.0)), length),
         (with("content-length", json!("35")), length),
         (with("content-length", json!(true)), length),
-        (with("content-length", json!(null)), length),
+        (
+            with("content-length", json!(null)),
+            "the header has no content-length",
+        ),
         (
             with("content-length", json!(4097)),
             "the content is longer than 4096 bytes",
@@ -233,9 +241,15 @@ fn row_11_12_13_15_every_malformed_frame_is_answered_with_its_reason_and_the_con
             "hold needs a text connection",
         ),
         (
-            frame(r#"{"action": "why"}"#),
-            "unknown action: use register, heartbeat, deregister, query, types, list, stats or ping",
+            frame(r#"{"action": "help"}"#),
+            "unknown action: use register, heartbeat, deregister, update, query, types, list, why, stats or ping",
         ),
+        (frame(r#"{"action": null}"#), "the content has no action"),
+        (
+            frame(r#"{"action": "query", "type": "a", "x": null, "x": null}"#),
+            "a key is given twice",
+        ),
+        (frame(r#"{"action": "WHY"}"#), "the content has no uuid"),
         (
             frame(r#"{"action": "deregister"}"#),
             "the content has no uuid",
@@ -278,6 +292,10 @@ fn row_11_12_13_15_every_malformed_frame_is_answered_with_its_reason_and_the_con
             "the content has no port",
         ),
         (
+            frame(r#"{"action": "register", "type": "a", "ip": "10.0.0.1", "port": null}"#),
+            "the content has no port",
+        ),
+        (
             frame(r#"{"action": "register", "type": "a", "ip": "host", "port": 1}"#),
             "the ip is not an IPv4 or IPv6 address (host names are not accepted)",
         ),
@@ -298,7 +316,9 @@ fn row_11_12_13_15_every_malformed_frame_is_answered_with_its_reason_and_the_con
             String::from_utf8_lossy(&bytes)
         );
     }
-    for port in ["0", "65536", "-1", "80.0", "8e1", "\"80\"", "true", "null"] {
+    for port in [
+        "0", "65536", "-1", "80.0", "8e1", "true", "[]", "\"\"", "\"080\"", "\"+80\"", "\"0x50\"",
+    ] {
         let content =
             format!(r#"{{"action": "register", "type": "a", "ip": "10.0.0.1", "port": {port}}}"#);
         let answer = ask_frame(service.address(), &content);
@@ -328,16 +348,151 @@ fn a_bad_header_is_refused_before_its_content_arrives() {
 #[test]
 fn row_13_the_byteorder_changes_nothing() {
     let service = Service::start(&[]);
-    for byteorder in ["little", "big", "middle"] {
-        let content = br#"{"action": "query", "type": "a"}"#;
-        let header = json!({"byteorder": byteorder, "content-type": "text/json", "content-encoding": "utf-8",
+    let content = br#"{"action": "query", "type": "a"}"#;
+    let ask = |byteorder: serde_json::Value, encoding: &str| {
+        let mut header = json!({"content-type": "text/json", "content-encoding": encoding,
             "content-length": content.len(), "more": [1, {"a": "b"}]});
-        let answer = Frame::parse(&exchange(
-            service.address(),
-            &raw_frame(&header.to_string(), content),
-        ));
-        assert_eq!(answer.content, r#""[]""#, "{byteorder}");
+        if byteorder != "missing" {
+            header["byteorder"] = byteorder;
+        }
+        let bytes = raw_frame(&header.to_string(), content);
+        Frame::parse(&exchange(service.address(), &bytes)).content
+    };
+    for byteorder in ["little", "big", "middle", "missing"] {
+        assert_eq!(ask(byteorder.into(), "utf-8"), r#""[]""#, "{byteorder}");
     }
+    assert_eq!(ask(json!(null), "utf-8"), r#""[]""#);
+    for encoding in ["UTF-8", "utf8", "UTF8", "Utf-8"] {
+        assert_eq!(ask("little".into(), encoding), r#""[]""#, "{encoding}");
+    }
+}
+
+#[test]
+fn actions_match_in_any_case_a_port_may_be_its_digits_and_null_is_absent() {
+    let service = Service::start(&[]);
+    let ask = |content: &str| ask_frame(service.address(), content).content;
+    let registered = ask(
+        r#"{"action": "Register", "type": "hive", "ip": "10.0.0.1", "port": "65433",
+            "ttl": null, "replace": null, "token": null, "more": null}"#,
+    );
+    assert!(is_uuid(&registered), "{registered}");
+    let both = format!(
+        r#"{{"action": "HEARTBEAT", "uuid": null, "service_uuid": "{registered}", "ip": null}}"#
+    );
+    assert_eq!(ask(&both), "OK");
+    assert_eq!(
+        ask(r#"{"action": "QUERY", "type": "hive", "max-age": null}"#),
+        r#""[{\"ip\":\"10.0.0.1\",\"port\":65433}]""#
+    );
+    let all = ask(r#"{"action": "list", "type": null}"#);
+    assert!(all.contains("10.0.0.1"), "{all}");
+}
+
+#[test]
+fn options_are_obeyed_in_frames_and_a_wrong_value_is_an_error() {
+    let service = Service::start(&[]);
+    let mut client = service.connect();
+    let ask = |content: &str| ask_frame(service.address(), content).content;
+    let register = |options: &str| {
+        ask(&format!(
+            r#"{{"action": "register", "type": "hive", "ip": "10.0.0.1", "port": 80{options}}}"#
+        ))
+    };
+    let doubles = [
+        register(r#", "ttl": 86400"#),
+        register(r#", "replace": false"#),
+    ];
+    assert!(client.ask("list hive").contains(r#""ttl_ms":86400000"#));
+    let replacing = register(r#", "replace": true"#);
+    for double in &doubles {
+        assert_eq!(client.ask(&format!("heartbeat {double}")), "NOT FOUND");
+    }
+    let why = ask(&format!(r#"{{"action": "why", "uuid": "{}"}}"#, doubles[0]));
+    assert!(why.contains(r#""reason":"replaced""#), "{why}");
+    assert_eq!(client.ask(&format!("heartbeat {replacing}")), "OK");
+    assert_eq!(ask(r#"{"action": "why", "uuid": "x"}"#), "NOT FOUND");
+
+    let long = |uuid: &str, port: &str| {
+        ask_frame(
+            service.address(),
+            &format!(
+                r#"{{"action": "heartbeat", "uuid": "{uuid}", "type": "late", "ip": "10.0.0.2",
+                    "port": {port}, "ttl": 77}}"#
+            ),
+        )
+    };
+    let own = "3999da30-2a11-463a-be8e-6b2beca7bfe6";
+    assert_eq!(long(own, "81").content, "OK", "it registers again");
+    let listed = client.ask("list late");
+    assert!(listed.contains(r#""ttl_ms":77000"#), "{listed}");
+    assert_eq!(long(own, r#""81""#).content, "OK");
+    assert_eq!(
+        long(own, "82").header["error"],
+        "another service has this UUID"
+    );
+    assert_eq!(
+        long("00000000-0000-0000-0000-000000000000", "81").header["error"],
+        "the uuid is not of version 4: use one that register gave"
+    );
+    for key in ["max-age", "max_age"] {
+        let query = format!(r#"{{"action": "query", "type": "late", "{key}": 86400}}"#);
+        assert!(ask(&query).contains("10.0.0.2"), "{key}");
+    }
+
+    const SECONDS: &str = "takes a whole number of seconds from 1 to 86400";
+    let register = r#""action": "register", "type": "no", "ip": "10.0.0.1", "port": 80"#;
+    let revive = r#""action": "heartbeat", "uuid": "x", "type": "no", "ip": "10.0.0.1""#;
+    let query = r#""action": "query", "type": "no""#;
+    let mut cases = vec![
+        (
+            format!(r#"{{{register}, "replace": 1}}"#),
+            "replace is not true or false".to_owned(),
+        ),
+        (
+            format!(r#"{{{register}, "replace": "true"}}"#),
+            "replace is not true or false".to_owned(),
+        ),
+        (
+            format!(r#"{{{query}, "max-age": 5, "max_age": 5}}"#),
+            "max-age is given twice".to_owned(),
+        ),
+        (
+            format!(r#"{{{query}, "max_age": 0}}"#),
+            format!("max_age {SECONDS}"),
+        ),
+        (
+            format!("{{{revive}}}"),
+            "the content has no port".to_owned(),
+        ),
+        (
+            format!(r#"{{{revive}, "port": 80}}"#),
+            "the uuid is not a UUID".to_owned(),
+        ),
+        (
+            r#"{"action": "heartbeat", "uuid": "x", "port": 80}"#.to_owned(),
+            "the content has no type".to_owned(),
+        ),
+    ];
+    for wrong in ["0", "86401", "-1", "1.5", "\"5\"", "true", "[]"] {
+        cases.push((
+            format!(r#"{{{register}, "ttl": {wrong}}}"#),
+            format!("ttl {SECONDS}"),
+        ));
+        cases.push((
+            format!(r#"{{{revive}, "port": 80, "ttl": {wrong}}}"#),
+            format!("ttl {SECONDS}"),
+        ));
+        cases.push((
+            format!(r#"{{{query}, "max-age": {wrong}}}"#),
+            format!("max-age {SECONDS}"),
+        ));
+    }
+    for (content, reason) in cases {
+        let answer = ask_frame(service.address(), &content);
+        assert_eq!(answer.content, "ERROR", "{content}");
+        assert_eq!(answer.header["error"], *reason, "{content}");
+    }
+    assert_eq!(client.ask("query no"), "[]");
 }
 
 #[test]
@@ -428,4 +583,126 @@ fn the_other_actions_answer_like_their_text_commands() {
         "NOT FOUND"
     );
     assert_eq!(client.ask("query hive"), "[]");
+}
+
+#[test]
+fn a_refusal_in_a_frame_has_a_stable_code_beside_its_reason() {
+    let full = Service::start(&["--max-services", "1"]);
+    full.connect().register("a", "10.0.0.1", 1);
+    let tokens = private_file("secret\n");
+    let guarded = Service::start(&["--token-file", path(&tokens)]);
+    let other_format = |key: &str, value: &str| {
+        let mut header = json!({"content-type": "text/json", "content-encoding": "utf-8",
+            "content-length": 0});
+        header[key] = value.into();
+        raw_frame(&header.to_string(), b"")
+    };
+    let cases = [
+        (&full, frame(r#"{"action": "query"}"#), "invalid"),
+        (
+            &full,
+            frame(r#"{"action": "query", "type": "a", "max-age": 0}"#),
+            "invalid",
+        ),
+        (&full, raw_frame("junk", b""), "invalid"),
+        (&full, frame(r#"{"action": "hold"}"#), "unsupported"),
+        (&full, frame(r#"{"action": "jump"}"#), "unsupported"),
+        (
+            &full,
+            other_format("content-type", "text/html"),
+            "unsupported",
+        ),
+        (
+            &full,
+            other_format("content-encoding", "utf-16"),
+            "unsupported",
+        ),
+        (&full, vec![0, 0], "invalid"),
+        (
+            &full,
+            raw_frame(
+                r#"{"content-type": "text/json", "content-encoding": "utf-8", "content-length": 4097}"#,
+                b"",
+            ),
+            "too_large",
+        ),
+        (
+            &full,
+            frame(r#"{"action": "register", "type": "a", "ip": "-", "port": 1}"#),
+            "full",
+        ),
+        (&guarded, frame(r#"{"action": "types"}"#), "unauthenticated"),
+        (
+            &guarded,
+            frame(r#"{"action": "types", "token": "wrong"}"#),
+            "unauthenticated",
+        ),
+    ];
+    for (service, bytes, code) in cases {
+        let mut client = service.connect();
+        client.send(&bytes);
+        client.end_input();
+        let answer = Frame::parse(&client.rest());
+        assert_eq!(answer.content, "ERROR");
+        assert!(answer.header["error"].is_string(), "{:?}", answer.header);
+        assert_eq!(answer.header["code"], code, "{:?}", answer.header);
+    }
+}
+
+#[test]
+fn a_frame_with_its_length_in_the_other_byte_order_is_told_so_at_once() {
+    let service = Service::start(&[]);
+    let mut swapped = frame(r#"{"action": "register", "type": "a", "ip": "10.0.0.1", "port": 1}"#);
+    swapped.swap(0, 1);
+    swapped.extend(b"\nregister a 10.0.0.1 1\n");
+    const LINE: &str = "ERROR a frame begins with the length of its header: 2 bytes, big-endian\n";
+    for cut in [0, 1, 2, 50] {
+        let mut client = service.connect();
+        client.send(&swapped[..cut]);
+        client.try_send(&swapped[cut..]);
+        assert_eq!(client.text(), LINE, "cut at {cut}");
+    }
+    assert_eq!(service.connect().ask("query a"), "[]", "nothing is run");
+}
+
+#[test]
+fn frames_carry_tags_metadata_and_limits_with_white_space_in_them() {
+    let service = Service::start(&[]);
+    let ask = |content: &str| ask_frame(service.address(), content).content;
+    let uuid = ask(
+        r#"{"action":"register","type":"hive","ip":"10.0.0.1","port":80,"tags":["a b","c"],"meta":{"k":"v w"}}"#,
+    );
+    assert!(is_uuid(&uuid), "{uuid}");
+    let listed: serde_json::Value =
+        serde_json::from_str(&ask(r#"{"action":"list"}"#)).expect("JSON");
+    assert_eq!(listed[0]["tags"], json!(["a b", "c"]));
+    assert_eq!(listed[0]["meta"], json!({"k": "v w"}));
+    let found = |query: &str| ask(query).matches("port").count();
+    for (query, count) in [
+        (
+            r#"{"action":"query","type":"hive","tags":["a b"],"meta":{"k":"v w"}}"#,
+            1,
+        ),
+        (r#"{"action":"query","type":"hive","tags":["a"]}"#, 0),
+        (
+            r#"{"action":"query","type":"hive","limit":1,"tags":null}"#,
+            1,
+        ),
+    ] {
+        assert_eq!(found(query), count, "{query}");
+    }
+    let update = format!(r#"{{"action":"update","uuid":"{uuid}","tags":["d"]}}"#);
+    assert_eq!(ask(&update), "OK");
+    assert_eq!(found(r#"{"action":"query","type":"hive","tags":["d"]}"#), 1);
+    for wrong in [
+        r#"{"action":"query","type":"hive","tags":"d"}"#,
+        r#"{"action":"query","type":"hive","tags":[1]}"#,
+        r#"{"action":"query","type":"hive","meta":["k"]}"#,
+        r#"{"action":"query","type":"hive","meta":{"k":1}}"#,
+        r#"{"action":"query","type":"hive","meta":{"k":"a","k":"a"}}"#,
+        r#"{"action":"query","type":"hive","limit":0}"#,
+        r#"{"action":"query","type":"hive","limit":"1"}"#,
+    ] {
+        assert_eq!(ask(wrong), "ERROR", "{wrong}");
+    }
 }

@@ -376,3 +376,26 @@ fn row_06_a_line_of_1024_bytes_is_a_command_and_one_more_byte_ends_the_connectio
         "what follows is not run"
     );
 }
+
+#[test]
+fn a_byte_order_mark_at_the_beginning_and_telnet_negotiation_between_commands_are_dropped() {
+    let service = Service::start(&[]);
+    // IAC WILL, WONT, DO, DONT, each with an option: one is a line feed, one IAC itself.
+    let negotiation = b"\xff\xfb\x18\xff\xfc\x01\xff\xfd\n\xff\xfe\xff";
+    let query = b"query hive\r\n";
+    let mark = b"\xef\xbb\xbf";
+    let input = [&mark[..], negotiation, query, negotiation, query].concat();
+    assert_eq!(transcript(&service, &input), "[]\n[]\n");
+    let mut client = service.connect();
+    for byte in &input {
+        client.send([*byte]);
+    }
+    client.end_input();
+    assert_eq!(client.text(), "[]\n[]\n", "byte by byte");
+
+    let elsewhere = [&query[..], mark, query, b"query \xff\xfb\x18\n"].concat();
+    assert_eq!(
+        transcript(&service, &elsewhere),
+        "[]\nERROR unknown command: help lists the commands\nERROR the line is not valid UTF-8\n"
+    );
+}

@@ -141,3 +141,37 @@ fn a_client_that_asks_now_and_then_is_answered_soon_whatever_a_thousand_others_a
         go_on(&mut rig);
     }
 }
+
+#[test]
+fn a_client_that_asks_now_and_then_is_answered_in_the_next_turn_however_much_two_hundred_others_read()
+ {
+    const WRITTEN_MAX: usize = 4 * 1024 * 1024;
+    let mut rig = rig();
+    let polite = rig.connect();
+    for _ in 0..2 {
+        rig.ask(polite, &"register large 10.0.0.1 80\n".repeat(1_000));
+    }
+    let greedy: Vec<usize> = (0..200).map(|_| rig.connect()).collect();
+    for &greedy in &greedy {
+        // A turn can send it more than it may; it is written until there is no room.
+        rig.net.pipes[greedy].room = 200 * 1024;
+        rig.net.pipes[greedy].window = usize::MAX;
+        rig.send(greedy, &b"query large\n".repeat(1_000));
+    }
+    let check_and_read = |rig: &mut Rig| {
+        let read = greedy.iter().map(|&greedy| rig.received(greedy).len());
+        let written: usize = read.sum();
+        assert!(written <= WRITTEN_MAX, "{written} bytes in a turn");
+    };
+    // Until it is known who reads much.
+    for _ in 0..60 {
+        rig.now_ms += 1;
+        rig.turn();
+        check_and_read(&mut rig);
+    }
+    for _ in 0..20 {
+        rig.send(polite, b"ping\nquery small\n");
+        let turns = turns_until_answered(&mut rig, polite, check_and_read);
+        assert!(turns <= 2, "answered after {turns} turns");
+    }
+}

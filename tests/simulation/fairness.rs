@@ -175,3 +175,28 @@ fn a_client_that_asks_now_and_then_is_answered_in_the_next_turn_however_much_two
         assert!(turns <= 2, "answered after {turns} turns");
     }
 }
+
+#[test]
+fn a_query_of_a_small_type_waits_for_no_holders_of_others_that_have_ended() {
+    let mut rig = rig();
+    let other = rig.connect();
+    rig.ask(other, "register small 10.0.0.1 80");
+    let holders: Vec<usize> = (0..20).map(|_| rig.connect()).collect();
+    for &holder in &holders {
+        rig.ask(holder, "hold small 10.0.0.2 80");
+        rig.ask(holder, &"hold large 10.0.0.2 80\n".repeat(1_000));
+    }
+    for &holder in &holders {
+        rig.net.reset(holder);
+    }
+    // This turn reaps the holders, and can remove a part of what they have left.
+    rig.turn();
+    rig.send(other, b"query small\nlist small\n");
+    rig.turn();
+    let answer = rig.received(other);
+    assert_eq!(answer.matches("\"ip\":\"10.0.0.1\"").count(), 2, "{answer}");
+    assert!(!answer.contains("10.0.0.2"), "what was left is not live");
+    assert!(rig.engine.handler().registry().len() > 1_000);
+    rig.settle();
+    assert_eq!(rig.engine.handler().registry().len(), 1);
+}

@@ -324,6 +324,8 @@ impl<T> Sessions<T> {
     pub(super) fn on_event(&mut self, key: usize, readiness: Readiness) {
         if let Some(connection) = self.connections.get_mut(key) {
             connection.transport.on_event(readiness);
+            // What it holds is gone, and others are told so before they are answered.
+            connection.is_heavy &= !readiness.ended;
             self.enqueue(key, Reason::Woken);
         }
     }

@@ -200,3 +200,21 @@ fn a_query_of_a_small_type_waits_for_no_holders_of_others_that_have_ended() {
     rig.settle();
     assert_eq!(rig.engine.handler().registry().len(), 1);
 }
+
+#[test]
+fn the_end_of_a_holder_that_sent_much_is_noticed_before_what_comes_behind_it_is_answered() {
+    const HOLDS: usize = 1_000;
+    let mut rig = rig();
+    let (other, holder) = (rig.connect(), rig.connect());
+    rig.send(holder, &b"hold h 10.0.0.1 80\n".repeat(HOLDS));
+    while rig.engine.handler().registry().len() < HOLDS {
+        rig.turn();
+    }
+    rig.net.reset(holder);
+    let mut events = rig.net.events();
+    rig.send(other, b"query h\n");
+    events.extend(rig.net.events());
+    rig.turn_with(events);
+    rig.turn();
+    assert_eq!(rig.received(other), "[]\n");
+}

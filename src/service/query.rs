@@ -3,6 +3,7 @@
 use std::hash::BuildHasher;
 use std::rc::Rc;
 
+use super::parts::ADDRESS_LEN_MAX;
 use super::{Service, What};
 use crate::limits::ANSWER_RECORDS_MAX;
 use crate::message::{Outcome, Peer, Reply, ServiceType, Services, Ttl, Verb};
@@ -17,8 +18,8 @@ impl<S: BuildHasher> Service<S> {
     ) -> Outcome {
         let name = service_type.as_str();
         let view = self.registry.service_type(name);
-        let is_long = view.is_some_and(|view| view.len() > ANSWER_RECORDS_MAX);
-        if is_long || !self.has_room {
+        let len = view.map_or(0, |view| view.len());
+        if len > self.at_once_max(ANSWER_RECORDS_MAX, ADDRESS_LEN_MAX) {
             let max_age = max_age.map(Ttl::duration);
             let what = What::Query(name.into(), max_age);
             return self.answer_in_parts(what, Verb::Query, peer);

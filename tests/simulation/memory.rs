@@ -67,9 +67,10 @@ fn row_18_a_long_answer_that_does_not_fit_waits_its_turn_and_short_ones_go_on() 
     assert!(full <= WAITING_ADMIT_LEN_MAX + PART_LEN_MAX && full > WAITING_ADMIT_LEN_MAX / 2);
     assert_ne!(rig.wait, Some(Duration::ZERO), "who waits costs no turn");
     rig.send(asker, b"list\n");
-    rig.send(watcher, b"ping\n");
+    rig.send(watcher, b"ping\nquery small\n");
     rest(&mut rig);
-    assert_eq!(rig.received(watcher), "PONG\n");
+    let small = "PONG\n[{\"ip\":\"10.0.0.1\",\"port\":80}]\n";
+    assert_eq!(rig.received(watcher), small, "short answers need no room");
     assert_eq!(rig.received(asker), "", "there is no room for it");
     // One reads its answer, and makes room for those that have waited longest, not for the last.
     rig.net.take(deaf[0], usize::MAX);

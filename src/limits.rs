@@ -130,8 +130,8 @@ pub const SHARE_WORK_MAX: usize = 1_200;
 pub const FIRST_SHARE_WORK_MAX: usize = 160;
 /// Units of a visit to a session: its system calls.
 pub const VISIT_WORK: usize = 16;
-/// Bytes read or written for one unit.
-pub const BYTES_A_UNIT: u64 = 2048;
+/// Bytes read or written for one unit: the kernel's part of it, which is a nanosecond for each.
+pub const BYTES_A_UNIT: u64 = 256;
 /// Units of a command that is refused before it is run.
 pub const REFUSAL_WORK: usize = 2;
 /// Units of accepting a connection.

@@ -9,8 +9,8 @@ use super::ready::Reason;
 use super::sessions::Connection;
 use super::transport::Read;
 use crate::limits::{
-    BYTES_A_UNIT, FIRST_SHARE_WORK_MAX, INPUT_BYTES_A_UNIT, SHARE_WORK_MAX, TURN_READ_LEN_MAX,
-    TURN_WRITE_LEN_MAX, VISIT_WORK,
+    BYTES_A_UNIT, FIRST_SHARE_WORK_MAX, INPUT_BYTES_A_UNIT, PART_LEN_MAX, SHARE_WORK_MAX,
+    TURN_READ_LEN_MAX, TURN_WRITE_LEN_MAX, VISIT_WORK,
 };
 use crate::message::{CloseReason, Responder};
 use crate::session::{Active, Bounds, Pause, Phase, Scratch, Session};
@@ -71,9 +71,11 @@ impl Budget {
         self.share == self.granted
     }
 
-    /// Whether the session had more to do than one that asks now and then.
+    /// Whether the session had more to do than one that asks now and then, or that reads a long answer
+    /// part by part.
     pub(super) fn was_heavy(&self) -> bool {
-        self.granted - self.share >= FIRST_SHARE_WORK_MAX
+        let moved_len = self.bytes_in + self.bytes_out;
+        self.granted - self.share >= FIRST_SHARE_WORK_MAX || moved_len > 2 * PART_LEN_MAX as u64
     }
 }
 

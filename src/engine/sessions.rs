@@ -257,6 +257,10 @@ impl<T> Sessions<T> {
 
     fn give_up(&mut self, key: usize, reason: CloseReason) {
         let session = &mut self.connections[key].session;
+        // A limit of its time may have passed in the turn in which another bound has closed it.
+        if session.phase() == Phase::Done {
+            return;
+        }
         self.waiting.remove(key, session);
         session.abandon(reason);
         self.over.push(key);
@@ -324,6 +328,8 @@ impl<T> Sessions<T> {
     pub(super) fn on_event(&mut self, key: usize, readiness: Readiness) {
         if let Some(connection) = self.connections.get_mut(key) {
             connection.transport.on_event(readiness);
+            // What it holds is gone, and others are told so before they are answered.
+            connection.is_heavy &= !readiness.ended;
             self.enqueue(key, Reason::Woken);
         }
     }

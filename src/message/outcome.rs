@@ -21,6 +21,8 @@ pub struct Peer {
     pub holds: bool,
     /// Whether it is a watcher.
     pub watches: bool,
+    /// Whether a long answer to it is collected whole before it is sent.
+    pub collects: bool,
 }
 
 impl Peer {
@@ -36,6 +38,7 @@ impl Peer {
             authenticated: false,
             holds: false,
             watches: false,
+            collects: false,
         }
     }
 

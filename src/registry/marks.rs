@@ -27,6 +27,8 @@ struct Mark {
     place: Place,
     /// Walks and marks that refer to it.
     users: u32,
+    /// Marks in the longest chain that leads to it, at most.
+    rank: u8,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +53,11 @@ impl Marks {
             return number;
         }
         let place = Place::Before(slot);
-        let number = self.marks.insert(Mark { place, users: 1 }) as MarkNumber;
+        let number = self.marks.insert(Mark {
+            place,
+            users: 1,
+            rank: 0,
+        }) as MarkNumber;
         self.before.insert(slot, number);
         entries.get_mut(slot).set_marked(true);
         number
@@ -111,14 +117,18 @@ impl Marks {
         entries.get_mut(next).set_marked(true);
     }
 
-    /// Makes one of the two marks refer to the other, and returns the other. The one with fewer users
-    /// refers, so that no chain becomes long.
+    /// Makes one of the two marks refer to the other, and returns the other. The one of lower rank refers:
+    /// a chain of so many marks takes two to the power of as many joins, however soon the walks of the
+    /// others have left.
     fn join(&mut self, a: MarkNumber, b: MarkNumber) -> MarkNumber {
-        let users = |number: MarkNumber| self.marks[number as usize].users;
-        let (few, many) = if users(a) < users(b) { (a, b) } else { (b, a) };
-        self.marks[few as usize].place = Place::Joined(many);
-        self.share(many);
-        many
+        let rank = |number: MarkNumber| self.marks[number as usize].rank;
+        let (low, high) = if rank(a) < rank(b) { (a, b) } else { (b, a) };
+        if rank(low) == rank(high) {
+            self.marks[high as usize].rank += 1;
+        }
+        self.marks[low as usize].place = Place::Joined(high);
+        self.share(high);
+        high
     }
 
     /// Panics when a mark and the flag of its entry disagree.

@@ -114,19 +114,18 @@ impl<S: BuildHasher> Service<S> {
     /// Makes sure that nothing of this type is stored that has expired: an answer about one type needs
     /// no sweep of the others, unless the type is large. `None` when that has to wait for the next turn.
     fn settle_type(&mut self, service_type: &str) -> Option<()> {
-        if self.holds.are_leaving() {
+        if self.is_settled() {
+            return Some(());
+        }
+        let view = self.registry.service_type(service_type);
+        let len = view.map_or(0, |view| view.len());
+        if len > SWEPT_ALONE_MAX {
             return None;
         }
-        if !self.swept {
-            let view = self.registry.service_type(service_type);
-            let len = view.map_or(0, |view| view.len());
-            if len > SWEPT_ALONE_MAX {
-                return None;
-            }
-            self.budget.build(len * REMOVAL_WORK * RECORDS_A_UNIT)?;
-            let expired = self.registry.sweep_type(self.turn.now, service_type);
-            self.counts.expirations += expired as u64;
-        }
+        self.budget.build(len * REMOVAL_WORK * RECORDS_A_UNIT)?;
+        let expired = self.registry.sweep_type(self.turn.now, service_type);
+        self.counts.expirations += expired as u64;
+        self.remove_left_of(service_type);
         Some(())
     }
 

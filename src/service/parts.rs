@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use super::streams::What;
 use super::{Deliver, Selection, Service};
-use crate::limits::{PART_DELIVERY_WORK, PART_LEN_MAX, PART_RECORDS_MIN, TYPE_LEN_MAX};
+use crate::limits::{
+    ANSWER_COPY_LEN_MAX, PART_DELIVERY_WORK, PART_LEN_MAX, PART_RECORDS_MIN, TYPE_LEN_MAX,
+};
 use crate::message::{
     self, Delivery, Id, Labels, Part, Rendered, Rows, Share, Snapshot, TypeCount, Update,
 };
@@ -26,6 +28,16 @@ struct Made {
 }
 
 impl<S: BuildHasher> Service<S> {
+    /// Rows of an answer that is made at once: usually `usual`, and while there is no room for parts as
+    /// many of this length as make a short one.
+    pub(super) fn at_once_max(&self, usual: usize, row_len_max: usize) -> usize {
+        if self.has_room {
+            usual
+        } else {
+            ANSWER_COPY_LEN_MAX / row_len_max
+        }
+    }
+
     /// Makes parts for the sessions that need one, in their order, as long as this turn's budget and
     /// `room` bytes last.
     pub(super) fn deliver_parts(&mut self, room: usize, deliver: &mut Deliver<'_>) {
@@ -270,12 +282,12 @@ impl<S: BuildHasher> Service<S> {
 }
 
 /// Bytes of an address in an array, at most, with what stands between two.
-const ADDRESS_LEN_MAX: usize = 80;
+pub(super) const ADDRESS_LEN_MAX: usize = 80;
 /// Bytes of a record without its type, at most, with what stands between two.
 const RECORD_LEN_MAX: usize = 256;
 /// Bytes of a record with its type, at most.
-const ROW_LEN_MAX: usize = RECORD_LEN_MAX + 2 * TYPE_LEN_MAX + Labels::LINE_LEN_MAX;
+pub(super) const ROW_LEN_MAX: usize = RECORD_LEN_MAX + 2 * TYPE_LEN_MAX + Labels::LINE_LEN_MAX;
 /// Bytes of a type and its count, at most, with what stands between two.
-const TYPE_COUNT_LEN_MAX: usize = 192;
+pub(super) const TYPE_COUNT_LEN_MAX: usize = 192;
 /// Bytes of a line of a snapshot without its services, at most.
 const SNAPSHOT_HEAD_LEN_MAX: usize = 128;

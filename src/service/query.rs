@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::draw::Draw;
+use super::parts::ADDRESS_LEN_MAX;
 use super::{Service, What};
 use crate::limits::ANSWER_RECORDS_MAX;
 use crate::message::{
@@ -35,7 +36,7 @@ impl Selection {
 
     /// Whether it leaves none out.
     fn is_all(&self) -> bool {
-        *self == Selection::default()
+        self.max_age.is_none() && self.labels.is_none() && self.limit.is_none()
     }
 
     /// Whether the registration is one of them, unless too many are.
@@ -55,9 +56,20 @@ impl<S: BuildHasher> Service<S> {
         peer: &Peer,
     ) -> Outcome {
         let name = service_type.as_str();
-        if self.len_of(Some(name)) > ANSWER_RECORDS_MAX || !self.has_room {
+        let view = self.registry.service_type(name);
+        let kept = view.as_ref().map(|view| (view.slot(), view.version()));
+        let len = view.map_or(0, |view| view.len());
+        if len > self.at_once_max(ANSWER_RECORDS_MAX, ADDRESS_LEN_MAX) {
             let what = What::Query(name.into(), Rc::new(selection));
             return self.answer_in_parts(what, Verb::Query, peer);
+        }
+        // The fast path: most queries are answered with what is kept.
+        if let Some((slot, version)) = kept
+            && selection.is_all()
+            && self.is_settled()
+            && let Some(services) = self.answers.get(slot, version)
+        {
+            return Outcome::Done(Reply::Services(services));
         }
         let reply = if selection.is_all() {
             self.query_all(name)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::parts::{ROW_LEN_MAX, TYPE_COUNT_LEN_MAX};
 use super::{Service, Turn, What};
 use crate::limits::LISTED_AT_ONCE_MAX;
 use crate::message::{
@@ -18,7 +19,7 @@ impl<S: BuildHasher> Service<S> {
     /// A long answer is made in parts.
     pub(super) fn types(&mut self, peer: &Peer) -> Outcome {
         let len = self.registry.types_len();
-        if len > LISTED_AT_ONCE_MAX || !self.has_room {
+        if len > self.at_once_max(LISTED_AT_ONCE_MAX, TYPE_COUNT_LEN_MAX) {
             return self.answer_in_parts(What::Types(None), Verb::Types, peer);
         }
         if !self.is_settled() || self.budget.build(len).is_none() {
@@ -35,7 +36,7 @@ impl<S: BuildHasher> Service<S> {
     /// A long answer is made in parts.
     pub(super) fn list(&mut self, service_type: Option<&ServiceType<'_>>, peer: &Peer) -> Outcome {
         let name = service_type.map(ServiceType::as_str);
-        if self.len_of(name) > LISTED_AT_ONCE_MAX || !self.has_room {
+        if self.len_of(name) > self.at_once_max(LISTED_AT_ONCE_MAX, ROW_LEN_MAX) {
             return self.answer_in_parts(What::List(name.map(Arc::from)), Verb::List, peer);
         }
         let reply = self.list_at_once(name);

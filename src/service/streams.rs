@@ -19,6 +19,11 @@ pub(super) struct Streams {
     /// asked: first those whose whole answer is short, so that they do not wait for the long ones.
     short: VecDeque<(usize, u64)>,
     long: VecDeque<(usize, u64)>,
+    /// Answers that are collected whole before they are sent, and wait until another one is: many of
+    /// them at once would take all the room, and none would come to its end.
+    collected: VecDeque<(usize, u64)>,
+    /// The number of the one that is being collected.
+    collecting: Option<u64>,
     last_number: u64,
 }
 
@@ -36,6 +41,8 @@ pub(super) struct Stream {
     pub(super) made: u32,
     /// Whether its session is queued.
     queued: bool,
+    /// Whether its parts are collected, and sent with the last.
+    collects: bool,
 }
 
 /// What is made in parts.
@@ -82,6 +89,24 @@ impl Streams {
         }
     }
 
+    /// Whether the stream of this number may be collected now.
+    fn may_collect(&mut self, number: u64) -> bool {
+        *self.collecting.get_or_insert(number) == number
+    }
+
+    /// Goes on to the next answer that waits to be collected.
+    fn collect_next(&mut self) {
+        self.collecting = None;
+        while let Some((session, number)) = self.collected.pop_front() {
+            let stream = self.by_session.get(&session);
+            if stream.is_some_and(|stream| stream.number == number) {
+                self.collecting = Some(number);
+                self.long.push_back((session, number));
+                return;
+            }
+        }
+    }
+
     /// Takes the session whose part is made next.
     pub(super) fn next(&mut self) -> Option<usize> {
         loop {
@@ -107,12 +132,12 @@ impl<S: BuildHasher> Service<S> {
             }
             return Outcome::Done(Reply::Refused(Refusal::NeedsSession(verb)));
         }
-        self.begin_stream(what, peer.session);
+        self.begin_stream(what, peer.session).collects = peer.collects;
         Outcome::Parts
     }
 
     /// Begins a stream of parts. Where the session has one already, it begins anew.
-    pub(super) fn begin_stream(&mut self, what: What, session: usize) {
+    pub(super) fn begin_stream(&mut self, what: What, session: usize) -> &mut Stream {
         let (number, queued) = match self.end_stream(session) {
             Some(Stream { number, queued, .. }) => (number, queued),
             None => {
@@ -127,8 +152,10 @@ impl<S: BuildHasher> Service<S> {
             draw: None,
             made: 0,
             queued,
+            collects: false,
         };
-        self.streams.by_session.insert(session, stream);
+        let place = self.streams.by_session.entry(session);
+        place.insert_entry(stream).into_mut()
     }
 
     /// Ends the session's stream, if it has one.
@@ -136,6 +163,9 @@ impl<S: BuildHasher> Service<S> {
         let mut stream = self.streams.by_session.remove(&session)?;
         if let Some(cursor) = stream.cursor.take() {
             self.registry.drop_cursor(cursor);
+        }
+        if self.streams.collecting == Some(stream.number) {
+            self.streams.collect_next();
         }
         Some(stream)
     }
@@ -148,11 +178,13 @@ impl<S: BuildHasher> Service<S> {
         if std::mem::replace(&mut stream.queued, true) {
             return;
         }
-        let number = stream.number;
+        let (number, collects) = (stream.number, stream.collects);
         let is_new = stream.made == 0 && !matches!(stream.what, What::Types(_));
         let name = stream.what.service_type().cloned();
         let queue = if is_new && self.len_of(name.as_deref()) <= PART_RECORDS_MIN {
             &mut self.streams.short
+        } else if collects && !self.streams.may_collect(number) {
+            &mut self.streams.collected
         } else {
             &mut self.streams.long
         };

@@ -51,6 +51,21 @@ impl<S: BuildHasher> Service<S> {
         }
     }
 
+    /// Removes the registrations of a type whose holders have ended.
+    pub(super) fn remove_left_of(&mut self, service_type: &str) {
+        if !self.holds.are_leaving() {
+            return;
+        }
+        self.record_changes();
+        let Some(view) = self.registry.service_type(service_type) else {
+            return;
+        };
+        let uuids = view.records(self.turn.now).map(|record| record.uuid);
+        let left: Vec<Uuid> = uuids.filter(|uuid| self.holds.is_leaving(uuid)).collect();
+        left.iter().for_each(|uuid| self.remove_left(uuid));
+        self.record_changes();
+    }
+
     /// Removes a registration whose holder has ended.
     pub(super) fn remove_left(&mut self, uuid: &Uuid) {
         let now = self.turn.now;

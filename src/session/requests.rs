@@ -95,6 +95,7 @@ impl Session {
                 (Outcome::Done(reply), REFUSAL_WORK)
             }
             Decoded::Command(command) => {
+                self.peer.collects = self.codec.collects();
                 let outcome = command.run(responder, &mut self.peer);
                 (outcome, command.request.verb().work())
             }

@@ -134,6 +134,12 @@ impl Codec {
         }
     }
 
+    /// Whether a long answer is collected whole before it is sent.
+    #[must_use]
+    pub fn collects(&self) -> bool {
+        matches!(self, Codec::Frame(_) | Codec::Parts(_))
+    }
+
     /// Bytes of an answer of which parts are still missing.
     #[must_use]
     pub fn collected_len(&self) -> usize {

@@ -214,3 +214,39 @@ fn a_walk_over_all_goes_by_name_and_oldest_first() {
     assert_eq!(met, [1, 4, 0, 2, 3].map(uuid));
     assert!(cursor.is_at_end());
 }
+
+/// A walk that has stopped stays in front of one after the other that begins there and ends soon.
+#[test]
+fn walks_that_have_ended_leave_nothing_behind_whatever_was_removed_in_front_of_them() {
+    const ENTRIES: usize = 10_000;
+    let mut registry: Registry = Registry::new(ENTRIES as u32, std::hash::RandomState::new());
+    for number in 0..ENTRIES {
+        let new = Registration {
+            uuid: uuid(number),
+            service_type: "a",
+            address: address(IPS[0], 80),
+            ttl: Duration::from_secs(1),
+            labels: None,
+        };
+        registry.register(at(0), new).expect("it is new");
+    }
+    let slow = registry.cursor(Some("a"));
+    for number in 0..ENTRIES - 1 {
+        let step_over_one = |registry: &mut Registry| {
+            let (mut cursor, mut budget) = (registry.cursor(Some("a")), 1);
+            registry.walk(&mut cursor, at(0), &mut budget, |_| {
+                ControlFlow::Continue(())
+            });
+            cursor
+        };
+        let others = [(); 3].map(|()| step_over_one(&mut registry));
+        assert!(registry.deregister(at(0), &uuid(number), Reason::Deregistered));
+        others
+            .into_iter()
+            .for_each(|cursor| registry.drop_cursor(cursor));
+        let places = registry.marked_places();
+        assert!(places <= 16, "{places} marks for one walk");
+    }
+    registry.drop_cursor(slow);
+    assert_eq!(registry.marked_places(), 0);
+}

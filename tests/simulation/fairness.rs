@@ -141,3 +141,80 @@ fn a_client_that_asks_now_and_then_is_answered_soon_whatever_a_thousand_others_a
         go_on(&mut rig);
     }
 }
+
+#[test]
+fn a_client_that_asks_now_and_then_is_answered_in_the_next_turn_however_much_two_hundred_others_read()
+ {
+    const WRITTEN_MAX: usize = 4 * 1024 * 1024;
+    let mut rig = rig();
+    let polite = rig.connect();
+    for _ in 0..2 {
+        rig.ask(polite, &"register large 10.0.0.1 80\n".repeat(1_000));
+    }
+    let greedy: Vec<usize> = (0..200).map(|_| rig.connect()).collect();
+    for &greedy in &greedy {
+        // A turn can send it more than it may; it is written until there is no room.
+        rig.net.pipes[greedy].room = 200 * 1024;
+        rig.net.pipes[greedy].window = usize::MAX;
+        rig.send(greedy, &b"query large\n".repeat(1_000));
+    }
+    let check_and_read = |rig: &mut Rig| {
+        let read = greedy.iter().map(|&greedy| rig.received(greedy).len());
+        let written: usize = read.sum();
+        assert!(written <= WRITTEN_MAX, "{written} bytes in a turn");
+    };
+    // Until it is known who reads much.
+    for _ in 0..60 {
+        rig.now_ms += 1;
+        rig.turn();
+        check_and_read(&mut rig);
+    }
+    for _ in 0..20 {
+        rig.send(polite, b"ping\nquery small\n");
+        let turns = turns_until_answered(&mut rig, polite, check_and_read);
+        assert!(turns <= 2, "answered after {turns} turns");
+    }
+}
+
+#[test]
+fn a_query_of_a_small_type_waits_for_no_holders_of_others_that_have_ended() {
+    let mut rig = rig();
+    let other = rig.connect();
+    rig.ask(other, "register small 10.0.0.1 80");
+    let holders: Vec<usize> = (0..20).map(|_| rig.connect()).collect();
+    for &holder in &holders {
+        rig.ask(holder, "hold small 10.0.0.2 80");
+        rig.ask(holder, &"hold large 10.0.0.2 80\n".repeat(1_000));
+    }
+    for &holder in &holders {
+        rig.net.reset(holder);
+    }
+    // This turn reaps the holders, and can remove a part of what they have left.
+    rig.turn();
+    rig.send(other, b"query small\nlist small\n");
+    rig.turn();
+    let answer = rig.received(other);
+    assert_eq!(answer.matches("\"ip\":\"10.0.0.1\"").count(), 2, "{answer}");
+    assert!(!answer.contains("10.0.0.2"), "what was left is not live");
+    assert!(rig.engine.handler().registry().len() > 1_000);
+    rig.settle();
+    assert_eq!(rig.engine.handler().registry().len(), 1);
+}
+
+#[test]
+fn the_end_of_a_holder_that_sent_much_is_noticed_before_what_comes_behind_it_is_answered() {
+    const HOLDS: usize = 1_000;
+    let mut rig = rig();
+    let (other, holder) = (rig.connect(), rig.connect());
+    rig.send(holder, &b"hold h 10.0.0.1 80\n".repeat(HOLDS));
+    while rig.engine.handler().registry().len() < HOLDS {
+        rig.turn();
+    }
+    rig.net.reset(holder);
+    let mut events = rig.net.events();
+    rig.send(other, b"query h\n");
+    events.extend(rig.net.events());
+    rig.turn_with(events);
+    rig.turn();
+    assert_eq!(rig.received(other), "[]\n");
+}

@@ -67,9 +67,10 @@ fn row_18_a_long_answer_that_does_not_fit_waits_its_turn_and_short_ones_go_on() 
     assert!(full <= WAITING_ADMIT_LEN_MAX + PART_LEN_MAX && full > WAITING_ADMIT_LEN_MAX / 2);
     assert_ne!(rig.wait, Some(Duration::ZERO), "who waits costs no turn");
     rig.send(asker, b"list\n");
-    rig.send(watcher, b"ping\n");
+    rig.send(watcher, b"ping\nquery small\n");
     rest(&mut rig);
-    assert_eq!(rig.received(watcher), "PONG\n");
+    let small = "PONG\n[{\"ip\":\"10.0.0.1\",\"port\":80}]\n";
+    assert_eq!(rig.received(watcher), small, "short answers need no room");
     assert_eq!(rig.received(asker), "", "there is no room for it");
     // One reads its answer, and makes room for those that have waited longest, not for the last.
     rig.net.take(deaf[0], usize::MAX);
@@ -176,4 +177,43 @@ fn a_flood_of_short_answers_that_nobody_reads_stays_within_the_bound_and_closes_
         "they wait"
     );
     assert_eq!(rig.ask_once(holders[0], "ping"), "PONG\n");
+}
+
+#[test]
+fn framed_answers_that_fill_the_room_together_are_collected_one_after_the_other_and_all_come_whole()
+{
+    let mut rig = rig();
+    for _ in 0..8 {
+        fill(&mut rig, "big", 1_000);
+    }
+    let content = r#"{"action":"list"}"#;
+    let header = format!(
+        r#"{{"byteorder":"little","content-type":"text/json","content-encoding":"utf-8","content-length":{}}}"#,
+        content.len()
+    );
+    let mut frame = (header.len() as u16).to_be_bytes().to_vec();
+    frame.extend_from_slice(format!("{header}{content}").as_bytes());
+    let clients: Vec<usize> = (0..40).map(|_| rig.net.connect()).collect();
+    for &client in &clients {
+        // Some buffers of the network are so small that a whole answer takes thousands of turns.
+        rig.net.pipes[client].window = 4096;
+        rig.net.pipes[client].room = 4096;
+    }
+    rig.turn();
+    let gone = clients[3];
+    for &client in &clients {
+        rig.send(client, &frame);
+    }
+    rig.turn();
+    rig.net.reset(gone);
+    let mut answers = vec![0; clients.len()];
+    for _ in 0..2_000 {
+        rig.turn_lightly();
+        assert!(rig.engine.waiting_len() <= WAITING_ADMIT_LEN_MAX);
+        for (&client, answer) in clients.iter().zip(&mut answers) {
+            *answer += rig.received(client).len();
+        }
+    }
+    let whole = answers.iter().filter(|&&len| len > 900_000).count();
+    assert_eq!(whole, clients.len() - 1, "{answers:?}");
 }

@@ -199,8 +199,10 @@ pub const LATE_MS_MAX: u64 = 10;
 /// Milliseconds for which registry time may stand still after a stall, while input that arrived
 /// during the stall is handled.
 pub const STALL_BACKLOG_MS_MAX: u64 = 1_000;
-/// Milliseconds from the first byte of a command to its last.
-pub const COMMAND_MS_MAX: u64 = 10_000;
+/// Milliseconds from the first byte of a text command to its last: people type them.
+pub const LINE_MS_MAX: u64 = 60_000;
+/// Milliseconds from the first byte of a frame to its last.
+pub const FRAME_MS_MAX: u64 = 10_000;
 /// Milliseconds from the accept of a connection until its peer must have shown a token, where the
 /// service requires one.
 pub const AUTHENTICATE_MS_MAX: u64 = 10_000;

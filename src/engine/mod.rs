@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use log::{debug, warn};
 
-use crate::limits::{LOG_QUIET_MS, SHUTDOWN_MS_MAX};
+use crate::limits::{LOG_QUIET_MS, REFUSAL_WORK, SHUTDOWN_MS_MAX};
 use crate::message::{CloseReason, Delivery, Tally, Update};
 use crate::service::{Handler, Meter, Turn};
 use crate::session::{Phase, Scratch, Timeout};
@@ -292,6 +292,14 @@ impl<N: Network, H: Handler> Engine<N, H> {
                 Timeout::Answer => {
                     let reply = self.handler.expire(connection.session.peer_mut());
                     self.sessions.deliver(key, &Delivery::Reply(reply), now);
+                }
+                Timeout::Overdue => {
+                    let session = &mut connection.session;
+                    let refusal = self.handler.refuse(session.overdue(), session.peer());
+                    // The session ends now, and an ending one holds and watches nothing.
+                    self.handler.leave(session.peer_mut());
+                    self.handler.work().spend(REFUSAL_WORK);
+                    self.sessions.refuse_incomplete(key, &refusal, now);
                 }
                 Timeout::Keepalive => self.handler.wants_keepalive(key),
                 Timeout::Close(_) => {}

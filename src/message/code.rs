@@ -57,6 +57,8 @@ impl Refusal {
             | Refusal::Tls
             | Refusal::Proxy => Code::Unsupported,
             Refusal::LineUtf8
+            | Refusal::LineOverdue
+            | Refusal::FrameOverdue
             | Refusal::LineControl
             | Refusal::Usage(_)
             | Refusal::UnknownOption(_)

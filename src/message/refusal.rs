@@ -4,12 +4,17 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::{CloseReason, Verb};
+use crate::limits::{FRAME_MS_MAX, LINE_MS_MAX};
 
 /// Why a command was refused, in words that a person can act on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Refusal {
     /// A line of more than 1024 bytes.
     LineTooLong,
+    /// A text command that was not complete in time.
+    LineOverdue,
+    /// A frame that was not complete in time.
+    FrameOverdue,
     /// Bytes that are not UTF-8.
     LineUtf8,
     /// NUL or another control character in a line.
@@ -94,6 +99,7 @@ impl Refusal {
         match self {
             Refusal::TooManyConnections => Some(CloseReason::TooMany),
             Refusal::AuthenticationFailed => Some(CloseReason::Token),
+            Refusal::LineOverdue | Refusal::FrameOverdue => Some(CloseReason::Incomplete),
             Refusal::LineTooLong
             | Refusal::Http
             | Refusal::OtherProtocol
@@ -146,6 +152,8 @@ impl Refusal {
                 return format!("{} needs a text connection", verb.name()).into();
             }
             Refusal::LineTooLong => "line too long",
+            Refusal::LineOverdue => return overdue("the line", LINE_MS_MAX).into(),
+            Refusal::FrameOverdue => return overdue("the frame", FRAME_MS_MAX).into(),
             Refusal::LineUtf8 => "the line is not valid UTF-8",
             Refusal::LineControl => "the line holds a control character",
             Refusal::UnknownCommand => "unknown command: help lists the commands",
@@ -196,6 +204,14 @@ impl Refusal {
         };
         Cow::Borrowed(reason)
     }
+}
+
+/// The text for a command that was not complete after so many milliseconds.
+fn overdue(command: &str, ms: u64) -> String {
+    format!(
+        "{command} is not complete {} s after its first byte",
+        ms / 1000
+    )
 }
 
 /// The text that lists the actions.

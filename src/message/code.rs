@@ -75,6 +75,7 @@ impl Refusal {
             | Refusal::IpUnspecified
             | Refusal::IpMulticast
             | Refusal::IpBroadcast
+            | Refusal::IpLinkLocal
             | Refusal::Port
             | Refusal::OtherAddress
             | Refusal::Watching

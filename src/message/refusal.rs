@@ -53,6 +53,8 @@ pub enum Refusal {
     IpMulticast,
     /// `255.255.255.255`.
     IpBroadcast,
+    /// A link-local IPv6 address.
+    IpLinkLocal,
     /// A port that is not a number from 1 to 65535.
     Port,
     /// An address other than the peer's own, where the service registers no other.
@@ -128,6 +130,7 @@ impl Refusal {
             | Refusal::IpUnspecified
             | Refusal::IpMulticast
             | Refusal::IpBroadcast
+            | Refusal::IpLinkLocal
             | Refusal::Port
             | Refusal::OtherAddress
             | Refusal::RegistryFull
@@ -177,6 +180,9 @@ impl Refusal {
             }
             Refusal::IpMulticast => "the ip is a multicast address",
             Refusal::IpBroadcast => "the ip is the broadcast address",
+            Refusal::IpLinkLocal => {
+                "the ip is a link-local address, which means nothing without a zone"
+            }
             Refusal::Port => "the port is not a decimal number from 1 to 65535",
             Refusal::Uuid => "the uuid is not a UUID",
             Refusal::UuidVersion => "the uuid is not of version 4: use one that register gave",

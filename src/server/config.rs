@@ -68,6 +68,9 @@ pub enum ConfigError {
     /// This address is not a loopback address, and there is neither a token file nor
     /// [`Config::insecure`].
     Unprotected(SocketAddr),
+    /// This address of a listener is an IPv4 address mapped into IPv6, which a socket for IPv6 does not
+    /// serve.
+    Mapped(SocketAddr),
     /// The value of the field with this name is out of its range.
     OutOfRange(&'static str),
 }
@@ -79,6 +82,12 @@ impl fmt::Display for ConfigError {
             ConfigError::Unprotected(address) => write!(
                 f,
                 "{address} is not a loopback address: whoever can reach it could change the registry"
+            ),
+            ConfigError::Mapped(address) => write!(
+                f,
+                "{address} is an IPv4 address in the form of IPv6: listen on {}:{}",
+                address.ip().to_canonical(),
+                address.port()
             ),
             ConfigError::OutOfRange(field) => write!(f, "{field} is out of its range"),
         }
@@ -123,11 +132,14 @@ impl Config {
         if self.listen.is_empty() {
             return Err(ConfigError::NoAddress);
         }
+        let is_mapped = |address: &&SocketAddr| address.ip().to_canonical() != address.ip();
+        if let Some(&address) = self.listen.iter().find(is_mapped) {
+            return Err(ConfigError::Mapped(address));
+        }
         if self.insecure || self.token_file.is_some() {
             return Ok(());
         }
-        // An IPv4-mapped IPv6 address is public if its IPv4 address is.
-        let is_public = |address: &&SocketAddr| !address.ip().to_canonical().is_loopback();
+        let is_public = |address: &&SocketAddr| !address.ip().is_loopback();
         match self.listen.iter().find(is_public) {
             Some(&address) => Err(ConfigError::Unprotected(address)),
             None => Ok(()),
@@ -171,13 +183,7 @@ mod tests {
 
     #[test]
     fn a_public_address_needs_a_token_file_or_consent() {
-        for address in [
-            "0.0.0.0:1",
-            "192.0.2.1:1",
-            "[::]:1",
-            "[2001:db8::1]:1",
-            "[::ffff:192.0.2.1]:1",
-        ] {
+        for address in ["0.0.0.0:1", "192.0.2.1:1", "[::]:1", "[2001:db8::1]:1"] {
             let config = listening(&["127.0.0.1:1", address]);
             let public = address.parse().unwrap();
             assert_eq!(config.validate(), Err(ConfigError::Unprotected(public)));
@@ -192,8 +198,20 @@ mod tests {
             };
             assert_eq!(guarded.validate(), Ok(()));
         }
-        let loopback = listening(&["127.8.9.10:1", "[::1]:1", "[::ffff:127.0.0.1]:1"]);
+        let loopback = listening(&["127.8.9.10:1", "[::1]:1"]);
         assert_eq!(loopback.validate(), Ok(()));
+    }
+
+    #[test]
+    fn an_ipv4_address_in_the_form_of_ipv6_is_no_address_to_listen_on() {
+        for address in ["[::ffff:127.0.0.1]:1", "[::ffff:192.0.2.1]:1"] {
+            let config = Config {
+                insecure: true,
+                ..listening(&["127.0.0.1:1", address])
+            };
+            let error = ConfigError::Mapped(address.parse().unwrap());
+            assert_eq!(config.validate(), Err(error));
+        }
     }
 
     #[test]

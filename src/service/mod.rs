@@ -26,7 +26,7 @@ use uuid::Uuid;
 use crate::auth::Tokens;
 use crate::limits::{RECORDS_A_UNIT, REMOVAL_WORK, SWEPT_ALONE_MAX};
 use crate::message::{
-    Outcome, Peer, Reason, Refusal, Reply, Request, Responder, ServiceType, Verb,
+    Offer, Outcome, Peer, Reason, Refusal, Reply, Request, Responder, ServiceType, Verb,
 };
 use crate::registry::{Heartbeat, Registry};
 
@@ -136,10 +136,8 @@ impl<S: BuildHasher> Service<S> {
         if !self.own_address || peer.is_local {
             return true;
         }
-        request.offer().is_none_or(|offer| {
-            let named = offer.address(peer.ip()).ip;
-            named.to_canonical() == peer.ip()
-        })
+        let is_own = |offer: &Offer<'_>| offer.address(peer.ip()).ip == peer.ip();
+        request.offer().is_none_or(is_own)
     }
 
     /// Whether the registry contains only live registrations.

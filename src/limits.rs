@@ -144,6 +144,8 @@ pub const SWEPT_ALONE_MAX: usize = 512;
 pub const TURN_BUILD_RECORDS_MAX: usize = 4096;
 /// Timers of connections that go off in one turn of the loop.
 pub const TURN_TIMERS_MAX: usize = 1024;
+/// Connections whose token is looked at in one turn of the loop after the token file was read again.
+pub const TURN_TOKENS_MAX: usize = 256;
 /// Datagrams received from one socket in one turn of the loop.
 pub const TURN_DATAGRAMS_MAX: usize = 256;
 /// Commands to links that the service may give in one turn of the loop.

@@ -83,7 +83,7 @@ pub fn run(
         None => None,
     };
     let poll = Poll::new().map_err(|error| StartError::System("create an event loop", error))?;
-    let mut signals = Signals::new(poll.registry())
+    let signals = Signals::new(poll.registry())
         .map_err(|error| StartError::System("handle signals", error))?;
     let uuids =
         ids::random_uuids().map_err(|error| StartError::System("get random numbers", error))?;
@@ -119,9 +119,6 @@ pub fn run(
     }
     if let Some(tokens) = tokens {
         service.set_tokens(tokens);
-        signals
-            .receive_reload()
-            .map_err(|error| StartError::System("handle signals", error))?;
     }
     log_start(config, &settings, &addresses);
     memory::check(config.services_max);
@@ -245,9 +242,29 @@ impl Server {
         }
     }
 
+    /// Reads the token file again, and closes the connections whose token is no longer in it.
+    fn reload(&mut self) {
+        let Some(path) = &self.token_file else {
+            info!("SIGHUP: there is no token file to read again");
+            return;
+        };
+        match read_tokens(path) {
+            Ok(tokens) => {
+                self.engine.handler_mut().set_tokens(tokens);
+                self.engine.dismiss();
+                info!("read the token file again");
+            }
+            Err(error) => {
+                let path = path.display();
+                error!("cannot use the token file {path}: {error}; the old tokens stay");
+            }
+        }
+    }
+
     /// Handles the pending signals; `false` when the process must end at once.
     fn handle_signals(&mut self) -> bool {
-        for signal in self.signals.pending() {
+        let signals: Vec<Signal> = self.signals.pending().collect();
+        for signal in signals {
             match signal {
                 Signal::Stop if self.engine.is_stopping() => {
                     info!("stopped at once by a second signal");
@@ -257,23 +274,7 @@ impl Server {
                     info!("stopping");
                     self.engine.stop(&mut self.network);
                 }
-                Signal::Reload => {
-                    let Some(path) = &self.token_file else {
-                        continue;
-                    };
-                    match read_tokens(path) {
-                        Ok(tokens) => {
-                            self.engine.handler_mut().set_tokens(tokens);
-                            info!("read the token file again");
-                        }
-                        Err(error) => {
-                            error!(
-                                "cannot use the token file {}: {error}; the old tokens stay",
-                                path.display()
-                            );
-                        }
-                    }
-                }
+                Signal::Reload => self.reload(),
             }
         }
         true

@@ -92,9 +92,13 @@ impl<S: BuildHasher> Service<S> {
         }
     }
 
-    /// Requires peers to present one of these tokens; authenticated peers stay so.
+    /// Requires peers to present one of these tokens. Peers whose token is not among them any more have
+    /// [lost their access](Handler::has_lost_access), but the service does not ask at each request.
     pub fn set_tokens(&mut self, tokens: Tokens) {
-        self.tokens = Some(tokens);
+        self.tokens = Some(match &self.tokens {
+            Some(old) => tokens.succeed(old),
+            None => tokens,
+        });
     }
 
     /// Lets peers on other hosts register, hold, revive and replace at their own address only.
@@ -128,7 +132,7 @@ impl<S: BuildHasher> Service<S> {
     }
 
     fn admits(&self, peer: &Peer) -> bool {
-        self.tokens.is_none() || peer.authenticated
+        self.tokens.is_none() || peer.token.is_some()
     }
 
     /// Whether the peer may register what the request offers, if it offers something.
@@ -219,17 +223,16 @@ impl<S: BuildHasher> Service<S> {
 
     /// Without configured tokens the service accepts any, so a client may always send its own.
     fn authenticate(&self, token: &str, peer: &mut Peer) -> Reply {
-        if self
-            .tokens
-            .as_ref()
-            .is_none_or(|tokens| tokens.accept(token))
-        {
-            peer.authenticated = true;
-            Reply::Ok
-        } else {
+        let Some(tokens) = &self.tokens else {
+            return Reply::Ok;
+        };
+        let number = tokens.accept(token);
+        if number.is_none() {
             debug!("{}: authentication failed", peer.address);
-            Reply::Refused(Refusal::AuthenticationFailed)
+            return Reply::Refused(Refusal::AuthenticationFailed);
         }
+        peer.token = number;
+        Reply::Ok
     }
 
     fn deregister(&mut self, uuid: Option<&Uuid>) -> Reply {

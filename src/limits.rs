@@ -191,6 +191,8 @@ pub const FEED_BATCH_LEN_MAX: usize = 16 * 1024;
 pub const WATCH_SILENCE_MS: u64 = 15_000;
 /// Milliseconds between two log lines about failures to accept.
 pub const ACCEPT_LOG_QUIET_MS: u64 = 10_000;
+/// Loopback addresses that are warned of, each once, while clients on other hosts can connect.
+pub const LOOPBACK_WARNINGS_MAX: usize = 1024;
 /// Milliseconds between two log lines of the same kind that peers can cause.
 pub const LOG_QUIET_MS: u64 = 1_000;
 /// Bytes of a log line with its end: a write of up to this length to a pipe is atomic (pipe(7)).

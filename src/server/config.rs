@@ -1,12 +1,13 @@
 //! The service's configuration: plain data, whose rules [`Config::validate`] checks.
 
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::limits;
+use crate::message::check_ip;
 
 const PORT_DEFAULT: u16 = 65_432;
 
@@ -39,6 +40,10 @@ pub struct Config {
     pub token_file: Option<PathBuf>,
     /// Whether an address that is not a loopback address may be listened on without a token file.
     pub insecure: bool,
+    /// What `-` means for a caller on this host. Without it: the first listener's address that is neither a
+    /// loopback address nor a wildcard; with a wildcard, the source address of the default route; else the
+    /// address that the caller comes from.
+    pub advertise: Option<IpAddr>,
     /// Whether a caller that is not on this host may register its own address only.
     pub own_address: bool,
 }
@@ -55,6 +60,7 @@ impl Default for Config {
             idle_timeout: Some(Duration::from_secs(limits::IDLE_SECONDS_DEFAULT.into())),
             token_file: None,
             insecure: false,
+            advertise: None,
             own_address: false,
         }
     }
@@ -71,6 +77,8 @@ pub enum ConfigError {
     /// This address of a listener is an IPv4 address mapped into IPv6, which a socket for IPv6 does not
     /// serve.
     Mapped(SocketAddr),
+    /// Nobody can connect to this [`Config::advertise`].
+    Advertise(IpAddr),
     /// The value of the field with this name is out of its range.
     OutOfRange(&'static str),
 }
@@ -89,6 +97,7 @@ impl fmt::Display for ConfigError {
                 address.ip().to_canonical(),
                 address.port()
             ),
+            ConfigError::Advertise(ip) => write!(f, "nobody can connect to {ip}"),
             ConfigError::OutOfRange(field) => write!(f, "{field} is out of its range"),
         }
     }
@@ -136,6 +145,11 @@ impl Config {
         if let Some(&address) = self.listen.iter().find(is_mapped) {
             return Err(ConfigError::Mapped(address));
         }
+        if let Some(ip) = self.advertise
+            && check_ip(ip) != Ok(ip)
+        {
+            return Err(ConfigError::Advertise(ip));
+        }
         if self.insecure || self.token_file.is_some() {
             return Ok(());
         }
@@ -175,6 +189,7 @@ mod tests {
             idle_timeout: Some(Duration::from_secs(300)),
             token_file: None,
             insecure: false,
+            advertise: None,
             own_address: false,
         };
         assert_eq!(Config::default(), expected);
@@ -211,6 +226,18 @@ mod tests {
             };
             let error = ConfigError::Mapped(address.parse().unwrap());
             assert_eq!(config.validate(), Err(error));
+        }
+    }
+
+    #[test]
+    fn an_address_that_nobody_can_connect_to_is_not_advertised() {
+        for ip in ["0.0.0.0", "224.0.0.1", "fe80::1", "::ffff:192.0.2.1"] {
+            let ip = ip.parse().unwrap();
+            let config = Config {
+                advertise: Some(ip),
+                ..Config::default()
+            };
+            assert_eq!(config.validate(), Err(ConfigError::Advertise(ip)));
         }
     }
 

@@ -1,5 +1,6 @@
 //! Sockets, signals and the loop around the engine. The only room with mio and a clock.
 
+mod advertise;
 pub mod config;
 mod descriptors;
 mod ids;
@@ -12,7 +13,7 @@ mod signals;
 use std::fmt;
 use std::hash::RandomState;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -117,10 +118,19 @@ pub fn run(
     if config.own_address {
         service.require_own_address();
     }
+    let advertised = config
+        .advertise
+        .or_else(|| advertise::advertised(&addresses));
+    if let Some(ip) = advertised {
+        service.advertise(ip);
+    }
+    if !addresses.iter().all(|address| address.ip().is_loopback()) {
+        service.warn_of_loopback();
+    }
     if let Some(tokens) = tokens {
         service.set_tokens(tokens);
     }
-    log_start(config, &settings, &addresses);
+    log_start(config, &settings, &addresses, advertised);
     memory::check(config.services_max);
     addresses.iter().copied().for_each(announce);
     let sockets = Sockets {
@@ -142,14 +152,19 @@ pub fn run(
 }
 
 /// Logs the version, the addresses and the limits in one line.
-fn log_start(config: &Config, settings: &Settings, addresses: &[SocketAddr]) {
+fn log_start(
+    config: &Config,
+    settings: &Settings,
+    addresses: &[SocketAddr],
+    advertised: Option<IpAddr>,
+) {
     let addresses: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
     let idle_timeout = config
         .idle_timeout
         .map_or_else(|| "off".to_owned(), |timeout| format!("{timeout:?}"));
     info!(
         "discovery {} is ready: listen={} ttl={:?} tick={:?} max-services={} max-connections={} \
-         idle-timeout={idle_timeout} tokens={} own-address={}",
+         idle-timeout={idle_timeout} tokens={} own-address={} advertise={}",
         env!("CARGO_PKG_VERSION"),
         addresses.join(","),
         config.ttl,
@@ -166,6 +181,7 @@ fn log_start(config: &Config, settings: &Settings, addresses: &[SocketAddr]) {
         } else {
             "off"
         },
+        advertised.map_or_else(|| "loopback".to_owned(), |ip| ip.to_string()),
     );
 }
 

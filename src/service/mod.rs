@@ -11,6 +11,7 @@ mod holds;
 mod notices;
 mod parts;
 mod query;
+mod reach;
 mod register;
 mod report;
 mod streams;
@@ -18,6 +19,7 @@ mod turn;
 mod watchers;
 
 use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use log::debug;
@@ -26,7 +28,7 @@ use uuid::Uuid;
 use crate::auth::Tokens;
 use crate::limits::{RECORDS_A_UNIT, REMOVAL_WORK, SWEPT_ALONE_MAX};
 use crate::message::{
-    Offer, Outcome, Peer, Reason, Refusal, Reply, Request, Responder, ServiceType, Verb,
+    Outcome, Peer, Reason, Refusal, Reply, Request, Responder, ServiceType, Verb,
 };
 use crate::registry::{Heartbeat, Registry};
 
@@ -36,6 +38,7 @@ use departures::Departures;
 pub use handler::{Deliver, Handler, Meter, Turn};
 use holds::Holds;
 use notices::Notices;
+use reach::Reach;
 use report::Counts;
 use streams::{Streams, What};
 use watchers::Watchers;
@@ -56,8 +59,7 @@ pub struct Service<S = RandomState> {
     uuids: UuidSource,
     ttl: Duration,
     tokens: Option<Tokens>,
-    /// Whether peers on other hosts may register their own address only.
-    own_address: bool,
+    reach: Reach,
     turn: Turn,
     budget: Budget,
     /// How many of this turn's changes `holds` and `departures` have taken over.
@@ -83,7 +85,7 @@ impl<S: BuildHasher> Service<S> {
             uuids,
             ttl,
             tokens: None,
-            own_address: false,
+            reach: Reach::default(),
             turn: Turn::default(),
             budget: Budget::default(),
             recorded: 0,
@@ -103,7 +105,17 @@ impl<S: BuildHasher> Service<S> {
 
     /// Lets peers on other hosts register, hold, revive and replace at their own address only.
     pub fn require_own_address(&mut self) {
-        self.own_address = true;
+        self.reach.require_own();
+    }
+
+    /// Lets `-` mean `ip` for peers on this host, where it means the address that they come from otherwise.
+    pub fn advertise(&mut self, ip: IpAddr) {
+        self.reach.advertise(ip);
+    }
+
+    /// Warns of each registration at a loopback address: there are clients on other hosts.
+    pub fn warn_of_loopback(&mut self) {
+        self.reach.warn_of_loopback();
     }
 
     /// The registry behind the verbs.
@@ -133,15 +145,6 @@ impl<S: BuildHasher> Service<S> {
 
     fn admits(&self, peer: &Peer) -> bool {
         self.tokens.is_none() || peer.token.is_some()
-    }
-
-    /// Whether the peer may register what the request offers, if it offers something.
-    fn may_offer(&self, request: &Request<'_>, peer: &Peer) -> bool {
-        if !self.own_address || peer.is_local {
-            return true;
-        }
-        let is_own = |offer: &Offer<'_>| offer.address(peer.ip()).ip == peer.ip();
-        request.offer().is_none_or(is_own)
     }
 
     /// Whether the registry contains only live registrations.
@@ -183,8 +186,7 @@ impl<S: BuildHasher> Service<S> {
             _ if peer.watches => Some(Refusal::Watching),
             Request::Auth { .. } => None,
             _ if !self.admits(peer) => Some(Refusal::AuthenticationRequired),
-            _ if !self.may_offer(request, peer) => Some(Refusal::OtherAddress),
-            _ => None,
+            _ => self.reach.refuse(request, peer),
         };
         match refusal {
             Some(refusal) => Outcome::Done(Reply::Refused(refusal)),

@@ -22,7 +22,7 @@ impl<S: BuildHasher> Service<S> {
         peer: &Peer,
     ) -> Option<Reply> {
         let now = self.turn.now;
-        let address = offer.address(peer.ip());
+        let address = offer.address(self.reach.observed(peer));
         let name = offer.service_type.as_str();
         if replace {
             let registry = &mut self.registry;
@@ -58,7 +58,7 @@ impl<S: BuildHasher> Service<S> {
             self.remove_left(&uuid);
         }
         if let Some(record) = self.registry.get(self.turn.now, &uuid) {
-            let is_same = record.address == offer.address(peer.ip())
+            let is_same = record.address == offer.address(self.reach.observed(peer))
                 && **record.service_type == *offer.service_type.as_str();
             return Some(if is_same {
                 self.heartbeat(Some(&uuid))
@@ -101,7 +101,7 @@ impl<S: BuildHasher> Service<S> {
         let new = Registration {
             uuid,
             service_type: offer.service_type.as_str(),
-            address: offer.address(peer.ip()),
+            address: offer.address(self.reach.observed(peer)),
             ttl: ttl.map_or(self.ttl, Ttl::duration),
         };
         let Turn { now, heard, .. } = self.turn;
@@ -109,6 +109,7 @@ impl<S: BuildHasher> Service<S> {
             return Err(RegisterError::UuidTaken);
         }
         how(&mut self.registry, heard, new)?;
+        self.reach.note(new.service_type, new.address);
         // A UUID is the right to change a registration, so the log shows only a part of it.
         debug!(
             "{}: registered {:?} at {} {} as {:08x}…",

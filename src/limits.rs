@@ -159,6 +159,8 @@ pub const SWEPT_ALONE_MAX: usize = 512;
 pub const TURN_BUILD_RECORDS_MAX: usize = 4096;
 /// Timers of connections that go off in one turn of the loop.
 pub const TURN_TIMERS_MAX: usize = 1024;
+/// Connections whose token is looked at in one turn of the loop after the token file was read again.
+pub const TURN_TOKENS_MAX: usize = 256;
 /// Datagrams received from one socket in one turn of the loop.
 pub const TURN_DATAGRAMS_MAX: usize = 256;
 /// Commands to links that the service may give in one turn of the loop.
@@ -204,6 +206,8 @@ pub const FEED_BATCH_LEN_MAX: usize = 16 * 1024;
 pub const WATCH_SILENCE_MS: u64 = 15_000;
 /// Milliseconds between two log lines about failures to accept.
 pub const ACCEPT_LOG_QUIET_MS: u64 = 10_000;
+/// Loopback addresses that are warned of, each once, while clients on other hosts can connect.
+pub const LOOPBACK_WARNINGS_MAX: usize = 1024;
 /// Milliseconds between two log lines of the same kind that peers can cause.
 pub const LOG_QUIET_MS: u64 = 1_000;
 /// Bytes of a log line with its end: a write of up to this length to a pipe is atomic (pipe(7)).
@@ -214,8 +218,10 @@ pub const LATE_MS_MAX: u64 = 10;
 /// Milliseconds for which registry time may stand still after a stall, while input that arrived
 /// during the stall is handled.
 pub const STALL_BACKLOG_MS_MAX: u64 = 1_000;
-/// Milliseconds from the first byte of a command to its last.
-pub const COMMAND_MS_MAX: u64 = 10_000;
+/// Milliseconds from the first byte of a text command to its last: people type them.
+pub const LINE_MS_MAX: u64 = 60_000;
+/// Milliseconds from the first byte of a frame to its last.
+pub const FRAME_MS_MAX: u64 = 10_000;
 /// Milliseconds from the accept of a connection until its peer must have shown a token, where the
 /// service requires one.
 pub const AUTHENTICATE_MS_MAX: u64 = 10_000;

@@ -4,9 +4,10 @@
 
 mod file;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
+use std::num::NonZeroU32;
 
 use subtle::ConstantTimeEq;
 
@@ -21,7 +22,17 @@ pub use file::{TokenFileError, is_readable_by_everybody, read_first_token, read_
 pub struct Tokens {
     key: RandomState,
     /// By the [`digest`] of the token.
-    table: HashMap<u128, Box<str>>,
+    table: HashMap<u128, Token>,
+    /// The numbers of all that are in the table.
+    numbers: HashSet<NonZeroU32>,
+    /// The greatest number that was ever given.
+    last_number: u32,
+}
+
+/// A token with its number, which it keeps as long as it is in the file.
+struct Token {
+    text: Box<str>,
+    number: NonZeroU32,
 }
 
 /// The keyed hash of a token. Nobody without the key can choose two tokens of one digest, and in a
@@ -64,33 +75,74 @@ impl Tokens {
     /// # Errors
     /// When there is no token, or a line is not a token that a client could send.
     pub fn parse(text: &str) -> Result<Self, TokensError> {
-        let key = RandomState::new();
-        let mut table = HashMap::new();
+        let mut tokens = Tokens {
+            key: RandomState::new(),
+            table: HashMap::new(),
+            numbers: HashSet::new(),
+            last_number: 0,
+        };
         for token in lines(text) {
             let (line, token) = token?;
             if token.len() > TOKEN_LEN_MAX {
                 return Err(TokensError::TooLong(line));
             }
-            table.insert(digest(&key, token), token.into());
+            let number = tokens.next_number();
+            tokens.add(token, number);
         }
-        if table.is_empty() {
+        if tokens.table.is_empty() {
             Err(TokensError::Empty)
         } else {
-            Ok(Tokens { key, table })
+            Ok(tokens)
         }
     }
 
-    /// Whether `token` is one of them, in a time that depends only on the length of `token`.
+    /// These tokens as successors of `old`: a token that is in both keeps its number, and no other has the
+    /// number of an old one.
     #[must_use]
-    pub fn accept(&self, token: &str) -> bool {
+    pub fn succeed(self, old: &Tokens) -> Tokens {
+        let mut tokens = Tokens {
+            key: self.key,
+            table: HashMap::with_capacity(self.table.len()),
+            numbers: HashSet::with_capacity(self.table.len()),
+            last_number: old.last_number,
+        };
+        for Token { text, .. } in self.table.into_values() {
+            let known = old.accept(&text);
+            let number = known.unwrap_or_else(|| tokens.next_number());
+            tokens.add(&text, number);
+        }
+        tokens
+    }
+
+    /// The number of `token`, if it is one of them, in a time that depends only on the length of `token`.
+    #[must_use]
+    pub fn accept(&self, token: &str) -> Option<NonZeroU32> {
         self.candidate(token)
-            .is_some_and(|candidate| is_same(candidate, token))
+            .filter(|candidate| is_same(&candidate.text, token))
+            .map(|candidate| candidate.number)
+    }
+
+    /// Whether one of them has this number.
+    #[must_use]
+    pub fn contains(&self, number: NonZeroU32) -> bool {
+        self.numbers.contains(&number)
     }
 
     /// The only one of them that `token` may be.
-    fn candidate(&self, token: &str) -> Option<&str> {
-        let candidate = self.table.get(&digest(&self.key, token));
-        candidate.map(|candidate| &**candidate)
+    fn candidate(&self, token: &str) -> Option<&Token> {
+        self.table.get(&digest(&self.key, token))
+    }
+
+    fn next_number(&mut self) -> NonZeroU32 {
+        self.last_number = self.last_number.wrapping_add(1);
+        NonZeroU32::new(self.last_number).unwrap_or_else(|| self.next_number())
+    }
+
+    fn add(&mut self, token: &str, number: NonZeroU32) {
+        let text = token.into();
+        self.table
+            .insert(digest(&self.key, token), Token { text, number });
+        self.numbers.insert(number);
     }
 }
 
@@ -152,7 +204,7 @@ mod tests {
         let tokens = Tokens::parse(&text).unwrap();
         let compared = |token: &str| {
             COMPARISONS.set(0);
-            (tokens.accept(token), COMPARISONS.get())
+            (tokens.accept(token).is_some(), COMPARISONS.get())
         };
         for line in [0, 1, 499, 999] {
             assert_eq!(compared(&format!("token-{line}")), (true, 1));
@@ -170,7 +222,7 @@ mod tests {
     fn a_token_is_accepted_whole_and_nothing_else_is() {
         let tokens = Tokens::parse("first\n\nsecond-token \r\n").unwrap();
         for token in ["first", "second-token"] {
-            assert!(tokens.accept(token), "{token}");
+            assert!(tokens.accept(token).is_some(), "{token}");
         }
         for token in [
             "",
@@ -182,8 +234,24 @@ mod tests {
             "first\nsecond-token",
             &"x".repeat(2000),
         ] {
-            assert!(!tokens.accept(token), "{token}");
+            assert_eq!(tokens.accept(token), None, "{token}");
         }
+    }
+
+    #[test]
+    fn a_token_keeps_its_number_as_long_as_it_is_in_the_file() {
+        let first = Tokens::parse("a\nb\nb\nc\n").unwrap();
+        let number = |tokens: &Tokens, token: &str| tokens.accept(token).unwrap();
+        let [a, b, c] = ["a", "b", "c"].map(|token| number(&first, token));
+        assert!(a != b && b != c && a != c);
+        let second = Tokens::parse("d\nc\na\n").unwrap().succeed(&first);
+        assert_eq!(number(&second, "a"), a);
+        assert_eq!(number(&second, "c"), c);
+        assert!(second.contains(a) && second.contains(c) && !second.contains(b));
+        let third = Tokens::parse("b\n").unwrap().succeed(&second);
+        let again = number(&third, "b");
+        assert!(![a, b, c, number(&second, "d")].contains(&again));
+        assert!(third.contains(again) && !third.contains(a));
     }
 
     #[test]
@@ -200,7 +268,12 @@ mod tests {
         );
         let long = "x".repeat(1_001);
         assert_eq!(Tokens::parse(&long).unwrap_err(), TokensError::TooLong(1));
-        assert!(Tokens::parse(&long[1..]).unwrap().accept(&long[1..]));
+        assert!(
+            Tokens::parse(&long[1..])
+                .unwrap()
+                .accept(&long[1..])
+                .is_some()
+        );
     }
 
     #[test]

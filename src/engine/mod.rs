@@ -6,6 +6,7 @@
 
 mod clock;
 mod datagrams;
+mod dismissal;
 mod exchange;
 mod interface;
 mod links;
@@ -17,11 +18,12 @@ mod silence;
 mod transport;
 mod waiting;
 
+use std::ops::Range;
 use std::time::Duration;
 
 use log::{debug, warn};
 
-use crate::limits::{LOG_QUIET_MS, SHUTDOWN_MS_MAX};
+use crate::limits::{LOG_QUIET_MS, REFUSAL_WORK, SHUTDOWN_MS_MAX};
 use crate::message::{CloseReason, Delivery, Tally, Update};
 use crate::service::{Handler, Meter, Turn};
 use crate::session::{Phase, Scratch, Timeout};
@@ -52,6 +54,8 @@ pub struct Engine<N: Network, H> {
     /// Sessions whose timers need the service in this turn.
     due: Vec<(usize, Timeout)>,
     counters: Counters,
+    /// The keys of the sessions whose token must be looked at, because the tokens have changed.
+    unchecked: Range<usize>,
     next_tick: Moment,
     /// The longest time for which the loop was told to wait before the next turn.
     waited: Duration,
@@ -94,6 +98,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
                 start: monotonic,
                 ..Counters::default()
             },
+            unchecked: 0..0,
             next_tick: Moment::START,
             waited: Duration::ZERO,
             stopping: false,
@@ -152,6 +157,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
         if !self.is_held() {
             self.fire_timers(network, now);
         }
+        self.check_tokens();
         self.reap(network);
         self.end_turn(now);
         self.links.run_commands(network, &mut self.handler, now);
@@ -293,6 +299,14 @@ impl<N: Network, H: Handler> Engine<N, H> {
                     let reply = self.handler.expire(connection.session.peer_mut());
                     self.sessions.deliver(key, &Delivery::Reply(reply), now);
                 }
+                Timeout::Overdue => {
+                    let session = &mut connection.session;
+                    let refusal = self.handler.refuse(session.overdue(), session.peer());
+                    // The session ends now, and an ending one holds and watches nothing.
+                    self.handler.leave(session.peer_mut());
+                    self.handler.work().spend(REFUSAL_WORK);
+                    self.sessions.refuse_incomplete(key, &refusal, now);
+                }
                 Timeout::Keepalive => self.handler.wants_keepalive(key),
                 Timeout::Close(_) => {}
             }
@@ -344,6 +358,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
         let accepts = self.listeners.iter().flatten().any(Listener::can_accept);
         let mut datagrams = self.datagrams.iter().flatten();
         accepts
+            || !self.unchecked.is_empty()
             || self.sessions.has_ready()
             || datagrams.any(DatagramSocket::has_backlog)
             || self.links.has_backlog()

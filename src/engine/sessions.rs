@@ -3,6 +3,8 @@
 mod deliver;
 mod invariants;
 
+use std::ops::Range;
+
 use slab::Slab;
 
 use super::ready::{Ready, Reason};
@@ -11,7 +13,7 @@ use super::transport::Transport;
 use super::waiting::Waiting;
 use super::{Network, Readiness};
 use crate::limits::{OUTPUT_STALL_MS_MAX, PART_LEN_MAX, ROOM_MADE_LEN, TURN_TIMERS_MAX};
-use crate::message::CloseReason;
+use crate::message::{CloseReason, Peer};
 use crate::session::{Bounds, Phase, Session, Timeout};
 use crate::time::Moment;
 use crate::time::wheel::{Wheel, WheelLink, WheelLinks};
@@ -253,6 +255,23 @@ impl<T> Sessions<T> {
         for key in keys {
             self.give_up(key, reason);
         }
+    }
+
+    /// Gives up those sessions with a key in `keys` whose peer `is_dismissed`.
+    pub(super) fn dismiss(&mut self, keys: Range<usize>, is_dismissed: impl Fn(&Peer) -> bool) {
+        for key in keys {
+            let session = self.connections.get(key).map(|open| &open.session);
+            let is_due =
+                |session: &Session| session.phase() != Phase::Done && is_dismissed(session.peer());
+            if session.is_some_and(is_due) {
+                self.give_up(key, CloseReason::Token);
+            }
+        }
+    }
+
+    /// A key that is greater than those of all sessions.
+    pub(super) fn keys_end(&self) -> usize {
+        self.connections.capacity()
     }
 
     fn give_up(&mut self, key: usize, reason: CloseReason) {

@@ -40,26 +40,38 @@ fn port_number(port: u64) -> Result<NonZeroU16, Refusal> {
         .ok_or(Refusal::Port)
 }
 
-/// Reads an address that a client can connect to. RFC 4291 section 2.2 gives the text forms of
-/// IPv6; an IPv4 address mapped into IPv6 obeys the rules of the IPv4 address in it.
+/// Reads an address that a client can connect to. RFC 4291 section 2.2 gives the text forms of IPv6.
 fn parse_ip(text: &str) -> Result<IpAddr, Refusal> {
-    let Ok(ip) = text.parse::<IpAddr>() else {
-        let zoned = text
-            .split_once('%')
-            .is_some_and(|(ip, _)| ip.parse::<IpAddr>().is_ok());
-        return Err(if zoned {
-            Refusal::IpZone
-        } else {
-            Refusal::IpText
-        });
-    };
-    let plain = ip.to_canonical();
-    if plain.is_unspecified() {
+    match text.parse() {
+        Ok(ip) => check_ip(ip),
+        Err(_) => {
+            let zoned = text
+                .split_once('%')
+                .is_some_and(|(ip, _)| ip.parse::<IpAddr>().is_ok());
+            Err(if zoned {
+                Refusal::IpZone
+            } else {
+                Refusal::IpText
+            })
+        }
+    }
+}
+
+/// Takes an address that clients on other hosts can connect to, or a loopback address. An IPv4 address
+/// mapped into IPv6 is the IPv4 address.
+///
+/// # Errors
+/// A [`Refusal`] that says why nobody can connect to it.
+pub fn check_ip(ip: IpAddr) -> Result<IpAddr, Refusal> {
+    let ip = ip.to_canonical();
+    if ip.is_unspecified() {
         Err(Refusal::IpUnspecified)
-    } else if plain.is_multicast() {
+    } else if ip.is_multicast() {
         Err(Refusal::IpMulticast)
-    } else if plain == IpAddr::V4(Ipv4Addr::BROADCAST) {
+    } else if ip == IpAddr::V4(Ipv4Addr::BROADCAST) {
         Err(Refusal::IpBroadcast)
+    } else if matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local()) {
+        Err(Refusal::IpLinkLocal)
     } else {
         Ok(ip)
     }
@@ -134,9 +146,14 @@ mod tests {
             ("10.0.0.255", Ok("10.0.0.255 80")),
             ("::1", Ok("::1 80")),
             ("2001:DB8:0:0:0:0:0:1", Ok("2001:db8::1 80")),
-            ("::ffff:192.0.2.1", Ok("::ffff:192.0.2.1 80")),
-            ("::ffff:c000:201", Ok("::ffff:192.0.2.1 80")),
-            ("fe80::1", Ok("fe80::1 80")),
+            ("::ffff:192.0.2.1", Ok("192.0.2.1 80")),
+            ("::ffff:c000:201", Ok("192.0.2.1 80")),
+            ("::FFFF:127.0.0.1", Ok("127.0.0.1 80")),
+            ("fe80::1", Err(IpLinkLocal)),
+            ("febf:ffff::1", Err(IpLinkLocal)),
+            ("fec0::1", Ok("fec0::1 80")),
+            ("fe7f::1", Ok("fe7f::1 80")),
+            ("169.254.0.1", Ok("169.254.0.1 80")),
             ("0.0.0.0", Err(IpUnspecified)),
             ("::", Err(IpUnspecified)),
             ("0:0:0:0:0:0:0:0", Err(IpUnspecified)),

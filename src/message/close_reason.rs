@@ -23,7 +23,7 @@ pub enum CloseReason {
     Memory,
     /// The peer broke the protocol: it spoke another one, or sent a too long line or a bad frame.
     Protocol,
-    /// The peer showed a wrong token.
+    /// The peer showed a wrong token, or the one that it showed is no longer in the token file.
     Token,
     /// The peer showed no token in time, where one is required.
     Unauthenticated,

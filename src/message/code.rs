@@ -57,6 +57,8 @@ impl Refusal {
             | Refusal::Tls
             | Refusal::Proxy => Code::Unsupported,
             Refusal::LineUtf8
+            | Refusal::LineOverdue
+            | Refusal::FrameOverdue
             | Refusal::LineControl
             | Refusal::Usage(_)
             | Refusal::UnknownOption(_)
@@ -79,6 +81,7 @@ impl Refusal {
             | Refusal::IpUnspecified
             | Refusal::IpMulticast
             | Refusal::IpBroadcast
+            | Refusal::IpLinkLocal
             | Refusal::Port
             | Refusal::OtherAddress
             | Refusal::Watching

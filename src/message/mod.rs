@@ -28,7 +28,7 @@ use uuid::{Uuid, Variant, Version};
 
 use crate::limits::{QUERY_LIMIT_MAX, TTL_SECONDS, TYPE_LEN_MAX};
 
-pub use address::{Offer, ServiceAddress, parse_port};
+pub use address::{Offer, ServiceAddress, check_ip, parse_port};
 pub use change::{Change, ChangeKind};
 pub use close_reason::CloseReason;
 pub use code::Code;

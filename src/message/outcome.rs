@@ -1,6 +1,7 @@
 //! The peer of a request, the outcome of the request, and deliveries to a session.
 
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 
 use super::{Part, Refusal, Reply, Request, Update};
 use crate::time::Moment;
@@ -15,8 +16,8 @@ pub struct Peer {
     /// Whether it is on this host: it connects from or to a loopback address, or from the very address
     /// that it connects to.
     pub is_local: bool,
-    /// Whether it has presented a valid token.
-    pub authenticated: bool,
+    /// The number of the valid token that it has presented last, if it has.
+    pub token: Option<NonZeroU32>,
     /// Whether it has ever held a registration.
     pub holds: bool,
     /// Whether it is a watcher.
@@ -35,7 +36,7 @@ impl Peer {
             session,
             address: SocketAddr::new(ip, address.port()),
             is_local: ip.is_loopback(),
-            authenticated: false,
+            token: None,
             holds: false,
             watches: false,
             collects: false,

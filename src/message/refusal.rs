@@ -4,12 +4,17 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::{CloseReason, Verb};
+use crate::limits::{FRAME_MS_MAX, LINE_MS_MAX};
 
 /// Why a command was refused, in words that a person can act on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Refusal {
     /// A line of more than 1024 bytes.
     LineTooLong,
+    /// A text command that was not complete in time.
+    LineOverdue,
+    /// A frame that was not complete in time.
+    FrameOverdue,
     /// Bytes that are not UTF-8.
     LineUtf8,
     /// NUL or another control character in a line.
@@ -60,6 +65,8 @@ pub enum Refusal {
     IpMulticast,
     /// `255.255.255.255`.
     IpBroadcast,
+    /// A link-local IPv6 address.
+    IpLinkLocal,
     /// A port that is not a number from 1 to 65535.
     Port,
     /// An address other than the peer's own, where the service registers no other.
@@ -106,6 +113,7 @@ impl Refusal {
         match self {
             Refusal::TooManyConnections => Some(CloseReason::TooMany),
             Refusal::AuthenticationFailed => Some(CloseReason::Token),
+            Refusal::LineOverdue | Refusal::FrameOverdue => Some(CloseReason::Incomplete),
             Refusal::LineTooLong
             | Refusal::Http
             | Refusal::OtherProtocol
@@ -140,6 +148,7 @@ impl Refusal {
             | Refusal::IpUnspecified
             | Refusal::IpMulticast
             | Refusal::IpBroadcast
+            | Refusal::IpLinkLocal
             | Refusal::Port
             | Refusal::OtherAddress
             | Refusal::RegistryFull
@@ -176,6 +185,8 @@ impl Refusal {
                 return format!("{} needs a text connection", verb.name()).into();
             }
             Refusal::LineTooLong => "line too long",
+            Refusal::LineOverdue => return overdue("the line", LINE_MS_MAX).into(),
+            Refusal::FrameOverdue => return overdue("the frame", FRAME_MS_MAX).into(),
             Refusal::LineUtf8 => "the line is not valid UTF-8",
             Refusal::LineControl => "the line holds a control character",
             Refusal::UnknownCommand => "unknown command: help lists the commands",
@@ -199,6 +210,9 @@ impl Refusal {
             }
             Refusal::IpMulticast => "the ip is a multicast address",
             Refusal::IpBroadcast => "the ip is the broadcast address",
+            Refusal::IpLinkLocal => {
+                "the ip is a link-local address, which means nothing without a zone"
+            }
             Refusal::Port => "the port is not a decimal number from 1 to 65535",
             Refusal::Uuid => "the uuid is not a UUID",
             Refusal::UuidVersion => "the uuid is not of version 4: use one that register gave",
@@ -226,6 +240,14 @@ impl Refusal {
         };
         Cow::Borrowed(reason)
     }
+}
+
+/// The text for a command that was not complete after so many milliseconds.
+fn overdue(command: &str, ms: u64) -> String {
+    format!(
+        "{command} is not complete {} s after its first byte",
+        ms / 1000
+    )
 }
 
 /// The text that lists the actions.

@@ -1,12 +1,13 @@
 //! The service's configuration: plain data, whose rules [`Config::validate`] checks.
 
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::limits;
+use crate::message::check_ip;
 
 const PORT_DEFAULT: u16 = 65_432;
 
@@ -39,6 +40,10 @@ pub struct Config {
     pub token_file: Option<PathBuf>,
     /// Whether an address that is not a loopback address may be listened on without a token file.
     pub insecure: bool,
+    /// What `-` means for a caller on this host. Without it: the first listener's address that is neither a
+    /// loopback address nor a wildcard; with a wildcard, the source address of the default route; else the
+    /// address that the caller comes from.
+    pub advertise: Option<IpAddr>,
     /// Whether a caller that is not on this host may register its own address only.
     pub own_address: bool,
 }
@@ -55,6 +60,7 @@ impl Default for Config {
             idle_timeout: Some(Duration::from_secs(limits::IDLE_SECONDS_DEFAULT.into())),
             token_file: None,
             insecure: false,
+            advertise: None,
             own_address: false,
         }
     }
@@ -68,6 +74,11 @@ pub enum ConfigError {
     /// This address is not a loopback address, and there is neither a token file nor
     /// [`Config::insecure`].
     Unprotected(SocketAddr),
+    /// This address of a listener is an IPv4 address mapped into IPv6, which a socket for IPv6 does not
+    /// serve.
+    Mapped(SocketAddr),
+    /// Nobody can connect to this [`Config::advertise`].
+    Advertise(IpAddr),
     /// The value of the field with this name is out of its range.
     OutOfRange(&'static str),
 }
@@ -80,6 +91,13 @@ impl fmt::Display for ConfigError {
                 f,
                 "{address} is not a loopback address: whoever can reach it could change the registry"
             ),
+            ConfigError::Mapped(address) => write!(
+                f,
+                "{address} is an IPv4 address in the form of IPv6: listen on {}:{}",
+                address.ip().to_canonical(),
+                address.port()
+            ),
+            ConfigError::Advertise(ip) => write!(f, "nobody can connect to {ip}"),
             ConfigError::OutOfRange(field) => write!(f, "{field} is out of its range"),
         }
     }
@@ -123,11 +141,19 @@ impl Config {
         if self.listen.is_empty() {
             return Err(ConfigError::NoAddress);
         }
+        let is_mapped = |address: &&SocketAddr| address.ip().to_canonical() != address.ip();
+        if let Some(&address) = self.listen.iter().find(is_mapped) {
+            return Err(ConfigError::Mapped(address));
+        }
+        if let Some(ip) = self.advertise
+            && check_ip(ip) != Ok(ip)
+        {
+            return Err(ConfigError::Advertise(ip));
+        }
         if self.insecure || self.token_file.is_some() {
             return Ok(());
         }
-        // An IPv4-mapped IPv6 address is public if its IPv4 address is.
-        let is_public = |address: &&SocketAddr| !address.ip().to_canonical().is_loopback();
+        let is_public = |address: &&SocketAddr| !address.ip().is_loopback();
         match self.listen.iter().find(is_public) {
             Some(&address) => Err(ConfigError::Unprotected(address)),
             None => Ok(()),
@@ -163,6 +189,7 @@ mod tests {
             idle_timeout: Some(Duration::from_secs(300)),
             token_file: None,
             insecure: false,
+            advertise: None,
             own_address: false,
         };
         assert_eq!(Config::default(), expected);
@@ -171,13 +198,7 @@ mod tests {
 
     #[test]
     fn a_public_address_needs_a_token_file_or_consent() {
-        for address in [
-            "0.0.0.0:1",
-            "192.0.2.1:1",
-            "[::]:1",
-            "[2001:db8::1]:1",
-            "[::ffff:192.0.2.1]:1",
-        ] {
+        for address in ["0.0.0.0:1", "192.0.2.1:1", "[::]:1", "[2001:db8::1]:1"] {
             let config = listening(&["127.0.0.1:1", address]);
             let public = address.parse().unwrap();
             assert_eq!(config.validate(), Err(ConfigError::Unprotected(public)));
@@ -192,8 +213,32 @@ mod tests {
             };
             assert_eq!(guarded.validate(), Ok(()));
         }
-        let loopback = listening(&["127.8.9.10:1", "[::1]:1", "[::ffff:127.0.0.1]:1"]);
+        let loopback = listening(&["127.8.9.10:1", "[::1]:1"]);
         assert_eq!(loopback.validate(), Ok(()));
+    }
+
+    #[test]
+    fn an_ipv4_address_in_the_form_of_ipv6_is_no_address_to_listen_on() {
+        for address in ["[::ffff:127.0.0.1]:1", "[::ffff:192.0.2.1]:1"] {
+            let config = Config {
+                insecure: true,
+                ..listening(&["127.0.0.1:1", address])
+            };
+            let error = ConfigError::Mapped(address.parse().unwrap());
+            assert_eq!(config.validate(), Err(error));
+        }
+    }
+
+    #[test]
+    fn an_address_that_nobody_can_connect_to_is_not_advertised() {
+        for ip in ["0.0.0.0", "224.0.0.1", "fe80::1", "::ffff:192.0.2.1"] {
+            let ip = ip.parse().unwrap();
+            let config = Config {
+                advertise: Some(ip),
+                ..Config::default()
+            };
+            assert_eq!(config.validate(), Err(ConfigError::Advertise(ip)));
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Sockets, signals and the loop around the engine. The only room with mio and a clock.
 
+mod advertise;
 pub mod config;
 mod descriptors;
 mod ids;
@@ -12,7 +13,7 @@ mod signals;
 use std::fmt;
 use std::hash::RandomState;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -83,7 +84,7 @@ pub fn run(
         None => None,
     };
     let poll = Poll::new().map_err(|error| StartError::System("create an event loop", error))?;
-    let mut signals = Signals::new(poll.registry())
+    let signals = Signals::new(poll.registry())
         .map_err(|error| StartError::System("handle signals", error))?;
     let uuids =
         ids::random_uuids().map_err(|error| StartError::System("get random numbers", error))?;
@@ -117,13 +118,19 @@ pub fn run(
     if config.own_address {
         service.require_own_address();
     }
+    let advertised = config
+        .advertise
+        .or_else(|| advertise::advertised(&addresses));
+    if let Some(ip) = advertised {
+        service.advertise(ip);
+    }
+    if !addresses.iter().all(|address| address.ip().is_loopback()) {
+        service.warn_of_loopback();
+    }
     if let Some(tokens) = tokens {
         service.set_tokens(tokens);
-        signals
-            .receive_reload()
-            .map_err(|error| StartError::System("handle signals", error))?;
     }
-    log_start(config, &settings, &addresses);
+    log_start(config, &settings, &addresses, advertised);
     memory::check(config.services_max);
     addresses.iter().copied().for_each(announce);
     let sockets = Sockets {
@@ -145,14 +152,19 @@ pub fn run(
 }
 
 /// Logs the version, the addresses and the limits in one line.
-fn log_start(config: &Config, settings: &Settings, addresses: &[SocketAddr]) {
+fn log_start(
+    config: &Config,
+    settings: &Settings,
+    addresses: &[SocketAddr],
+    advertised: Option<IpAddr>,
+) {
     let addresses: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
     let idle_timeout = config
         .idle_timeout
         .map_or_else(|| "off".to_owned(), |timeout| format!("{timeout:?}"));
     info!(
         "discovery {} is ready: listen={} ttl={:?} tick={:?} max-services={} max-connections={} \
-         idle-timeout={idle_timeout} tokens={} own-address={}",
+         idle-timeout={idle_timeout} tokens={} own-address={} advertise={}",
         env!("CARGO_PKG_VERSION"),
         addresses.join(","),
         config.ttl,
@@ -169,6 +181,7 @@ fn log_start(config: &Config, settings: &Settings, addresses: &[SocketAddr]) {
         } else {
             "off"
         },
+        advertised.map_or_else(|| "loopback".to_owned(), |ip| ip.to_string()),
     );
 }
 
@@ -245,9 +258,29 @@ impl Server {
         }
     }
 
+    /// Reads the token file again, and closes the connections whose token is no longer in it.
+    fn reload(&mut self) {
+        let Some(path) = &self.token_file else {
+            info!("SIGHUP: there is no token file to read again");
+            return;
+        };
+        match read_tokens(path) {
+            Ok(tokens) => {
+                self.engine.handler_mut().set_tokens(tokens);
+                self.engine.dismiss();
+                info!("read the token file again");
+            }
+            Err(error) => {
+                let path = path.display();
+                error!("cannot use the token file {path}: {error}; the old tokens stay");
+            }
+        }
+    }
+
     /// Handles the pending signals; `false` when the process must end at once.
     fn handle_signals(&mut self) -> bool {
-        for signal in self.signals.pending() {
+        let signals: Vec<Signal> = self.signals.pending().collect();
+        for signal in signals {
             match signal {
                 Signal::Stop if self.engine.is_stopping() => {
                     info!("stopped at once by a second signal");
@@ -257,23 +290,7 @@ impl Server {
                     info!("stopping");
                     self.engine.stop(&mut self.network);
                 }
-                Signal::Reload => {
-                    let Some(path) = &self.token_file else {
-                        continue;
-                    };
-                    match read_tokens(path) {
-                        Ok(tokens) => {
-                            self.engine.handler_mut().set_tokens(tokens);
-                            info!("read the token file again");
-                        }
-                        Err(error) => {
-                            error!(
-                                "cannot use the token file {}: {error}; the old tokens stay",
-                                path.display()
-                            );
-                        }
-                    }
-                }
+                Signal::Reload => self.reload(),
             }
         }
         true

@@ -26,14 +26,9 @@ pub(super) struct Signals(signal_hook_mio::v1_0::Signals);
 impl Signals {
     /// Starts to receive signals as events with the token [`SIGNALS`].
     pub(super) fn new(registry: &Registry) -> io::Result<Self> {
-        let mut signals = signal_hook_mio::v1_0::Signals::new([SIGINT, SIGTERM])?;
+        let mut signals = signal_hook_mio::v1_0::Signals::new([SIGINT, SIGTERM, SIGHUP])?;
         registry.register(&mut signals, SIGNALS, mio::Interest::READABLE)?;
         Ok(Signals(signals))
-    }
-
-    /// Receives SIGHUP too, which otherwise ends the process, as when its terminal closes.
-    pub(super) fn receive_reload(&mut self) -> io::Result<()> {
-        self.0.add_signal(SIGHUP)
     }
 
     /// The signals that have arrived since the last call.
@@ -56,10 +51,6 @@ pub(super) struct Signals;
 impl Signals {
     pub(super) fn new(_registry: &Registry) -> io::Result<Self> {
         Ok(Signals)
-    }
-
-    pub(super) fn receive_reload(&mut self) -> io::Result<()> {
-        Ok(())
     }
 
     pub(super) fn pending(&mut self) -> impl Iterator<Item = Signal> + '_ {

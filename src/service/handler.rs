@@ -66,6 +66,12 @@ pub trait Handler: Responder {
         false
     }
 
+    /// Whether the peer has shown a token that is not valid any more. The engine asks after the tokens have
+    /// changed, and closes the connections of such peers.
+    fn has_lost_access(&self, _peer: &Peer) -> bool {
+        false
+    }
+
     /// Starts a turn, and does the bounded work that no request triggers.
     fn begin_turn(&mut self, turn: Turn);
 

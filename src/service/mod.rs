@@ -12,6 +12,7 @@ mod holds;
 mod notices;
 mod parts;
 mod query;
+mod reach;
 mod register;
 mod report;
 mod streams;
@@ -19,6 +20,7 @@ mod turn;
 mod watchers;
 
 use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use log::debug;
@@ -38,6 +40,7 @@ pub use handler::{Deliver, Handler, Meter, Turn};
 use holds::Holds;
 use notices::Notices;
 use query::Selection;
+use reach::Reach;
 use register::Terms;
 use report::Counts;
 use streams::{Streams, What};
@@ -59,8 +62,7 @@ pub struct Service<S = RandomState> {
     uuids: UuidSource,
     ttl: Duration,
     tokens: Option<Tokens>,
-    /// Whether peers on other hosts may register their own address only.
-    own_address: bool,
+    reach: Reach,
     turn: Turn,
     budget: Budget,
     /// How many of this turn's changes `holds` and `departures` have taken over.
@@ -86,7 +88,7 @@ impl<S: BuildHasher> Service<S> {
             uuids,
             ttl,
             tokens: None,
-            own_address: false,
+            reach: Reach::default(),
             turn: Turn::default(),
             budget: Budget::default(),
             recorded: 0,
@@ -95,14 +97,28 @@ impl<S: BuildHasher> Service<S> {
         }
     }
 
-    /// Requires peers to present one of these tokens; authenticated peers stay so.
+    /// Requires peers to present one of these tokens. Peers whose token is not among them any more have
+    /// [lost their access](Handler::has_lost_access), but the service does not ask at each request.
     pub fn set_tokens(&mut self, tokens: Tokens) {
-        self.tokens = Some(tokens);
+        self.tokens = Some(match &self.tokens {
+            Some(old) => tokens.succeed(old),
+            None => tokens,
+        });
     }
 
     /// Lets peers on other hosts register, hold, revive and replace at their own address only.
     pub fn require_own_address(&mut self) {
-        self.own_address = true;
+        self.reach.require_own();
+    }
+
+    /// Lets `-` mean `ip` for peers on this host, where it means the address that they come from otherwise.
+    pub fn advertise(&mut self, ip: IpAddr) {
+        self.reach.advertise(ip);
+    }
+
+    /// Warns of each registration at a loopback address: there are clients on other hosts.
+    pub fn warn_of_loopback(&mut self) {
+        self.reach.warn_of_loopback();
     }
 
     /// The registry behind the verbs.
@@ -130,18 +146,7 @@ impl<S: BuildHasher> Service<S> {
     }
 
     fn admits(&self, peer: &Peer) -> bool {
-        self.tokens.is_none() || peer.authenticated
-    }
-
-    /// Whether the peer may register what the request offers, if it offers something.
-    fn may_offer(&self, request: &Request<'_>, peer: &Peer) -> bool {
-        if !self.own_address || peer.is_local {
-            return true;
-        }
-        request.offer().is_none_or(|offer| {
-            let named = offer.address(peer.ip()).ip;
-            named.to_canonical() == peer.ip()
-        })
+        self.tokens.is_none() || peer.token.is_some()
     }
 
     /// Whether the registry contains only live registrations.
@@ -183,8 +188,7 @@ impl<S: BuildHasher> Service<S> {
             _ if peer.watches => Some(Refusal::Watching),
             Request::Auth { .. } => None,
             _ if !self.admits(peer) => Some(Refusal::AuthenticationRequired),
-            _ if !self.may_offer(request, peer) => Some(Refusal::OtherAddress),
-            _ => None,
+            _ => self.reach.refuse(request, peer),
         };
         match refusal {
             Some(refusal) => Outcome::Done(Reply::Refused(refusal)),
@@ -240,17 +244,16 @@ impl<S: BuildHasher> Service<S> {
 
     /// Without configured tokens the service accepts any, so a client may always send its own.
     fn authenticate(&self, token: &str, peer: &mut Peer) -> Reply {
-        if self
-            .tokens
-            .as_ref()
-            .is_none_or(|tokens| tokens.accept(token))
-        {
-            peer.authenticated = true;
-            Reply::Ok
-        } else {
+        let Some(tokens) = &self.tokens else {
+            return Reply::Ok;
+        };
+        let number = tokens.accept(token);
+        if number.is_none() {
             debug!("{}: authentication failed", peer.address);
-            Reply::Refused(Refusal::AuthenticationFailed)
+            return Reply::Refused(Refusal::AuthenticationFailed);
         }
+        peer.token = number;
+        Reply::Ok
     }
 
     fn deregister(&mut self, uuid: Option<&Uuid>) -> Reply {

@@ -65,7 +65,7 @@ impl<S: BuildHasher> Service<S> {
 
     /// Removes what is registered at the offered place. `None` when that has to go on in the next turn.
     fn replace(&mut self, offer: &Offer<'_>, peer: &Peer) -> Option<()> {
-        let (now, address) = (self.turn.now, offer.address(peer.ip()));
+        let (now, address) = (self.turn.now, offer.address(self.reach.observed(peer)));
         let name = offer.service_type.as_str();
         let registry = &mut self.registry;
         let remove = |budget: &mut usize| registry.replace(now, name, address, budget);
@@ -95,7 +95,7 @@ impl<S: BuildHasher> Service<S> {
             self.remove_left(&uuid);
         }
         if let Some(record) = self.registry.get(self.turn.now, &uuid) {
-            let is_same = record.address == offer.address(peer.ip())
+            let is_same = record.address == offer.address(self.reach.observed(peer))
                 && **record.service_type == *offer.service_type.as_str();
             return Some(if is_same {
                 self.heartbeat(Some(&uuid))
@@ -138,7 +138,7 @@ impl<S: BuildHasher> Service<S> {
         let new = Registration {
             uuid,
             service_type: offer.service_type.as_str(),
-            address: offer.address(peer.ip()),
+            address: offer.address(self.reach.observed(peer)),
             ttl: terms.ttl.map_or(self.ttl, Ttl::duration),
             labels: terms.labels,
         };
@@ -147,6 +147,7 @@ impl<S: BuildHasher> Service<S> {
             return Err(RegisterError::UuidTaken);
         }
         how(&mut self.registry, heard, new)?;
+        self.reach.note(new.service_type, new.address);
         // A UUID is the right to change a registration, so the log shows only a part of it.
         debug!(
             "{}: registered {:?} at {} {} as {:08x}…",

@@ -83,6 +83,14 @@ impl<S: BuildHasher> Handler for Service<S> {
         self.tokens.is_some()
     }
 
+    fn has_lost_access(&self, peer: &Peer) -> bool {
+        let is_gone = |number| {
+            let tokens = self.tokens.as_ref();
+            tokens.is_some_and(|tokens| !tokens.contains(number))
+        };
+        peer.token.is_some_and(is_gone)
+    }
+
     /// Sweeps a bounded number of expired registrations.
     fn begin_turn(&mut self, turn: Turn) {
         self.turn = turn;

@@ -2,9 +2,7 @@
 
 use super::feed::Feed;
 use super::{Awaited, Phase, Session};
-use crate::limits::{
-    AUTHENTICATE_MS_MAX, COMMAND_MS_MAX, LINGER_MS_MAX, OUTPUT_STALL_MS_MAX, WATCH_SILENCE_MS,
-};
+use crate::limits::{AUTHENTICATE_MS_MAX, LINGER_MS_MAX, OUTPUT_STALL_MS_MAX, WATCH_SILENCE_MS};
 use crate::message::CloseReason;
 use crate::time::Moment;
 
@@ -13,6 +11,8 @@ use crate::time::Moment;
 pub enum Timeout {
     /// A time limit has passed: the session must be closed.
     Close(CloseReason),
+    /// The request is not complete in time: it must be refused.
+    Overdue,
     /// The parked request has reached its time limit and must be answered.
     Answer,
     /// The watcher needs a keepalive.
@@ -53,7 +53,8 @@ impl Session {
             Phase::Open => {
                 self.limit_stranger(&mut next);
                 if let Some(since) = self.request_since {
-                    next.close(since, COMMAND_MS_MAX, CloseReason::Incomplete);
+                    let due = since.plus_millis(self.codec.request_ms_max());
+                    next.add(due, Timeout::Overdue);
                 }
                 self.limit_unread(&mut next);
                 let may_idle = self.peer.stays() || self.is_stranger();

@@ -170,7 +170,7 @@ impl Session {
     /// Whether the peer must show a token and has not yet.
     #[must_use]
     pub fn is_stranger(&self) -> bool {
-        self.needs_token && !self.peer.authenticated
+        self.needs_token && self.peer.token.is_none()
     }
 
     /// The other end.

@@ -2,7 +2,7 @@
 
 use super::{Awaited, Pause, Phase, Session};
 use crate::limits::REFUSAL_WORK;
-use crate::message::{CloseReason, Outcome, Reply, Responder};
+use crate::message::{CloseReason, Outcome, Refusal, Reply, Responder};
 use crate::time::Moment;
 use crate::wire::{Decoded, Step};
 
@@ -111,6 +111,18 @@ impl Session {
             self.completed_at = now;
         }
         Decided::Taken(work)
+    }
+
+    /// The refusal of the request that has not been complete in time.
+    #[must_use]
+    pub fn overdue(&self) -> Refusal {
+        self.codec.overdue()
+    }
+
+    /// Answers the incomplete request, whose rest is not waited for, with a refusal that ends the session.
+    pub fn refuse_incomplete(&mut self, refusal: &Reply, now: Moment) {
+        self.rest = Box::default();
+        self.answer(refusal, now);
     }
 
     #[inline]

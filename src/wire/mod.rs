@@ -11,7 +11,7 @@ pub mod output;
 pub mod text;
 mod watch;
 
-use crate::limits::FRAME_HEADER_LEN_MAX;
+use crate::limits::{FRAME_HEADER_LEN_MAX, FRAME_MS_MAX, LINE_MS_MAX};
 use crate::message::{Bytes, CloseReason, Command, Part, Refusal, Reply, Update};
 use crate::wire::output::Output;
 
@@ -103,6 +103,24 @@ impl Codec {
             Codec::Undecided | Codec::Parts(_) => Decoded::Incomplete,
             Codec::Text(decoder) => decoder.finish(rest),
             Codec::Frame(decoder) => decoder.finish(rest),
+        }
+    }
+
+    /// Milliseconds that a request may take from its first byte to its last.
+    #[must_use]
+    pub fn request_ms_max(&self) -> u64 {
+        match self {
+            Codec::Undecided | Codec::Text(_) => LINE_MS_MAX,
+            Codec::Frame(_) | Codec::Parts(_) => FRAME_MS_MAX,
+        }
+    }
+
+    /// The refusal of a request that takes longer.
+    #[must_use]
+    pub fn overdue(&self) -> Refusal {
+        match self {
+            Codec::Undecided | Codec::Text(_) => Refusal::LineOverdue,
+            Codec::Frame(_) | Codec::Parts(_) => Refusal::FrameOverdue,
         }
     }
 

@@ -12,7 +12,7 @@ use discovery_service::time::Moment;
 use uuid::Uuid;
 
 pub const TYPES: [&str; 3] = ["hive", "queen", "wéb/api"];
-pub const IPS: [&str; 4] = ["127.0.0.1", "::1", "::ffff:127.0.0.1", "2001:db8::7"];
+pub const IPS: [&str; 4] = ["127.0.0.1", "::1", "192.0.2.7", "2001:db8::7"];
 pub const TTLS_MS: [u64; 3] = [1, 100, 30_000];
 pub const UUIDS: usize = 10;
 

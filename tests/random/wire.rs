@@ -121,6 +121,7 @@ fn no_reason_needs_escaping_in_json_and_each_is_one_line() {
         Refusal::IpUnspecified,
         Refusal::IpMulticast,
         Refusal::IpBroadcast,
+        Refusal::IpLinkLocal,
         Refusal::Port,
         Refusal::OtherAddress,
         Refusal::RegistryFull,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use discovery_service::limits::{COMMAND_MS_MAX, LINE_LEN_MAX, LINGER_MS_MAX};
+use discovery_service::limits::{FRAME_MS_MAX, LINE_LEN_MAX, LINGER_MS_MAX};
 use discovery_service::message::{Labels, Offer, Refusal, Reply, Request, ServiceType, Ttl};
 use uuid::Uuid;
 
@@ -515,8 +515,9 @@ impl Client {
         } else {
             received.len()
         };
+        let overdue = self.is_told_overdue(received, &expected.bytes);
         assert!(
-            expected.bytes.starts_with(&received[..exact]),
+            overdue || expected.bytes.starts_with(&received[..exact]),
             "client {} got {:?} instead of {:?}; it sent {:?} and was answered {log:?}",
             self.number,
             String::from_utf8_lossy(&pipe.received),
@@ -525,11 +526,35 @@ impl Client {
         );
         if let Some(replies) = &expected.replies {
             self.stream.read(&received[exact..]);
+            let overdue = format!("ERROR {}", Refusal::LineOverdue);
+            let told = &self.stream.replies[..];
+            let answers = match told.split_last() {
+                Some((last, answers)) if *last == overdue => answers,
+                _ => told,
+            };
             assert!(
-                replies.starts_with(&self.stream.replies),
+                replies.starts_with(answers),
                 "{:?} instead of {replies:?}",
                 self.stream.replies
             );
+        }
+    }
+
+    /// Whether what it has received is a part of the expected bytes, and then of the refusal of a command that
+    /// was not complete in time.
+    fn is_told_overdue(&self, received: &[u8], expected: &[u8]) -> bool {
+        let refusal = self.overdue();
+        (0..received.len()).any(|at| {
+            let (answers, rest) = received.split_at(at);
+            expected.starts_with(answers) && refusal.starts_with(rest)
+        })
+    }
+
+    /// The refusal of a command that was not complete in time.
+    fn overdue(&self) -> Vec<u8> {
+        match self.format {
+            Format::Text => format!("ERROR {}\n", Refusal::LineOverdue).into_bytes(),
+            Format::Frame => refusal_frame(&Refusal::FrameOverdue.reason()),
         }
     }
 
@@ -578,7 +603,7 @@ impl Client {
         };
         let over = self.is_over() && !log.is_some_and(stays);
         let told = over || (log.is_none() && pipe.shut);
-        let patience_ms = if told { LINGER_MS_MAX } else { COMMAND_MS_MAX };
+        let patience_ms = if told { LINGER_MS_MAX } else { FRAME_MS_MAX };
         if pipe.closed && age_ms >= patience_ms.min(idle_ms_max.unwrap_or(u64::MAX)) {
             return;
         }
@@ -594,6 +619,9 @@ impl Client {
         }
         if !self.is_finished() && !pipe.client_ended {
             // Its last command is incomplete.
+            return;
+        }
+        if pipe.shut && age_ms >= patience_ms && pipe.received.ends_with(&self.overdue()) {
             return;
         }
         assert!(
@@ -689,17 +717,19 @@ fn answer_frame(exchange: &Exchange) -> Vec<u8> {
         return whole_frame("text/json", "", exchange.reply.as_bytes());
     }
     match exchange.reply.strip_prefix("ERROR ") {
-        Some(reason) => {
-            let code = match reason {
-                "registry full" => "full",
-                "authentication required" | "authentication failed" => "unauthenticated",
-                _ => "invalid",
-            };
-            let keys = format!(r#", "error": "{reason}", "code": "{code}""#);
-            whole_frame("text/plain", &keys, b"ERROR")
-        }
+        Some(reason) => refusal_frame(reason),
         None => whole_frame("text/plain", "", exchange.reply.as_bytes()),
     }
+}
+
+fn refusal_frame(reason: &str) -> Vec<u8> {
+    let code = match reason {
+        "registry full" => "full",
+        "authentication required" | "authentication failed" => "unauthenticated",
+        _ => "invalid",
+    };
+    let keys = format!(r#", "error": "{reason}", "code": "{code}""#);
+    whole_frame("text/plain", &keys, b"ERROR")
 }
 
 fn whole_frame(content_type: &str, further_keys: &str, content: &[u8]) -> Vec<u8> {

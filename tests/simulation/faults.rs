@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use discovery_service::engine::{Event, Readiness, Settings};
 use discovery_service::limits::{
-    COMMAND_MS_MAX, OUTPUT_STALL_MS_MAX, OUTPUT_WAITING_LEN_MAX, READ_LEN_MAX, TURN_SWEEP_MAX,
+    FRAME_MS_MAX, LINE_MS_MAX, LINGER_MS_MAX, OUTPUT_STALL_MS_MAX, OUTPUT_WAITING_LEN_MAX,
+    READ_LEN_MAX, TURN_SWEEP_MAX,
 };
 
 use crate::rig::{Rig, TICK_MS, TTL_MS, uuid};
@@ -34,31 +35,50 @@ fn row_02_a_half_open_peer_is_closed_after_the_idle_time_from_its_last_completed
 }
 
 #[test]
-fn row_01_a_command_has_10_s_from_its_first_byte() {
+fn row_01_a_text_command_has_60_s_from_its_first_byte_and_a_frame_10_s_and_both_are_told_so() {
     let mut rig = Rig::new();
-    let client = rig.connect();
-    rig.pass(100_000);
-    rig.send(client, b"query");
-    rig.turn();
-    rig.pass(COMMAND_MS_MAX - 1);
-    rig.send(client, b" hi");
-    rig.turn();
-    assert!(!rig.is_closed(client));
-    rig.pass(1);
-    assert!(
-        rig.is_closed(client),
-        "further bytes do not extend the limit"
-    );
+    let text: (&[u8], _) = (b"query", LINE_MS_MAX);
+    for (begin, ms_max) in [text, (b"\0\x40{", FRAME_MS_MAX)] {
+        let client = rig.connect();
+        rig.pass(100_000);
+        rig.send(client, begin);
+        rig.turn();
+        rig.pass(ms_max - 1);
+        rig.send(client, b" hi");
+        rig.turn();
+        assert_eq!(rig.received(client), "");
+        rig.pass(1);
+        rig.settle();
+        let told = String::from_utf8_lossy(&rig.net.pipes[client].received).into_owned();
+        let seconds = format!("is not complete {} s after its first byte", ms_max / 1000);
+        assert!(
+            told.contains("ERROR") && told.contains(&seconds),
+            "further bytes do not extend the limit: {told:?}"
+        );
+        rig.pass(LINGER_MS_MAX);
+        assert!(rig.is_closed(client));
+    }
 
     let client = rig.connect();
     rig.send(client, b"query hive\nquery");
     rig.settle();
-    rig.pass(COMMAND_MS_MAX - 1);
+    rig.pass(LINE_MS_MAX - 1);
     rig.send(client, b" hive\nq");
     rig.settle();
-    rig.pass(COMMAND_MS_MAX - 1);
-    assert!(!rig.is_closed(client), "each command has its own 10 s");
-    assert_eq!(rig.received(client), "[]\n[]\n");
+    rig.pass(LINE_MS_MAX - 1);
+    assert_eq!(
+        rig.received(client),
+        "[]\n[]\n",
+        "each command has its own 60 s"
+    );
+    rig.pass(1);
+    rig.send(client, b"uery hive\n");
+    rig.settle();
+    assert_eq!(
+        rig.received(client),
+        "ERROR the line is not complete 60 s after its first byte\n",
+        "what comes later is not run"
+    );
 }
 
 #[test]

@@ -15,7 +15,7 @@ fn limits_of_connections_and_of_the_stop_are_kept_where_every_turn_is_late() {
         ttl: Duration::from_millis(TTL_MS),
     });
     let (busy, incomplete, deaf) = (rig.connect(), rig.connect(), rig.connect());
-    rig.send(incomplete, b"query");
+    rig.send(incomplete, b"\0");
     rig.send(deaf, &b"heartbeat x\n".repeat(50_000));
     // Turns of 100 ms, of which registry time counts 20 ms.
     let late_turns = |rig: &mut Rig, ms: u64| {

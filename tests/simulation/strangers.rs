@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use discovery_service::auth::Tokens;
 use discovery_service::engine::Settings;
-use discovery_service::limits::AUTHENTICATE_MS_MAX;
+use discovery_service::limits::{AUTHENTICATE_MS_MAX, TURN_TOKENS_MAX};
 
 use crate::rig::{Rig, TICK_MS, TTL_MS};
 
@@ -123,4 +123,44 @@ fn with_own_address_a_peer_on_another_host_registers_holds_revives_and_replaces_
     assert_eq!(left.matches("10.0.0.9").count(), 5, "{left}");
     // Who knows a UUID may still use it.
     assert_eq!(rig.ask(stranger, &format!("heartbeat {by_local}")), "OK\n");
+}
+
+#[test]
+fn a_hyphen_from_a_link_local_address_is_refused_because_others_have_no_zone_for_it() {
+    let mut rig = Rig::new();
+    let ip = |text: &str| text.parse().expect("an address");
+    rig.net.addresses = (ip("fe80::9"), ip("fe80::1"));
+    let client = rig.connect();
+    for refused in ["register web - 80", "hold web - 80"] {
+        assert_eq!(
+            rig.ask(client, refused),
+            "ERROR the ip is a link-local address, which means nothing without a zone\n"
+        );
+    }
+    assert!(
+        !rig.ask(client, "register web 10.0.0.1 80")
+            .contains("ERROR")
+    );
+}
+
+#[test]
+fn a_turn_looks_at_the_tokens_of_a_bounded_number_of_connections_and_the_next_goes_on() {
+    let mut rig = guarded(2 * TURN_TOKENS_MAX);
+    let clients: Vec<usize> = (0..TURN_TOKENS_MAX + 50).map(|_| rig.connect()).collect();
+    for &client in &clients {
+        assert_eq!(rig.ask(client, "auth secret"), "OK\n");
+    }
+    let closed = |rig: &Rig| {
+        clients
+            .iter()
+            .filter(|&&client| rig.is_closed(client))
+            .count()
+    };
+    let tokens = Tokens::parse("another").expect("a token");
+    rig.engine.handler_mut().set_tokens(tokens);
+    rig.engine.dismiss();
+    rig.turn();
+    assert_eq!(closed(&rig), TURN_TOKENS_MAX);
+    rig.settle();
+    assert_eq!(closed(&rig), clients.len());
 }

@@ -1,6 +1,6 @@
 //! The flags of the service, each with its variable.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use clap::Args;
 use clap::builder::BoolishValueParser;
 
 use discovery_service::limits;
+use discovery_service::message::check_ip;
 use discovery_service::server::config::Config;
 
 // Not a doc comment, where `[::1]` would be a link.
@@ -61,6 +62,10 @@ pub(crate) struct Flags {
     #[arg(long, env = "DISCOVERY_INSECURE", value_parser = BoolishValueParser::new())]
     insecure: bool,
 
+    /// What - means for a caller on this host; default: the address listened on, or that of the default route
+    #[arg(long, env = "DISCOVERY_ADVERTISE", value_name = "IP", value_parser = reachable)]
+    advertise: Option<IpAddr>,
+
     /// A caller on another host may register its own address only; as a variable: true or false; default: off
     #[arg(long, env = "DISCOVERY_OWN_ADDRESS", value_parser = BoolishValueParser::new())]
     own_address: bool,
@@ -78,6 +83,7 @@ impl From<Flags> for Config {
                 .then(|| Duration::from_secs(flags.idle_timeout.into())),
             token_file: flags.token_file,
             insecure: flags.insecure,
+            advertise: flags.advertise,
             own_address: flags.own_address,
         }
     }
@@ -87,6 +93,12 @@ fn address(text: &str) -> Result<SocketAddr, &'static str> {
     text.trim()
         .parse()
         .map_err(|_| "an address is an IP and a port: 127.0.0.1:65432 or [::1]:65432")
+}
+
+fn reachable(text: &str) -> Result<IpAddr, &'static str> {
+    let ip = text.trim().parse().ok();
+    ip.and_then(|ip| check_ip(ip).ok())
+        .ok_or("an IPv4 or IPv6 address that others can connect to")
 }
 
 /// A parser of whole numbers in `range`, whose error names the range.
@@ -150,6 +162,10 @@ mod tests {
             ["--listen", "127.0.0.1"],
             ["--listen", "::1:65432"],
             ["--listen", "127.0.0.1:65536"],
+            ["--advertise", "localhost"],
+            ["--advertise", "0.0.0.0"],
+            ["--advertise", "fe80::1"],
+            ["--advertise", "-"],
         ];
         for args in bad {
             let message = config(&args).expect_err(&format!("{args:?}"));
@@ -202,6 +218,8 @@ mod tests {
             ["--idle-timeout", "0"],
             ["--listen", "127.0.0.1:0"],
             ["--listen", "[::1]:65432"],
+            ["--advertise", "192.0.2.1"],
+            ["--advertise", "2001:db8::1"],
         ];
         for args in good {
             config(&args).unwrap_or_else(|message| panic!("{args:?}: {message}"));

@@ -4,8 +4,8 @@ use super::Sessions;
 use crate::engine::ready::Reason;
 use crate::engine::waiting::Counted;
 use crate::limits::OUTPUT_WAITING_LEN_MAX;
-use crate::message::{Delivery, Update};
-use crate::session::Delivered;
+use crate::message::{Delivery, Reply, Update};
+use crate::session::{Delivered, Session};
 use crate::time::Moment;
 
 impl<T> Sessions<T> {
@@ -28,18 +28,31 @@ impl<T> Sessions<T> {
             connection.waits_for_part = false;
         }
         match delivery {
-            Delivery::Reply(_) | Delivery::Part(_) => self.answer(key, delivery, now),
+            Delivery::Reply(_) | Delivery::Part(_) => self.answer(key, |session| {
+                session.deliver(delivery, now, OUTPUT_WAITING_LEN_MAX);
+            }),
             Delivery::Update(_) => return self.tell(key, delivery, now),
         }
         false
     }
 
-    fn answer(&mut self, key: usize, delivery: &Delivery, now: Moment) {
+    /// Refuses the session's incomplete request, which ends the session.
+    pub(in crate::engine) fn refuse_incomplete(
+        &mut self,
+        key: usize,
+        refusal: &Reply,
+        now: Moment,
+    ) {
+        self.answer(key, |session| session.refuse_incomplete(refusal, now));
+    }
+
+    /// Lets the session append an answer by means of `append`, and serves it soon.
+    fn answer(&mut self, key: usize, append: impl FnOnce(&mut Session)) {
         let session = &mut self.connections[key].session;
         self.waiting.remove(key, session);
-        session.deliver(delivery, now, OUTPUT_WAITING_LEN_MAX);
+        append(session);
         self.waiting.add(key, session);
-        // Requests that arrived after the parked one can be run now.
+        // Requests that arrived after a parked one can be run now.
         self.enqueue(key, Reason::Woken);
         self.arm(key);
     }

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::common::{Client, Service, ask_frame, command, wait_until};
+use crate::common::{Client, Frame, Service, ask_frame, command, wait_until};
 
 #[test]
 fn row_38_a_full_registry_refuses_keeps_what_is_live_and_has_room_again_later() {
@@ -124,23 +124,33 @@ fn a_refused_connection_that_has_written_still_reads_its_line() {
 }
 
 #[test]
-fn row_01_a_connection_ends_10_s_after_the_first_byte_of_an_incomplete_command() {
+fn row_01_a_frame_that_is_not_complete_10_s_after_its_first_byte_is_told_so_and_ends_the_connection()
+ {
     let service = Service::start(&[]);
     let mut patient = service.connect();
     assert_eq!(patient.ask("query hive"), "[]");
-    let mut slow = service.connect();
+    let mut typed = service.connect();
     let mut frame = service.connect();
     let begun = Instant::now();
-    slow.send("que");
+    typed.send("que");
     frame.send([0]);
     std::thread::sleep(Duration::from_secs(5));
-    slow.send("r");
-    slow.wait_for_close();
-    frame.wait_for_close();
+    frame.send([100]);
+    let answer = Frame::parse(&frame.rest());
     let after = begun.elapsed();
+    assert_eq!(answer.content, "ERROR");
+    assert_eq!(
+        answer.header["error"],
+        "the frame is not complete 10 s after its first byte"
+    );
     assert!(
         (Duration::from_millis(9_900)..Duration::from_secs(13)).contains(&after),
         "closed after {after:?}"
+    );
+    assert_eq!(
+        typed.ask("ry hive"),
+        "[]",
+        "who types a command has more time"
     );
     assert_eq!(
         patient.ask("query hive"),

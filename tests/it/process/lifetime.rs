@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::common::{Client, Finished, Service, ask_frame, command, finish, wait_until};
 
 /// The variables that the service reads from the environment.
-const VARIABLES: [&str; 9] = [
+const VARIABLES: [&str; 10] = [
     "DISCOVERY_LISTEN",
     "DISCOVERY_TTL",
     "DISCOVERY_TICK",
@@ -16,6 +16,7 @@ const VARIABLES: [&str; 9] = [
     "DISCOVERY_IDLE_TIMEOUT",
     "DISCOVERY_TOKEN_FILE",
     "DISCOVERY_INSECURE",
+    "DISCOVERY_ADVERTISE",
     "DISCOVERY_OWN_ADDRESS",
 ];
 
@@ -218,6 +219,83 @@ fn an_empty_variable_counts_as_unset() {
         emptied.env(name, "");
     }
     assert_eq!(Service::spawn(emptied).connect().ask("query hive"), "[]");
+}
+
+#[test]
+fn a_hyphen_from_this_host_means_what_is_advertised_and_a_public_listener_is_advertised() {
+    let registered = |args: &[&str], ip: &str| {
+        let service = Service::start(args);
+        let mut client = Client::connect((Ipv4Addr::LOCALHOST, service.address().port()).into());
+        assert!(crate::common::is_uuid(
+            &client.ask(&format!("register web {ip} 80"))
+        ));
+        let first = client.ask("query web");
+        let uuid = "3999da30-2a11-463a-be8e-6b2beca7bfe6";
+        for _ in 0..2 {
+            let long = format!("heartbeat {uuid} revived {ip} 80");
+            assert_eq!(client.ask(&long), "OK", "it is the same address each time");
+        }
+        assert_eq!(client.ask("query revived"), first);
+        client.ask(&format!("hold held {ip} 80"));
+        assert_eq!(client.ask("query held"), first);
+        (first, service)
+    };
+    let answer = |ip: &str| format!(r#"[{{"ip":"{ip}","port":80}}]"#);
+    let (loopback, service) = registered(&["--listen", "127.0.0.1:0"], "-");
+    assert_eq!(loopback, answer("127.0.0.1"));
+    assert!(
+        !service.log().contains("cannot reach"),
+        "nobody is elsewhere"
+    );
+    let advertised = ["--listen", "127.0.0.1:0", "--advertise", "192.0.2.7"];
+    assert_eq!(registered(&advertised, "-").0, answer("192.0.2.7"));
+    assert_eq!(registered(&advertised, "10.0.0.1").0, answer("10.0.0.1"));
+
+    // The address that this host would use to reach others, if it has one; nothing is sent.
+    let probe = UdpSocket::bind("0.0.0.0:0").expect("a socket");
+    let outward = probe
+        .connect("198.41.0.4:1")
+        .and_then(|()| probe.local_addr());
+    let own = outward.map_or(Ipv4Addr::LOCALHOST.into(), |address| address.ip());
+    let wildcard = ["--listen", "0.0.0.0:0", "--insecure"];
+    let (first, service) = registered(&wildcard, "-");
+    assert_eq!(first, answer(&own.to_string()));
+    if own.is_loopback() {
+        return;
+    }
+    assert!(service.log().contains(&format!("advertise={own}")));
+    assert!(!service.log().contains("cannot reach"));
+    let listener = format!("{own}:0");
+    let both = [
+        "--listen",
+        "127.0.0.1:0",
+        "--listen",
+        &listener,
+        "--insecure",
+    ];
+    assert_eq!(registered(&both, "-").0, answer(&own.to_string()));
+}
+
+#[test]
+fn a_loopback_address_is_warned_of_once_where_others_can_connect() {
+    let service = Service::start(&["--listen", "0.0.0.0:0", "--insecure"]);
+    let mut client = Client::connect((Ipv4Addr::LOCALHOST, service.address().port()).into());
+    for _ in 0..3 {
+        client.register("web", "127.0.0.1", 80);
+        client.register("web", "::1", 80);
+        client.register("web", "10.0.0.1", 80);
+    }
+    client.register("web", "127.0.0.1", 81);
+    let warnings = || {
+        let log = service.log();
+        log.lines()
+            .filter(|line| line.contains("cannot reach"))
+            .count()
+    };
+    wait_until("it is warned of", || (warnings() >= 3).then_some(()));
+    assert_eq!(client.ask("ping"), "PONG");
+    assert_eq!(warnings(), 3);
+    assert!(service.log().contains("127.0.0.1 81"));
 }
 
 #[test]

@@ -248,7 +248,8 @@ fn at_start_one_line_names_version_addresses_and_limits() {
         first_line(&service),
         format!(
             "discovery {version} is ready: listen={v4},{v6} ttl=30s tick=1s max-services=1000000 \
-             max-connections=10000 idle-timeout=300s tokens=none own-address=off"
+             max-connections=10000 idle-timeout=300s tokens=none own-address=off \
+             advertise=loopback"
         )
     );
 }
@@ -269,7 +270,7 @@ fn the_line_at_start_names_the_limits_in_force_and_not_those_that_were_asked_for
     let log = wait_until("it logs", || {
         Some(service.log()).filter(|log| log.contains("is ready"))
     });
-    let limits = "ttl=5s tick=250ms max-services=7 max-connections=119 idle-timeout=off tokens=required own-address=off\n";
+    let limits = "ttl=5s tick=250ms max-services=7 max-connections=119 idle-timeout=off tokens=required own-address=off advertise=loopback\n";
     assert!(log.contains(limits), "{log}");
     assert!(!log.contains("a-token-of-the-test"), "{log}");
 }

@@ -3,7 +3,9 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use crate::common::{Service, ask_frame, command, finish, path, private_file, wait_until};
+use crate::common::{
+    Client, Service, ask_frame, command, finish, is_uuid, path, private_file, wait_until,
+};
 
 #[test]
 fn row_44_without_a_valid_token_no_command_is_run_and_no_token_is_logged() {
@@ -127,4 +129,53 @@ fn row_45_a_token_file_that_cannot_be_used_is_refused_at_start_with_its_reason()
             .then_some(())
     });
     assert!(!service.log().contains("secret"));
+}
+
+#[test]
+fn after_a_reload_who_showed_a_token_that_is_gone_is_closed_holds_and_watches_included() {
+    let file = private_file("old\nkept\n");
+    let service = Service::start(&["--token-file", path(&file)]);
+    let admitted = |token: &str| {
+        let mut client = service.connect();
+        assert_eq!(client.ask(&format!("auth {token}")), "OK");
+        client
+    };
+    let mut watcher = admitted("kept");
+    watcher.send("watch hive\n");
+    assert!(watcher.line().contains(r#""services":[]"#));
+    let mut holder = admitted("kept");
+    assert!(is_uuid(&holder.ask("hold kept 10.0.0.1 1")));
+    let mut old_holder = admitted("old");
+    assert!(is_uuid(&old_holder.ask("hold hive 10.0.0.1 1")));
+    assert!(watcher.line().contains(r#""up":[{"#));
+    let mut old_watcher = admitted("old");
+    old_watcher.send("watch hive\n");
+    assert!(old_watcher.line().contains("10.0.0.1"));
+    // More than are looked at in one turn.
+    let mut crowd: Vec<_> = (0..600).map(|_| admitted("old")).collect();
+
+    fs::write(&file, "new\nkept\n").expect("it is ours");
+    service.signal("HUP");
+    let told = watcher.line();
+    assert!(told.contains(r#""reason":"connection closed""#), "{told}");
+    old_holder.wait_for_close();
+    old_watcher.wait_for_close();
+    crowd.iter_mut().for_each(Client::wait_for_close);
+    assert!(holder.ask("query kept").contains("10.0.0.1"));
+    assert_eq!(admitted("new").ask("query hive"), "[]");
+    let stats = holder.ask("stats");
+    assert!(stats.contains(r#""token":602"#), "{stats}");
+}
+
+#[test]
+fn sighup_without_a_token_file_is_logged_and_nothing_else_happens() {
+    let service = Service::start(&[]);
+    let mut holder = service.connect();
+    assert!(is_uuid(&holder.ask("hold hive 10.0.0.1 1")));
+    service.signal("HUP");
+    wait_until("it is logged", || {
+        let log = service.log();
+        log.contains("SIGHUP: there is no token file").then_some(())
+    });
+    assert!(holder.ask("query hive").contains("10.0.0.1"));
 }

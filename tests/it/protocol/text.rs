@@ -90,7 +90,7 @@ fn a_query_lists_one_type_in_the_order_of_registration() {
     assert_eq!(client.ask(&format!("heartbeat {first}")), "OK");
     let expected = concat!(
         r#"[{"ip":"127.0.0.1","port":3},{"ip":"2001:db8::1","port":1},"#,
-        r#"{"ip":"::ffff:10.0.0.1","port":2}]"#
+        r#"{"ip":"10.0.0.1","port":2}]"#
     );
     assert_eq!(client.ask("query hive"), expected);
     assert_eq!(client.ask("query Hive"), r#"[{"ip":"127.0.0.1","port":9}]"#);
@@ -254,6 +254,10 @@ fn every_error_has_a_reason_and_leaves_the_connection_usable() {
         (
             "register hive 255.255.255.255 80",
             "ERROR the ip is the broadcast address",
+        ),
+        (
+            "register hive fe80::1 80",
+            "ERROR the ip is a link-local address, which means nothing without a zone",
         ),
         (
             "register hive fe80::1%eth0 80",

@@ -50,8 +50,9 @@ pub use walk::Cursor;
 /// No slot.
 pub(crate) const NONE: u32 = u32::MAX;
 
-/// Capacity, in changes, that the list keeps from one turn to the next.
-const CHANGES_KEPT: usize = 4096;
+/// Capacity, in changes, that the list keeps from one turn to the next. A longer one goes as a whole: a
+/// part of it would stay where it is, and keep the allocator from giving back what lies before it.
+const CHANGES_KEPT: usize = 512;
 
 /// The state of the registry.
 #[derive(Debug)]
@@ -139,8 +140,10 @@ impl<S: BuildHasher> Registry<S> {
 
     /// Begins a new list of changes. The service calls this once a turn, so that the list stays short.
     pub fn clear_changes(&mut self) {
+        if self.changes.capacity() > CHANGES_KEPT {
+            self.changes = Vec::new();
+        }
         self.changes.clear();
-        self.changes.shrink_to(CHANGES_KEPT);
     }
 
     /// Adds a registration whose last heartbeat is `now`.

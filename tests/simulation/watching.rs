@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use discovery_service::engine::Settings;
 use discovery_service::limits::{
-    HOLDS_MAX, OUTPUT_STALL_MS_MAX, OUTPUT_WAITING_LEN_MAX, PART_LEN_MAX, TURN_REMOVALS_MAX,
-    TURN_WORK_MAX, WATCH_SILENCE_MS,
+    HOLDS_MAX, LINE_MS_MAX, LINGER_MS_MAX, OUTPUT_STALL_MS_MAX, OUTPUT_WAITING_LEN_MAX,
+    PART_LEN_MAX, TURN_REMOVALS_MAX, TURN_WORK_MAX, WATCH_SILENCE_MS,
 };
 use discovery_service::message::Id;
 
@@ -97,9 +97,12 @@ fn a_holder_is_not_dropped_for_being_silent() {
     // The limit for completing a command still applies.
     rig.send(silent, b"quer");
     rig.turn();
-    rig.pass(10_000);
-    assert!(rig.is_closed(silent));
+    rig.pass(LINE_MS_MAX);
+    rig.settle();
     assert_eq!(registrations(&rig), 0);
+    assert!(rig.received(silent).starts_with("ERROR "), "it is told so");
+    rig.pass(LINGER_MS_MAX);
+    assert!(rig.is_closed(silent));
 }
 
 #[test]

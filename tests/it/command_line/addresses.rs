@@ -130,13 +130,16 @@ fn a_port_that_answers_before_the_command_has_started_is_somebody_elses() {
     let mut client = service.connect();
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = listener.local_addr().expect("an address").port();
-    // The command waits until the port is free.
+    // The command waits until the port is free, and takes it when that could be seen for a while.
     let wait = "\
-import errno, socket, sys, time
+import socket, sys, time
+port = int(sys.argv[1])
 while True:
-    try: s = socket.create_server(('127.0.0.1', int(sys.argv[1])))
-    except OSError as error: time.sleep(0.3)
-    else: break
+    try: socket.create_connection(('127.0.0.1', port)).close()
+    except OSError: break
+    time.sleep(0.3)
+time.sleep(1)
+s = socket.create_server(('127.0.0.1', port))
 while True: s.accept()
 ";
     let text = port.to_string();

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::sources::{File, Source, files, normal};
+use super::sources::{File, ROOT, Source, files, normal};
 
 /// Where the compiler begins: the library, the binary, and every test, bench and fuzz target.
 fn is_root(path: &str, fuzz_manifest: &str) -> bool {
@@ -97,6 +97,31 @@ fn every_rust_file_is_compiled() {
         "tests/it/main.rs",
     ] {
         assert!(roots.contains(root), "{root}");
+    }
+}
+
+#[test]
+fn the_top_level_holds_nothing_but_what_belongs_there() {
+    const BELONGS: [&str; 10] = [
+        ".ci",
+        ".gitignore",
+        ".rustfmt.toml",
+        "Cargo.lock",
+        "Cargo.toml",
+        "LICENSE",
+        "README.md",
+        "benches",
+        "src",
+        "tests",
+    ];
+    // The repository itself and what is built are no part of it.
+    const BESIDE: [&str; 2] = [".git", "target"];
+    let entries = std::fs::read_dir(ROOT).expect("it is there");
+    for entry in entries {
+        let name = entry.expect("it is there").file_name();
+        let name = name.to_string_lossy();
+        let is_known = BELONGS.iter().chain(&BESIDE).any(|known| *known == name);
+        assert!(is_known, "{name} does not belong there");
     }
 }
 

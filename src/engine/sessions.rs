@@ -221,11 +221,7 @@ impl<T> Sessions<T> {
     /// Closes sessions until the memory of all together is within its bound, and where long answers have
     /// found no room for a long time, until there is room again.
     pub(super) fn close_excess(&mut self, now: Moment) {
-        while self.waiting.is_over()
-            && let Some(key) = self.waiting.last_begun()
-        {
-            self.give_up(key, CloseReason::Memory);
-        }
+        self.give_up_while(Waiting::is_over);
         if self.has_room() {
             self.tight_since = None;
         } else if self
@@ -234,12 +230,17 @@ impl<T> Sessions<T> {
             .plus_millis(OUTPUT_STALL_MS_MAX)
             <= now
         {
-            while self.waiting.room() < ROOM_MADE_LEN
-                && let Some(key) = self.waiting.last_begun()
-            {
-                self.give_up(key, CloseReason::Memory);
-            }
+            self.give_up_while(|waiting| waiting.room() < ROOM_MADE_LEN);
             self.tight_since = None;
+        }
+    }
+
+    /// Gives up sessions in the order of the bound on memory, as long as it is short.
+    fn give_up_while(&mut self, is_short: impl Fn(&Waiting) -> bool) {
+        while is_short(&self.waiting)
+            && let Some(key) = self.waiting.last_begun()
+        {
+            self.give_up(key, CloseReason::Memory);
         }
     }
 
@@ -260,10 +261,8 @@ impl<T> Sessions<T> {
     /// Gives up those sessions with a key in `keys` whose peer `is_dismissed`.
     pub(super) fn dismiss(&mut self, keys: Range<usize>, is_dismissed: impl Fn(&Peer) -> bool) {
         for key in keys {
-            let session = self.connections.get(key).map(|open| &open.session);
-            let is_due =
-                |session: &Session| session.phase() != Phase::Done && is_dismissed(session.peer());
-            if session.is_some_and(is_due) {
+            let connection = self.connections.get(key);
+            if connection.is_some_and(|open| is_dismissed(open.session.peer())) {
                 self.give_up(key, CloseReason::Token);
             }
         }
@@ -274,9 +273,9 @@ impl<T> Sessions<T> {
         self.connections.capacity()
     }
 
+    /// Ends the session at once; one that another bound has ended in this turn stays as it is.
     fn give_up(&mut self, key: usize, reason: CloseReason) {
         let session = &mut self.connections[key].session;
-        // A limit of its time may have passed in the turn in which another bound has closed it.
         if session.phase() == Phase::Done {
             return;
         }

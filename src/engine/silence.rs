@@ -13,7 +13,6 @@ use crate::limits::{
     SILENCE_CHECK_MS_MIN, SILENCE_CHECK_ONE_IN, SILENCE_SHARES_MIN, WATCHER_DEATH_MS_MAX,
 };
 use crate::message::Peer;
-use crate::session::Phase;
 use crate::time::Moment;
 
 /// What is known of a peer's silence. Costs no memory of its own while everything is acknowledged.
@@ -131,7 +130,7 @@ impl<T> Connection<T> {
         else {
             return false;
         };
-        if check.at > now || self.session.phase() == Phase::Done {
+        if check.at > now {
             return false;
         }
         let Some(found) = network.unacknowledged(self.transport.stream()) else {

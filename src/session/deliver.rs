@@ -65,21 +65,23 @@ impl Session {
         let Some(feed) = &mut self.feed else {
             return Delivered::Ignored;
         };
-        let lines = self.codec.render(update);
+        let codec = &self.codec;
         let delivered = match update {
             Update::Snapshot(snapshot) if feed.expects(snapshot.share) => {
-                feed.add_part(snapshot.share, Bytes::clone(&lines[0]));
-                Delivered::Snapshot(Bytes::clone(&lines[0]))
+                let mut part = Bytes::default();
+                codec.render(update, |line| part = Bytes::clone(line));
+                feed.add_part(snapshot.share, Bytes::clone(&part));
+                Delivered::Snapshot(part)
             }
             Update::Snapshot(_) => return Delivered::Ignored,
             _ if feed.needs_snapshot() => return Delivered::Ignored,
             _ => {
-                let len = lines.iter().map(|line| line.len()).sum();
+                let (mut count, mut len) = (0, 0);
+                codec.render(update, |line| (count, len) = (count + 1, len + line.len()));
                 if !feed.has_room(len, &self.output, feed_len_max) {
                     return Delivered::Lagged(feed.lag());
                 }
-                let count = lines.len();
-                lines.into_iter().for_each(|line| feed.push(line));
+                codec.render(update, |line| feed.push(Bytes::clone(line)));
                 Delivered::Queued(count)
             }
         };

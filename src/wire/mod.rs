@@ -167,10 +167,9 @@ impl Codec {
         }
     }
 
-    /// The lines of an update. Only text connections watch.
-    #[must_use]
-    pub fn render(&self, update: &Update) -> Vec<Bytes> {
-        watch::lines(update)
+    /// Calls `take` with each line of an update. Only text connections watch.
+    pub fn render(&self, update: &Update, take: impl FnMut(&Bytes)) {
+        watch::for_each_line(update, take)
     }
 
     /// Why the session ends after this reply, if it does: a frame connection carries one frame each

@@ -3,19 +3,16 @@
 use std::rc::Rc;
 
 use super::json::{push_address, push_number, push_string};
-use crate::message::{
-    Bytes, Delta, Form, Labels, Removal, Rendered, Service, Share, Snapshot, Update,
-};
+use crate::message::{Bytes, Delta, Form, Labels, Removal, Service, Share, Snapshot, Update};
 
-/// The lines for an update, with their line ends.
-pub(super) fn lines(update: &Update) -> Vec<Bytes> {
+/// Calls `take` with each line for an update, with its line end.
+pub(super) fn for_each_line(update: &Update, mut take: impl FnMut(&Bytes)) {
     match update {
-        Update::Snapshot(snapshot) => vec![Rc::clone(snapshot.render(Form::Line, snapshot_line))],
-        Update::Deltas(deltas) => {
-            let line = |delta: &Rendered<Delta>| Rc::clone(delta.render(Form::Line, delta_line));
-            deltas.iter().map(line).collect()
-        }
-        Update::Keepalive(index) => vec![Rc::new(keepalive_line(*index))],
+        Update::Snapshot(snapshot) => take(snapshot.render(Form::Line, snapshot_line)),
+        Update::Deltas(deltas) => deltas
+            .iter()
+            .for_each(|delta| take(delta.render(Form::Line, delta_line))),
+        Update::Keepalive(index) => take(&Rc::new(keepalive_line(*index))),
     }
 }
 
@@ -127,7 +124,7 @@ fn push_removal(line: &mut Vec<u8>, removal: &Removal) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::{Id, Reason, ServiceAddress};
+    use crate::message::{Id, Reason, Rendered, ServiceAddress};
     use uuid::Uuid;
 
     fn service(port: u64) -> Service {
@@ -140,8 +137,9 @@ mod tests {
     }
 
     fn written(update: &Update) -> String {
-        let lines = lines(update).into_iter().flat_map(|line| line.to_vec());
-        String::from_utf8(lines.collect()).unwrap()
+        let mut lines = Vec::new();
+        for_each_line(update, |line| lines.extend_from_slice(line));
+        String::from_utf8(lines).unwrap()
     }
 
     #[test]

@@ -75,12 +75,8 @@ fn sent(request: &Request<'_>) -> String {
             ttl,
             replace,
             labels,
-        } => {
-            let replace = if *replace { " replace" } else { "" };
-            let (ttl, labels) = (seconds("ttl", ttl), label_words(labels));
-            format!("register {}{ttl}{replace}{labels}", words(offer))
         }
-        Request::Hold {
+        | Request::Hold {
             offer,
             ttl,
             replace,
@@ -88,7 +84,8 @@ fn sent(request: &Request<'_>) -> String {
         } => {
             let replace = if *replace { " replace" } else { "" };
             let (ttl, labels) = (seconds("ttl", ttl), label_words(labels));
-            format!("hold {}{ttl}{replace}{labels}", words(offer))
+            let verb = request.verb().name();
+            format!("{verb} {}{ttl}{replace}{labels}", words(offer))
         }
         Request::Heartbeat { uuid } => format!("heartbeat {}", id(uuid)),
         Request::Revive {

@@ -69,6 +69,9 @@ pub const BACKLOG: i32 = 1024;
 pub const SOCKET_BUFFER_LEN_MAX: usize = 256 * 1024;
 /// Bytes by which such a buffer may pass the size that it was given: a segment of 64 KiB, and its overhead.
 pub const SOCKET_SEGMENT_LEN_MAX: usize = 72 * 1024;
+/// Bytes that the kernel takes from a peer that holds or watches before it has sent them. The rest waits in
+/// the service, where changes are shared, and not in a copy for each watcher.
+pub const UNSENT_LEN_MAX: u32 = 16 * 1024;
 /// Time without progress after which what the kernel still has to send on a connection is dropped with
 /// the connection, unless the peer holds or watches.
 pub const UNACKNOWLEDGED_TIME_MAX: Duration = Duration::from_secs(30);

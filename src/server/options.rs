@@ -9,9 +9,9 @@ use socket2::{SockRef, TcpKeepalive};
 #[cfg(target_os = "linux")]
 pub(super) use linux::unacknowledged;
 
-#[cfg(target_os = "linux")]
-use crate::limits::UNACKNOWLEDGED_TIME_MAX;
 use crate::limits::{KEEPALIVE_PROBES, SOCKET_BUFFER_LEN_MAX, SOCKET_SEGMENT_LEN_MAX};
+#[cfg(target_os = "linux")]
+use crate::limits::{UNACKNOWLEDGED_TIME_MAX, UNSENT_LEN_MAX};
 
 /// Bounds what the kernel keeps for a connection, and for how long without progress, also after the
 /// connection was closed.
@@ -38,6 +38,8 @@ pub(super) fn bound(socket: &SockRef<'_>) -> io::Result<()> {
 /// counts a closed window as no failure as long as the peer answers probes, while a user timeout does
 /// (tcp(7)).
 ///
+/// Also bounds what the kernel keeps of a stream that may last for days and be read slowly.
+///
 /// # Errors
 /// The system's error about an option.
 pub(super) fn guard(stream: &TcpStream, time: Duration) -> io::Result<()> {
@@ -55,6 +57,7 @@ pub(super) fn guard(stream: &TcpStream, time: Duration) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     {
         socket.set_tcp_user_timeout(None)?;
+        socket.set_tcp_notsent_lowat(UNSENT_LEN_MAX)?;
         linux::probe_closed_windows_each(stream, interval);
     }
     Ok(())

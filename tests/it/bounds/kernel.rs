@@ -85,6 +85,28 @@ fn row_03_the_kernel_keeps_256_kib_each_way_for_a_peer_that_never_reads_and_noth
 }
 
 #[test]
+fn row_03_what_a_watcher_has_not_read_waits_shared_in_the_service_and_not_copied_in_the_kernel() {
+    let service = Service::start(&["--ttl", "600"]);
+    let peer = Client::connect(service.address());
+    let mut peer = peer.stream().try_clone().expect("a second handle");
+    let socket = socket2::SockRef::from(&peer);
+    socket.set_recv_buffer_size(4096).expect("an option");
+    peer.write_all(b"watch\n").expect("it fits");
+    wait_until("it watches", || {
+        let stats = service.connect().ask("stats");
+        stats.contains(r#""watchers":1,"#).then_some(())
+    });
+    let mut client = service.connect();
+    // 300 KiB of changes, of which the service keeps 64 KiB for it.
+    for _ in 0..30 {
+        client.register_many(100);
+    }
+    let (_, sending, _) = kept_for(&service, &peer).expect("it still watches");
+    println!("{sending} bytes to send");
+    assert!((1..=96 * 1024).contains(&sending), "{sending} bytes");
+}
+
+#[test]
 fn row_39_at_the_end_of_the_process_who_is_owed_answers_is_reset_and_the_kernel_keeps_nothing() {
     let mut service = Service::start(&["--ttl", "600"]);
     let mut polite = service.connect();

@@ -199,6 +199,17 @@ pub const PART_RECORDS_MIN: usize = 64;
 /// Units of work in one turn of the loop for the parts of long answers and snapshots: one for each
 /// registration that is looked at, which is also encoded.
 pub const TURN_PARTS_WORK_MAX: usize = 4_000;
+/// Units of telling one watcher what has changed.
+pub const TOLD_WORK: usize = 8;
+/// Watchers that one turn of the loop tells what has changed; the others are told in the next turns. So
+/// many are also visited in a turn, to be sent it, so that those that ask wait for few of them.
+pub const TURN_TOLD_MAX: usize = 300;
+/// Watchers that one turn tells at least, also when the sessions have left no work.
+pub const TURN_TOLD_MIN: usize = 64;
+/// Watchers that one turn tells when more has changed meanwhile than is told together.
+pub const TURN_TOLD_HURRIED_MAX: usize = 600;
+/// Changes that wait until the watchers have been told those before, at which telling hurries.
+pub const CHANGES_COLLECTED_LEN: usize = 4_096;
 /// Units of handing one part to its session.
 pub const PART_DELIVERY_WORK: usize = 4;
 /// Bytes of the content of a framed answer.
@@ -280,6 +291,15 @@ const _: () = {
     assert!(
         TURN_PARTS_WORK_MAX * 2 <= TURN_WORK_MAX as usize,
         "most of a turn is left for requests while long answers are made"
+    );
+    assert!(
+        TURN_TOLD_HURRIED_MAX * TOLD_WORK + TURN_PARTS_WORK_MAX < TURN_WORK_MAX as usize,
+        "something is left of a turn for requests while watchers are told"
+    );
+    assert!(
+        TURN_TOLD_MAX * (VISIT_WORK + 1)
+            < (TURN_WORK_MAX as usize - TURN_TOLD_MAX * TOLD_WORK) * 3 / 4,
+        "those that are told in a turn can be visited in a turn"
     );
     assert!(PART_RECORDS_MIN + PART_DELIVERY_WORK <= TURN_PARTS_WORK_MAX);
     assert!(

@@ -1,7 +1,8 @@
 //! What the service may still do in a turn.
 
 use crate::limits::{
-    RECORDS_A_UNIT, REMOVAL_WORK, TURN_BUILD_RECORDS_MAX, TURN_PARTS_WORK_MAX, TURN_REMOVALS_MAX,
+    RECORDS_A_UNIT, REMOVAL_WORK, TOLD_WORK, TURN_BUILD_RECORDS_MAX, TURN_PARTS_WORK_MAX,
+    TURN_REMOVALS_MAX, TURN_TOLD_MAX, TURN_TOLD_MIN,
 };
 use crate::message::Work;
 
@@ -17,6 +18,8 @@ pub(super) struct Budget {
     removals: usize,
     /// Work that is left for the parts of long answers, one unit for each registration.
     pub(super) parts: usize,
+    /// Watchers that may be told what has changed, where work was set aside for it.
+    told: usize,
 }
 
 impl Default for Budget {
@@ -26,6 +29,7 @@ impl Default for Budget {
             records: TURN_BUILD_RECORDS_MAX,
             removals: TURN_REMOVALS_MAX,
             parts: 0,
+            told: 0,
         }
     }
 }
@@ -64,6 +68,28 @@ impl Budget {
     /// Charges work for the parts of long answers.
     pub(super) fn part(&mut self, units: usize) {
         self.parts = self.parts.saturating_sub(units);
+    }
+
+    /// Sets work aside to tell so many watchers what has changed, because some wait.
+    pub(super) fn reserve_telling(&mut self, watchers: usize) {
+        self.told = watchers;
+        self.work.spend(watchers * TOLD_WORK);
+    }
+
+    /// Lets `tell` tell watchers what has changed, with what was set aside or else with what the sessions
+    /// have left over.
+    pub(super) fn tell<T>(&mut self, tell: impl FnOnce(&mut usize) -> T) -> T {
+        let most = match std::mem::take(&mut self.told) {
+            0 => (self.work.left() / TOLD_WORK).clamp(TURN_TOLD_MIN, TURN_TOLD_MAX),
+            reserved => {
+                self.work.give_back(reserved * TOLD_WORK);
+                reserved
+            }
+        };
+        let mut left = most;
+        let result = tell(&mut left);
+        self.work.spend((most - left) * TOLD_WORK);
+        result
     }
 
     /// Charges one removal; `false` when no more is allowed in this turn.

@@ -16,6 +16,7 @@ mod reach;
 mod register;
 mod report;
 mod streams;
+mod topic;
 mod turn;
 mod watchers;
 

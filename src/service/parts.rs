@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::streams::What;
+use super::watchers::News;
 use super::{Deliver, Selection, Service};
 use crate::limits::{
     ANSWER_COPY_LEN_MAX, PART_DELIVERY_WORK, PART_LEN_MAX, PART_RECORDS_MIN, TYPE_LEN_MAX,
@@ -52,6 +53,14 @@ impl<S: BuildHasher> Service<S> {
                 break;
             };
             self.budget.part(PART_DELIVERY_WORK);
+            let news = self.watchers.tell_first(session, deliver);
+            if news != News::UpToDate {
+                if news == News::Lagged {
+                    self.begin_snapshot(session);
+                }
+                self.queue_for_part(session);
+                continue;
+            }
             match self.make_part(session, &mut made) {
                 Some((delivery, len)) => {
                     room = room.saturating_sub(len);

@@ -108,6 +108,9 @@ impl<S: BuildHasher> Handler for Service<S> {
         if self.streams.are_waited_for() {
             self.budget.reserve_parts();
         }
+        if let Some(watchers) = self.watchers.to_be_told() {
+            self.budget.reserve_telling(watchers);
+        }
         if self.registry.is_empty() {
             self.answers.clear();
         }
@@ -139,12 +142,16 @@ impl<S: BuildHasher> Handler for Service<S> {
     }
 
     /// Delivers deltas first, so that none repeats what a snapshot contains, and keepalives last, so
-    /// that none counts a change before its delta.
+    /// that none counts a change before its delta. Where there are more watchers than one turn tells, the
+    /// others get neither before they have been told.
     fn end_turn(&mut self, room: usize, deliver: &mut Deliver<'_>) {
         self.record_changes();
         let index = self.registry.index();
         let changes = self.registry.changes();
-        for session in self.watchers.publish(index, changes, deliver) {
+        let watchers = &mut self.watchers;
+        watchers.publish(index, changes);
+        let lagging = self.budget.tell(|left| watchers.tell(index, left, deliver));
+        for session in lagging {
             self.begin_snapshot(session);
         }
         self.deliver_parts(room, deliver);
@@ -159,7 +166,9 @@ impl<S: BuildHasher> Handler for Service<S> {
     }
 
     fn has_backlog(&self) -> bool {
-        !self.is_settled() || (self.has_room && self.streams.are_waited_for())
+        !self.is_settled()
+            || self.watchers.are_behind()
+            || (self.has_room && self.streams.are_waited_for())
     }
 
     fn needs_ticks(&self) -> bool {

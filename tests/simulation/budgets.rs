@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use discovery_service::engine::Settings;
 
-use crate::rig::{Rig, TICK_MS, TTL_MS};
+use crate::rig::{Rig, TICK_MS, TTL_MS, uuid};
+use crate::stream::Stream;
 
 /// Units of work in a turn: 3 ms, and the last visit may pass them by its own share.
 const WORK_MAX: u32 = 12_000 + 1_300;
@@ -291,4 +292,83 @@ fn row_24_a_storm_during_a_sweep_leaves_a_part_of_each_turn_to_those_who_are_con
         assert_work_is_bounded(&mut rig);
     }
     assert!(rig.net.has_backlog());
+}
+
+/// So many watchers, each with a whole snapshot, which show what they receive in the streams.
+fn watch(rig: &mut Rig, count: usize) -> Vec<(usize, Stream, Vec<u8>)> {
+    let watch = |rig: &mut Rig| {
+        let client = rig.net.connect();
+        rig.send(client, b"watch\n");
+        rig.net.pipes[client].room = usize::MAX;
+        (client, Stream::default(), Vec::new())
+    };
+    let mut watchers: Vec<_> = (0..count).map(|_| watch(rig)).collect();
+    let is_whole = |(client, stream, received): &mut (usize, Stream, Vec<u8>), rig: &mut Rig| {
+        received.extend(rig.net.take_all(*client));
+        stream.read(received);
+        stream.is_whole()
+    };
+    while !watchers.iter_mut().all(|watcher| is_whole(watcher, rig)) {
+        rig.turn_lightly();
+    }
+    watchers
+}
+
+#[test]
+fn a_turn_tells_a_bounded_number_of_watchers_and_leaves_nobody_out() {
+    const WATCHERS: usize = 3_000;
+    let mut rig = rig(None);
+    let (client, witness) = (rig.connect(), rig.connect());
+    let mut watchers = watch(&mut rig, WATCHERS);
+    let mut waits = 0;
+    let mut told_in_all = 0;
+    for turn in 1..=170 {
+        // Some come and go, one in each turn; and one watcher leaves, and another one comes.
+        if turn <= 100 {
+            let uuid = uuid(2 * turn);
+            let lines = format!(
+                "register hive 10.0.0.1 {turn} ttl=3600\nregister hive 10.0.0.2 {turn} ttl=3600\n\
+                 deregister {uuid}\n"
+            );
+            rig.send(client, lines.as_bytes());
+            let (gone, _, _) = watchers.swap_remove(turn as usize * 7);
+            rig.net.reset(gone);
+            let new = rig.net.connect();
+            rig.net.pipes[new].room = usize::MAX;
+            rig.send(new, b"watch\n");
+            watchers.push((new, Stream::default(), Vec::new()));
+        }
+        if waits == 0 {
+            rig.send(witness, b"ping\n");
+        }
+        rig.turn_lightly();
+        assert_work_is_bounded(&mut rig);
+        rig.received(client);
+        waits = if rig.received(witness).is_empty() {
+            waits + 1
+        } else {
+            0
+        };
+        assert!(waits < 4, "{waits} turns without an answer");
+        let mut told = 0;
+        for (client, stream, received) in &mut watchers {
+            let bytes = rig.net.take_all(*client);
+            told += usize::from(!bytes.is_empty());
+            received.extend(bytes);
+            stream.read(received);
+        }
+        // Those who were told in one turn are sent it in the next.
+        assert!(told <= 360, "{told} watchers were told in a turn");
+        told_in_all += told;
+    }
+    assert!(
+        told_in_all > 3 * WATCHERS,
+        "all were told several times: {told_in_all}"
+    );
+    let (_, first, _) = &watchers[0];
+    assert_eq!(first.picture.len(), 100, "half of what came has gone");
+    for (client, stream, _) in &watchers {
+        assert!(stream.is_whole(), "watcher {client}");
+        assert_eq!(stream.picture, first.picture, "watcher {client}");
+    }
 }

@@ -1,8 +1,8 @@
 //! What the service may still do in a turn.
 
 use crate::limits::{
-    RECORDS_A_UNIT, REMOVAL_WORK, TOLD_WORK, TURN_BUILD_RECORDS_MAX, TURN_PARTS_WORK_MAX,
-    TURN_REMOVALS_MAX, TURN_TOLD_MAX, TURN_TOLD_MIN,
+    PART_LEN_MAX, RECORDS_A_UNIT, REMOVAL_WORK, TOLD_WORK, TURN_BUILD_RECORDS_MAX,
+    TURN_PARTS_WORK_MAX, TURN_REMOVALS_MAX, TURN_TOLD_MAX, TURN_TOLD_MIN,
 };
 use crate::message::Work;
 
@@ -18,6 +18,8 @@ pub(super) struct Budget {
     removals: usize,
     /// Work that is left for the parts of long answers, one unit for each registration.
     pub(super) parts: usize,
+    /// Bytes at which a part is complete.
+    pub(super) part_len: usize,
     /// Watchers that may be told what has changed, where work was set aside for it.
     told: usize,
 }
@@ -29,6 +31,7 @@ impl Default for Budget {
             records: TURN_BUILD_RECORDS_MAX,
             removals: TURN_REMOVALS_MAX,
             parts: 0,
+            part_len: PART_LEN_MAX,
             told: 0,
         }
     }

@@ -40,18 +40,28 @@ impl<S: BuildHasher> Service<S> {
     }
 
     /// Makes parts for the sessions that need one, in their order, as long as this turn's budget and
-    /// `room` bytes last.
+    /// `room` bytes last. Without room, whose whole answer is short still gets a beginning of it that is no
+    /// longer than an answer that is made at once.
     pub(super) fn deliver_parts(&mut self, room: usize, deliver: &mut Deliver<'_>) {
         self.budget.begin_parts();
         let mut room = room;
         let mut made = Vec::new();
         for _ in 0..self.streams.waiting() {
-            if room < PART_LEN_MAX || self.budget.parts < PART_RECORDS_MIN {
+            if self.budget.parts < PART_RECORDS_MIN {
                 break;
             }
-            let Some(session) = self.streams.next() else {
+            let (next, len) = if room >= PART_LEN_MAX {
+                (self.streams.next(), PART_LEN_MAX - ROW_LEN_MAX)
+            } else {
+                (
+                    self.streams.next_short(),
+                    ANSWER_COPY_LEN_MAX - PLAIN_ROW_LEN_MAX,
+                )
+            };
+            let Some(session) = next else {
                 break;
             };
+            self.budget.part_len = len;
             self.budget.part(PART_DELIVERY_WORK);
             let news = self.watchers.tell_first(session, deliver);
             if news != News::UpToDate {
@@ -273,10 +283,11 @@ impl<S: BuildHasher> Service<S> {
         let begin = || self.registry.cursor(service_type.map(|name| &**name));
         let mut cursor = stream.cursor.take().unwrap_or_else(begin);
         let holds = &self.holds;
+        let part_len = self.budget.part_len;
         let step = |record: &Record<'_>| {
             // What its holder has left is not live, although it is not removed yet.
             let is_leaving = holds.are_leaving() && holds.is_leaving(&record.uuid);
-            if !is_leaving && visit(record) > PART_LEN_MAX - ROW_LEN_MAX {
+            if !is_leaving && visit(record) > part_len {
                 ControlFlow::Break(())
             } else {
                 ControlFlow::Continue(())
@@ -294,8 +305,10 @@ impl<S: BuildHasher> Service<S> {
 pub(super) const ADDRESS_LEN_MAX: usize = 80;
 /// Bytes of a record without its type, at most, with what stands between two.
 const RECORD_LEN_MAX: usize = 256;
+/// Bytes of a record with its type and without tags and metadata, at most.
+const PLAIN_ROW_LEN_MAX: usize = RECORD_LEN_MAX + 2 * TYPE_LEN_MAX;
 /// Bytes of a record with its type, at most.
-pub(super) const ROW_LEN_MAX: usize = RECORD_LEN_MAX + 2 * TYPE_LEN_MAX + Labels::LINE_LEN_MAX;
+pub(super) const ROW_LEN_MAX: usize = PLAIN_ROW_LEN_MAX + Labels::LINE_LEN_MAX;
 /// Bytes of a type and its count, at most, with what stands between two.
 pub(super) const TYPE_COUNT_LEN_MAX: usize = 192;
 /// Bytes of a line of a snapshot without its services, at most.

@@ -107,19 +107,40 @@ impl Streams {
         }
     }
 
+    /// Whether a session whose whole answer is short needs its first part.
+    pub(super) fn have_short(&self) -> bool {
+        !self.short.is_empty()
+    }
+
     /// Takes the session whose part is made next.
     pub(super) fn next(&mut self) -> Option<usize> {
-        loop {
-            let queues = [&mut self.short, &mut self.long];
-            let next = queues.into_iter().find_map(VecDeque::pop_front);
-            let (session, number) = next?;
-            let stream = self.by_session.get_mut(&session);
-            if let Some(stream) = stream.filter(|stream| stream.number == number) {
-                stream.queued = false;
-                return Some(session);
-            }
+        self.next_short().or_else(|| {
+            let Streams {
+                long, by_session, ..
+            } = self;
+            take(long, by_session)
+        })
+    }
+
+    /// Takes the session whose part is made next, if its whole answer is short.
+    pub(super) fn next_short(&mut self) -> Option<usize> {
+        let Streams {
+            short, by_session, ..
+        } = self;
+        take(short, by_session)
+    }
+}
+
+/// Takes the first session of a queue whose stream has not ended.
+fn take(queue: &mut VecDeque<(usize, u64)>, streams: &mut HashMap<usize, Stream>) -> Option<usize> {
+    while let Some((session, number)) = queue.pop_front() {
+        let stream = streams.get_mut(&session);
+        if let Some(stream) = stream.filter(|stream| stream.number == number) {
+            stream.queued = false;
+            return Some(session);
         }
     }
+    None
 }
 
 impl<S: BuildHasher> Service<S> {

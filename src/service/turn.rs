@@ -169,6 +169,7 @@ impl<S: BuildHasher> Handler for Service<S> {
         !self.is_settled()
             || self.watchers.are_behind()
             || (self.has_room && self.streams.are_waited_for())
+            || self.streams.have_short()
     }
 
     fn needs_ticks(&self) -> bool {

@@ -61,6 +61,7 @@ fn row_18_a_long_answer_that_does_not_fit_waits_its_turn_and_short_ones_go_on() 
     let mut rig = rig();
     fill(&mut rig, "big", 1_000);
     let (watcher, asker) = (rig.connect(), rig.connect());
+    let (of_small, of_big) = (rig.connect(), rig.connect());
     let holding = rig.ask(watcher, "hold small 10.0.0.1 80");
     let deaf = deaf(&mut rig, 5 * WAITING_ADMIT_LEN_MAX / PART_LEN_MAX / 2);
     let full = rig.engine.waiting_len();
@@ -68,10 +69,18 @@ fn row_18_a_long_answer_that_does_not_fit_waits_its_turn_and_short_ones_go_on() 
     assert_ne!(rig.wait, Some(Duration::ZERO), "who waits costs no turn");
     rig.send(asker, b"list\n");
     rig.send(watcher, b"ping\nquery small\n");
+    rig.send(of_small, b"watch small\n");
+    rig.send(of_big, b"watch big\n");
     rest(&mut rig);
     let small = "PONG\n[{\"ip\":\"10.0.0.1\",\"port\":80}]\n";
     assert_eq!(rig.received(watcher), small, "short answers need no room");
     assert_eq!(rig.received(asker), "", "there is no room for it");
+    let told = rig.received(of_small);
+    assert!(
+        told.contains(r#""port":80"#) && !told.contains("part"),
+        "a short snapshot needs no room either: {told}"
+    );
+    assert_eq!(rig.received(of_big), "", "a long one does");
     // One reads its answer, and makes room for those that have waited longest, not for the last.
     rig.net.take(deaf[0], usize::MAX);
     rest(&mut rig);

@@ -180,7 +180,7 @@ pub const ANSWERS_KEPT_LEN_MAX: usize = 8 * 1024 * 1024;
 pub const HOLDS_MAX: usize = 1024;
 /// Held registrations that one turn of the loop removes after their connections have ended, and
 /// registrations that `replace` examines in one turn.
-pub const TURN_REMOVALS_MAX: usize = 4096;
+pub const TURN_REMOVALS_MAX: usize = 2048;
 /// Milliseconds without a `replace` after which the index that it uses is given back.
 pub const ADDRESS_INDEX_UNUSED_MS: u64 = 600_000;
 /// Pages of an index that one turn of the loop gives back.

@@ -131,6 +131,9 @@ pub const SHARE_WORK_MAX: usize = 1_200;
 /// Units of work on a session that had nothing to do before: enough for what a client sends at once
 /// that waits for its answers. Who has more is served with those that always have.
 pub const FIRST_SHARE_WORK_MAX: usize = 160;
+/// Bytes of an answer, or of the part of a snapshot, whose peer is served with those that always have
+/// something to do: a thousand that are sent long ones together come behind a client that asks for little.
+pub const HEAVY_LEN_MIN: usize = 16 * 1024;
 /// Units of a visit to a session: its system calls.
 pub const VISIT_WORK: usize = 16;
 /// Bytes read or written for one unit: the kernel's part of it, which is a nanosecond for each.
@@ -282,6 +285,11 @@ const _: () = {
         "a pipelining client gets large writes"
     );
     assert!(TURN_READ_LEN_MAX >= READ_LEN_MAX);
+    assert!(
+        HEAVY_LEN_MIN as u64 <= FIRST_SHARE_WORK_MAX as u64 * BYTES_A_UNIT
+            && HEAVY_LEN_MIN < PART_LEN_MAX,
+        "who is served with those that ask for little is sent little"
+    );
     assert!(
         CONNECTIONS_DEFAULT as usize * (TIGHT_RUN_LEN_MAX + ANSWER_COPY_LEN_MAX)
             <= WAITING_LEN_MAX - WAITING_ADMIT_LEN_MAX,

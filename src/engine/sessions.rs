@@ -24,7 +24,8 @@ pub(super) struct Connection<T> {
     pub(super) session: Session,
     /// Whether it is in the ready list.
     queued: bool,
-    /// Whether it had more to do, when it was last served, than a client that asks now and then.
+    /// Whether it had more to do, when it was last served, than a client that asks now and then, or is to
+    /// be sent more.
     pub(super) is_heavy: bool,
     /// Whether it was refused because there were too many connections.
     pub(super) refused: bool,

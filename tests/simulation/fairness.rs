@@ -218,3 +218,39 @@ fn the_end_of_a_holder_that_sent_much_is_noticed_before_what_comes_behind_it_is_
     rig.turn();
     assert_eq!(rig.received(other), "[]\n");
 }
+
+#[test]
+fn a_client_that_asks_now_and_then_is_answered_soon_while_a_thousand_are_sent_a_snapshot() {
+    let mut rig = rig();
+    let (polite, filler) = (rig.connect(), rig.connect());
+    for _ in 0..3 {
+        rig.ask(filler, &"register big 10.0.0.1 80 ttl=3600\n".repeat(500));
+    }
+    let parts = rig.ask(filler, "watch big").lines().count();
+    assert!(parts > 1, "the snapshot has several parts");
+    let watchers: Vec<usize> = (0..1_500).map(|_| rig.net.connect()).collect();
+    for &watcher in &watchers {
+        rig.net.pipes[watcher].room = 200 * 1024;
+        rig.net.pipes[watcher].window = usize::MAX;
+    }
+    rig.settle();
+    for &watcher in &watchers {
+        rig.send(watcher, b"watch big\n");
+    }
+    let (mut told, mut worst) = (0, 0);
+    while told < parts * watchers.len() {
+        rig.send(polite, b"ping\n");
+        let turns = turns_until_answered(&mut rig, polite, |rig| {
+            for &watcher in &watchers {
+                told += rig
+                    .net
+                    .take_all(watcher)
+                    .iter()
+                    .filter(|&&b| b == b'\n')
+                    .count();
+            }
+        });
+        worst = worst.max(turns);
+    }
+    assert!(worst <= 4, "answered after {worst} turns");
+}

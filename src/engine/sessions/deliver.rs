@@ -1,9 +1,9 @@
 //! Deliveries of the service to sessions.
 
-use super::Sessions;
+use super::{Connection, Sessions};
 use crate::engine::ready::Reason;
 use crate::engine::waiting::Counted;
-use crate::limits::OUTPUT_WAITING_LEN_MAX;
+use crate::limits::{HEAVY_LEN_MIN, OUTPUT_WAITING_LEN_MAX};
 use crate::message::{Delivery, Reply, Update};
 use crate::session::{Delivered, Session};
 use crate::time::Moment;
@@ -48,10 +48,13 @@ impl<T> Sessions<T> {
 
     /// Lets the session append an answer by means of `append`, and serves it soon.
     fn answer(&mut self, key: usize, append: impl FnOnce(&mut Session)) {
-        let session = &mut self.connections[key].session;
+        let Connection {
+            session, is_heavy, ..
+        } = &mut self.connections[key];
         self.waiting.remove(key, session);
         append(session);
         self.waiting.add(key, session);
+        *is_heavy |= session.output().len() >= HEAVY_LEN_MIN;
         // Requests that arrived after a parked one can be run now.
         self.enqueue(key, Reason::Woken);
         self.arm(key);
@@ -75,6 +78,7 @@ impl<T> Sessions<T> {
             }
             Delivered::Snapshot(line) => {
                 self.waiting.share(line);
+                connection.is_heavy |= line.len() >= HEAVY_LEN_MIN;
                 true
             }
             // It asks for a snapshot when it is served and its peer has read the rest.

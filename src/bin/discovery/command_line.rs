@@ -141,6 +141,14 @@ fn config(
     Ok(config)
 }
 
+/// What a message adds about a file or an address that a variable names; nothing where it does not.
+pub(crate) fn named_by(variable: &str, is_named: impl FnOnce(&OsStr) -> bool) -> String {
+    match std::env::var_os(variable) {
+        Some(value) if is_named(&value) => format!("; the variable {variable} names it"),
+        _ => String::new(),
+    }
+}
+
 /// Adds to an error about the value of an environment variable which variable that is.
 fn name_variable(mut error: clap::Error, command: &Command, arguments: &[OsString]) -> clap::Error {
     let Some(ContextValue::String(wrong)) = error.get(ContextKind::InvalidArg) else {

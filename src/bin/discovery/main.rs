@@ -11,9 +11,9 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
-use command_line::Invocation;
-use discovery_service::server;
+use command_line::{Invocation, named_by};
 use discovery_service::server::config::Config;
+use discovery_service::server::{self, StartError};
 #[cfg(unix)]
 use verbs::run::child;
 
@@ -44,8 +44,22 @@ fn serve(config: &Config) -> ExitCode {
     match server::run(config, &mut announce, logging::dropped) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "{error}");
+            let _ = writeln!(std::io::stderr(), "{error}{}", origin(&error));
             ExitCode::from(FAILED)
         }
+    }
+}
+
+/// Which variable names the file or the address that cannot be used, if one does.
+fn origin(error: &StartError) -> String {
+    match error {
+        StartError::TokenFile(path, _) => named_by("DISCOVERY_TOKEN_FILE", |value| path == value),
+        StartError::Listen(address, _) => named_by("DISCOVERY_LISTEN", |value| {
+            let value = value.to_string_lossy();
+            value
+                .split(',')
+                .any(|one| one.trim().parse() == Ok(*address))
+        }),
+        StartError::Config(_) | StartError::System(..) => String::new(),
     }
 }

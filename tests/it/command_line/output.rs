@@ -163,11 +163,23 @@ fn every_kind_of_wrong_usage_of_a_verb() {
 
 #[test]
 fn wrong_usage_in_a_variable() {
-    let cases: [(&str, &str, &[&str]); 8] = [
+    let cases: [(&str, &str, &[&str]); 19] = [
         ("DISCOVERY_TTL", "0", &[]),
         ("DISCOVERY_TTL", "0", &["--ttl", "soon"]),
+        ("DISCOVERY_TICK", "9", &[]),
+        ("DISCOVERY_MAX_SERVICES", "0", &[]),
+        ("DISCOVERY_MAX_CONNECTIONS", "0", &[]),
+        ("DISCOVERY_IDLE_TIMEOUT", "soon", &[]),
+        ("DISCOVERY_LISTEN", "127.0.0.1:0,localhost:1", &[]),
         ("DISCOVERY_LISTEN", "0.0.0.0:65432", &[]),
+        ("DISCOVERY_LISTEN", "[::ffff:127.0.0.1]:65432", &[]),
+        // It belongs to no host (RFC 5737).
+        ("DISCOVERY_LISTEN", "192.0.2.1:65432", &["--insecure"]),
+        ("DISCOVERY_TOKEN_FILE", "/no/such/file", &[]),
+        ("DISCOVERY_TOKEN_FILE", "/no/such/file", &["ping"]),
+        ("DISCOVERY_ADVERTISE", "localhost", &[]),
         ("DISCOVERY_INSECURE", "maybe", &[]),
+        ("DISCOVERY_OWN_ADDRESS", "maybe", &[]),
         ("DISCOVERY_SERVER", "nowhere", &["ping"]),
         ("DISCOVERY_SERVER", "nowhere", &["ping", "--server", "a"]),
         // A right variable does not look like a part of the form.

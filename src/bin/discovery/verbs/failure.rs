@@ -4,6 +4,8 @@ use discovery_service::client::Error;
 use discovery_service::escape::Plain;
 use discovery_service::message::Refusal;
 
+use crate::command_line::named_by;
+
 /// Why a verb did not succeed.
 pub(crate) enum Failure {
     /// The answer is no, and was printed as such.
@@ -56,11 +58,11 @@ pub(super) fn explain(error: &Error) -> String {
         Error::Refused { reason, .. } if is_reason(reason, Refusal::RegistryFull) => {
             "try again, or start it with a larger --max-services"
         }
-        Error::Refused { .. }
-        | Error::Argument(_)
-        | Error::TokenFile { .. }
-        | Error::Withheld(_)
-        | Error::Thread(_) => {
+        Error::TokenFile { path, .. } => {
+            let origin = named_by("DISCOVERY_TOKEN_FILE", |value| path == value);
+            return format!("{error}{origin}");
+        }
+        Error::Refused { .. } | Error::Argument(_) | Error::Withheld(_) | Error::Thread(_) => {
             return error.to_string();
         }
     };

@@ -125,7 +125,7 @@ fn every_kind_of_wrong_usage_of_the_service() {
 #[test]
 fn every_kind_of_wrong_usage_of_a_verb() {
     let too_long = "x".repeat(64);
-    let cases: [&[&str]; 31] = [
+    let cases: [&[&str]; 34] = [
         &["bogus"],
         &["qurey", "web"],
         &["--server", "127.0.0.1:1", "ping"],
@@ -136,6 +136,9 @@ fn every_kind_of_wrong_usage_of_a_verb() {
         &["register", "hive", "10.0.0.1", "080"],
         &["register", "hive", "10.0.0.1", "80", "--ttl", "0"],
         &["heartbeat", ""],
+        &["heartbeat", NO_UUID, "--ttl", "5"],
+        &["heartbeat", NO_UUID, "--tag", "blue"],
+        &["heartbeat", NO_UUID, "--meta", "version=2"],
         &["query"],
         &["query", "a", "b"],
         &["query", "a b"],

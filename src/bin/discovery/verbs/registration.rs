@@ -72,6 +72,9 @@ Example:
 /// Keep a registration alive; exit status 1 when it is not known
 #[derive(Args)]
 #[command(after_help = HEARTBEAT_HELP)]
+// Tags and metadata are for a registration that may have to be made again.
+#[command(mut_arg("tags", |tags| tags.requires("type")))]
+#[command(mut_arg("meta", |meta| meta.requires("type")))]
 pub(crate) struct Heartbeat {
     /// The registration
     #[arg(value_name = "uuid", value_parser = values::uuid)]

@@ -106,7 +106,9 @@ fn tree() -> Command {
             false => arg,
         }
     };
-    CommandLine::command().mut_subcommands(|verb| verb.mut_args(hint))
+    CommandLine::command()
+        .mut_args(hint)
+        .mut_subcommands(|verb| verb.mut_args(hint))
 }
 
 /// The verb, or what stands in its place. Options of the service cannot precede it.

@@ -230,11 +230,12 @@ complete_words discovery completions z
 complete_words discovery run web 80 -- mkd
 complete_words discovery run web 80 -- ls /et
 complete_words discovery que
+complete_words discovery --listen /et
 "#;
     let mut command = std::process::Command::new("bash");
     command.args(["-c", COMPLETE, env!("CARGO_BIN_EXE_discovery")]);
     let completed = finish(command);
-    let expected = "F _discovery_or_command\nzsh\nmkdir\n/etc\nquery\n";
+    let expected = "F _discovery_or_command\nzsh\nmkdir\n/etc\nquery\n/et\n";
     assert_eq!(completed.stdout, expected, "{}", completed.stderr);
 }
 

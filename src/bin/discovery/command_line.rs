@@ -183,19 +183,26 @@ fn name_variable(mut error: clap::Error, command: &Command, arguments: &[OsStrin
 
 /// Adds to an error about an option of a verb, which stands before the verb, where it belongs.
 fn name_place(mut error: clap::Error, command: &Command, arguments: &[OsString]) -> clap::Error {
-    let Some(ContextValue::String(wrong)) = error.get(ContextKind::InvalidArg) else {
+    let wrong = match error.kind() {
+        ErrorKind::UnknownArgument => error.get(ContextKind::InvalidArg),
+        // The service has an option of this name, too.
+        ErrorKind::ArgumentConflict => error.get(ContextKind::PriorArg),
+        _ => None,
+    };
+    let Some(ContextValue::String(wrong)) = wrong.filter(|_| verb_in(arguments).is_none()) else {
         return error;
     };
+    let wrong = wrong.split(' ').next().unwrap_or_default();
     let has_it = |verb: &Command| {
         let mut options = verb.get_arguments().filter_map(Arg::get_long);
         options.any(|option| wrong.strip_prefix("--") == Some(option))
     };
-    let is_before = error.kind() == ErrorKind::UnknownArgument && verb_in(arguments).is_none();
-    if is_before && command.get_subcommands().any(has_it) {
-        let verb = arguments
-            .iter()
-            .find_map(|argument| command.find_subcommand(argument))
-            .map_or("<VERB>", Command::get_name);
+    let verb = arguments
+        .iter()
+        .find_map(|argument| command.find_subcommand(argument));
+    let fits = verb.map_or_else(|| command.get_subcommands().any(has_it), has_it);
+    if fits {
+        let verb = verb.map_or("<VERB>", Command::get_name);
         let tip = format!("it belongs behind the verb: discovery {verb} {wrong} …");
         suggest(&mut error, tip);
     }

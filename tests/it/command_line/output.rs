@@ -104,7 +104,7 @@ fn the_help_of_the_service_and_of_each_verb() {
 
 #[test]
 fn every_kind_of_wrong_usage_of_the_service() {
-    let cases: [&[&str]; 13] = [
+    let cases: [&[&str]; 15] = [
         &["--bogus"],
         &["--ttl"],
         &["--ttl", "0"],
@@ -115,9 +115,11 @@ fn every_kind_of_wrong_usage_of_the_service() {
         &["--idle-timeout", "-5"],
         &["--listen", "localhost:65432"],
         &["--listen", "0.0.0.0:65432"],
+        &["--listen", "[::ffff:127.0.0.1]:65432"],
         &["--token-file", ""],
         &["--insecure=maybe"],
         &["--ttl", "5", "query", "hive"],
+        &["--token-file", "tokens", "query", "hive"],
     ];
     settings().bind(|| insta::assert_snapshot!("usage_service", alone(&cases)));
 }

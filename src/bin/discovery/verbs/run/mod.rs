@@ -31,8 +31,9 @@ the registry the moment it dies. While the registry is away it runs on, and is r
 The address that clients would be told is tried, too: where it does not answer, and no other one that they can reach
 does, the command is not registered, and a message says which address answers. --no-wait-port tries nothing.
 On SIGTERM, SIGINT or SIGQUIT it is deregistered first, then --drain passes, then it gets the signal; a second
-signal is passed on at once. Other signals are passed on as they are. Exit status: that of the command, 128 and the
-signal that ended it, 126 when it cannot be started, 127 when there is no such command.
+signal is passed on at once. Other signals are passed on as they are. What is ignored here stays ignored in the
+command, except SIGPIPE and SIGCHLD. Exit status: that of the command, 128 and the signal that ended it, 126 when it
+cannot be started, 127 when there is no such command.
 
 Example:
   discovery run web 8000 --drain 5 -- python3 -m http.server 8000";

@@ -56,7 +56,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Address", "AsyncClient", "Away", "Broken", "Client", "Denied", "Error", "Hold", "Refused",
-    "Service", "Watcher", "deregister", "heartbeat", "hold", "query", "register", "update", "watch",
+    "Service", "Watcher", "deregister", "heartbeat", "hold", "query", "register", "revive", "update",
+    "watch",
 ]
 
 T = TypeVar("T")
@@ -560,6 +561,17 @@ class Client(_Shared):
     def heartbeat(self, uuid: str) -> bool:
         """Keeps a registration alive; ``False`` if it is not known: register the service again."""
         return self._request(f"heartbeat {_word(uuid)}", _found, operator.not_)
+
+    def revive(
+        self, uuid: str, type: str, ip: Ip, port: int, ttl: Optional[int] = None,
+        tags: Iterable[str] = (), meta: Optional[Mapping[str, str]] = None,
+    ) -> None:
+        """Keeps a registration alive, or registers the service again under this UUID where it is not
+        known: after a restart of the service, for example. For one that is known, the options change
+        nothing. Raises ``Refused`` if the UUID is not of version 4, or another service has it."""
+        options = _options(ttl, False) + _description(tags, meta)
+        command = f"heartbeat {_word(uuid)} {_place(type, ip, port)}{options}"
+        self._request(command, lambda answer: _exactly("OK", answer))
 
     def deregister(self, uuid: str) -> bool:
         """Removes a registration; ``False`` if it is not known. That is also the answer if the connection
@@ -1343,6 +1355,7 @@ class AsyncClient:
 
     register = _as_coroutine(Client.register)
     heartbeat = _as_coroutine(Client.heartbeat)
+    revive = _as_coroutine(Client.revive)
     deregister = _as_coroutine(Client.deregister)
     update = _as_coroutine(Client.update)
     query = _as_coroutine(Client.query)
@@ -1681,6 +1694,15 @@ def heartbeat(uuid: str) -> bool:
     """Calls ``Client.heartbeat`` with a client for this call only."""
     with Client() as client:
         return client.heartbeat(uuid)
+
+
+def revive(
+    uuid: str, type: str, ip: Ip, port: int, ttl: Optional[int] = None,
+    tags: Iterable[str] = (), meta: Optional[Mapping[str, str]] = None,
+) -> None:
+    """Calls ``Client.revive`` with a client for this call only."""
+    with Client() as client:
+        client.revive(uuid, type, ip, port, ttl, tags, meta)
 
 
 def deregister(uuid: str) -> bool:

@@ -412,6 +412,131 @@ class Holding(Case):
             self.assertIn("hold hive - 80 ttl=60 replace tag=green", script.lines)
 
 
+class Verbs(Case):
+    """Each verb and option, as the real service understands it."""
+
+    def described(self, registry: Registry, type: str) -> List[Tuple[Any, ...]]:
+        """What the registry knows of each: address, TTL, tags and metadata, and whether it is held."""
+        with registry.client() as client:
+            return [
+                (f"{one['ip']}:{one['port']}", one["ttl_ms"], one["tags"], one["meta"], one["held"])
+                for one in client.list(type)
+            ]
+
+    def test_a_registration_has_the_ttl_the_tags_and_the_metadata_that_it_was_given(self) -> None:
+        registry = self.registry()
+        with registry.client() as client:
+            client.register("hive", "10.0.0.1", 80, 60, tags=["blue", "a=b"], meta={"k": "v", "e": ""})
+            expected = ("10.0.0.1:80", 60_000, ["blue", "a=b"], {"k": "v", "e": ""}, False)
+            self.assertEqual(self.described(registry, "hive"), [expected])
+            client.register("hive", "10.0.0.1", 80, replace=True)
+            self.assertEqual(self.described(registry, "hive"), [("10.0.0.1:80", 30_000, [], {}, False)])
+            with self.assertRaisesRegex(discovery.Refused, "64"):
+                client.register("hive", "10.0.0.1", 80, tags=map(str, range(65)))
+
+    def test_a_query_answers_those_that_have_all_that_is_asked_for(self) -> None:
+        registry = self.registry()
+        with registry.client() as client:
+            for number, tags, meta in (
+                (1, ["blue", "new"], {"v": "1"}), (2, ["blue"], {"v": "2"}), (3, [], {"v": "1"}),
+            ):
+                client.register("hive", f"10.0.0.{number}", 80, tags=tags, meta=meta)
+
+            def found(**options: Any) -> List[str]:
+                return [address.ip[-1] for address in client.query("hive", **options)]
+
+            self.assertEqual(found(tags=["blue"]), ["1", "2"])
+            self.assertEqual(found(tags=["new", "blue"]), ["1"])
+            self.assertEqual(found(meta={"v": "1"}), ["1", "3"])
+            self.assertEqual(found(tags=["blue"], meta={"v": "2"}, max_age=60), ["2"])
+            self.assertEqual(found(tags=["green"]), [])
+            self.assertEqual(found(limit=4096), ["1", "2", "3"])
+            drawn = {tuple(found(limit=2)) for _ in range(200)}
+            self.assertEqual(drawn, {("1", "2"), ("1", "3"), ("2", "3")})
+            self.assertEqual(found(tags=["new"], limit=2), ["1"])
+
+    def test_an_update_replaces_all_tags_and_metadata_and_watchers_are_told(self) -> None:
+        registry = self.registry()
+        with registry.client() as client, client.watch("hive") as watcher:
+            self.assertEqual(next(watcher), [])
+            uuid = client.register("hive", "10.0.0.1", 80, tags=["blue"], meta={"k": "v"})
+            (first,) = next(watcher)
+            self.assertEqual((first.tags, first.meta), (("blue",), {"k": "v"}))
+            self.assertEqual(first.id, client.list("hive")[0]["id"])
+            self.assertTrue(client.update(uuid, ["green"]))
+            (second,) = next(watcher)
+            self.assertEqual((second.id, second.tags, second.meta), (first.id, ("green",), {}))
+            self.assertEqual(client.query("hive", tags=["blue"]), [])
+            self.assertTrue(client.update(uuid))
+            self.assertEqual(next(watcher)[0].tags, ())
+            client.deregister(uuid)
+            self.assertEqual(next(watcher), [])
+            self.assertEqual([one.reason for one in watcher.down], ["deregistered"])
+            self.assertFalse(client.update(uuid, ["green"]))
+
+    def test_a_registration_is_revived_under_its_uuid_after_a_restart(self) -> None:
+        registry = self.registry()
+        with registry.client() as client:
+            uuid = client.register("hive", "10.0.0.1", 80)
+            id = client.list("hive")[0]["id"]
+            registry.restart()
+            self.assertFalse(client.heartbeat(uuid))
+            ip = ipaddress.ip_address("10.0.0.1")
+            client.revive(uuid, "hive", ip, 80, 60, ["blue"], {"k": "v"})
+            expected = ("10.0.0.1:80", 60_000, ["blue"], {"k": "v"}, False)
+            self.assertEqual(self.described(registry, "hive"), [expected])
+            self.assertEqual(client.list("hive")[0]["id"], id)
+            client.revive(uuid, "hive", "10.0.0.1", 80, tags=["green"])
+            self.assertEqual(self.described(registry, "hive"), [expected])
+            self.assertTrue(client.heartbeat(uuid))
+            with self.assertRaisesRegex(discovery.Refused, "another service has this UUID"):
+                client.revive(uuid, "hive", "10.0.0.2", 80)
+            with self.assertRaises(discovery.Refused):
+                client.revive("00000000-0000-0000-0000-000000000000", "hive", "10.0.0.2", 80)
+
+    def test_a_hold_is_held_with_what_it_was_given_also_after_a_restart(self) -> None:
+        registry = self.registry("--ttl", "1")
+        self.said()
+        client = registry.client()
+        client.register("hive", "10.0.0.1", 80, ttl=60)
+        with client.hold("hive", "10.0.0.1", 80, replace=True, tags=["blue"], meta={"k": "v"}) as held:
+            self.assertEqual(
+                self.described(registry, "hive"), [("10.0.0.1:80", 1000, ["blue"], {"k": "v"}, True)]
+            )
+            self.assertTrue(held.update(["green"], {"e": ""}))
+            expected = [("10.0.0.1:80", 1000, ["green"], {"e": ""}, True)]
+            self.assertEqual(self.described(registry, "hive"), expected)
+            registry.restart()
+            eventually("it is back", lambda: self.described(registry, "hive") == expected)
+
+    def test_several_servers_are_asked_for_what_has_tags_too(self) -> None:
+        first, second = self.registry(), self.registry()
+        with second.client() as there:
+            there.register("hive", "10.0.0.1", 80, tags=["blue"])
+            uuid = there.register("hive", "10.0.0.2", 80)
+        with discovery.Client([first.address, second.address]) as client:
+            self.assertEqual(client.query("hive", tags=["blue"]), [("10.0.0.1", 80)])
+            self.assertTrue(client.update(uuid, ["blue"]))
+            self.assertEqual(len(client.query("hive", tags=["blue"], limit=3)), 2)
+            # The first that answers takes whom it does not know.
+            client.revive(uuid, "hive", "10.0.0.2", 80, tags=["blue"])
+            self.assertEqual(first.places("hive"), [("10.0.0.2", 80)])
+
+    def test_the_functions_of_the_module_take_what_the_methods_take(self) -> None:
+        registry = self.registry()
+        with mock.patch.dict(os.environ, {"DISCOVERY_SERVER": registry.address}):
+            uuid = discovery.register("hive", "10.0.0.1", 80, 60, tags=["blue"], meta={"k": "v"})
+            self.assertEqual(discovery.query("hive", 60, ["blue"], {"k": "v"}, 1), [("10.0.0.1", 80)])
+            self.assertTrue(discovery.update(uuid, ["green"]))
+            self.assertTrue(discovery.deregister(uuid))
+            discovery.revive(uuid, "hive", "10.0.0.1", 80, 60, ["blue"])
+            self.assertTrue(discovery.heartbeat(uuid))
+            with discovery.hold("hive", "10.0.0.2", 80, 60, True, ["blue"], {"k": "v"}):
+                self.assertEqual(len(discovery.query("hive", tags=["blue"])), 2)
+            (told,) = discovery.watch("hive", timeout=0.3)
+            self.assertEqual(told[0].tags, ("blue",))
+
+
 class Servers(Case):
     """Several servers."""
 
@@ -896,6 +1021,25 @@ class Async(unittest.IsolatedAsyncioTestCase, Case):
             with self.assertRaises(discovery.Refused):
                 await client.register("hive", "0.0.0.0", 80)
 
+    async def test_coroutines_take_what_the_methods_take(self) -> None:
+        registry = self.registry()
+        async with discovery.AsyncClient(registry.address) as client:
+            uuid = await client.register("hive", "10.0.0.1", 80, 60, tags=["blue"], meta={"k": "v"})
+            self.assertEqual(await client.query("hive", tags=["blue"], limit=1), [("10.0.0.1", 80)])
+            self.assertTrue(await client.update(uuid, ["green"]))
+            registry.restart()
+            await client.revive(uuid, "hive", "10.0.0.1", 80, tags=["blue"])
+            self.assertTrue(await client.heartbeat(uuid))
+            hold = client.hold("hive", "10.0.0.1", 80, replace=True, tags=["held"], meta={"k": "v"})
+            async with hold as held:
+                self.assertEqual((await client.list("hive"))[0]["tags"], ["held"])
+                self.assertTrue(await asyncio.to_thread(held.update, ["new"]))
+                lists = [services async for services in client.watch("hive", timeout=0.3)]
+                self.assertEqual([one.tags for one in lists[-1]], [("new",)])
+            why = await client.why(uuid)
+            assert why is not None
+            self.assertEqual(why["reason"], "replaced")
+
     async def test_other_tasks_run_while_a_watch_waits_and_cancelling_ends_it(self) -> None:
         registry = self.registry()
         client = discovery.AsyncClient(registry.address)
@@ -975,6 +1119,8 @@ class Arguments(Case):
             (lambda c: c.query("hive", 3, ["a"], {"k": "v"}, 2), "[]",
              "query hive max-age=3 tag=a meta.k=v limit=2"),
             (lambda c: c.update(UUID, ("a",), {"k": ""}), "OK", f"update {UUID} tag=a meta.k="),
+            (lambda c: c.revive(UUID, "hive", "-", 80, 5, ["a"], {"k": "v"}), "OK",
+             f"heartbeat {UUID} hive - 80 ttl=5 tag=a meta.k=v"),
         ]
         for ask, answer, expected in cases:
             self.assertEqual(self.sent(ask, answer), expected)

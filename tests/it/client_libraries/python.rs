@@ -43,6 +43,7 @@ macro_rules! own_tests {
 
 own_tests! {
     the_python_hold_keeps_its_promises: "Holding",
+    the_python_client_and_the_service_understand_each_verb_and_option_alike: "Verbs",
     the_python_client_of_several_servers_keeps_its_promises: "Servers",
     the_python_watch_keeps_its_promises: "Watching",
     the_python_client_with_tokens_keeps_its_promises: "Tokens",

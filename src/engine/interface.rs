@@ -17,7 +17,8 @@ pub struct Settings {
     pub idle_ms_max: Option<u64>,
     /// The interval between sweeps of expired registrations.
     pub tick: Duration,
-    /// The time within which the silent death of a holder's host is noticed.
+    /// The time within which the silent death of a holder's host is noticed, if it has not asked for a
+    /// shorter one.
     pub ttl: Duration,
 }
 

@@ -12,7 +12,7 @@ use super::{Network, Unacknowledged};
 use crate::limits::{
     SILENCE_CHECK_MS_MIN, SILENCE_CHECK_ONE_IN, SILENCE_SHARES_MIN, WATCHER_DEATH_MS_MAX,
 };
-use crate::message::Peer;
+use crate::message::{Peer, Ttl};
 use crate::time::Moment;
 
 /// What is known of a peer's silence. Costs no memory of its own while everything is acknowledged.
@@ -42,8 +42,10 @@ impl Silence {
 }
 
 impl Patience {
+    /// `ttl` is that of what has none of its own.
     fn with(peer: &Peer, ttl: Duration) -> Patience {
-        let ttl = ttl.as_millis() as u64;
+        let own = peer.ttl.map(Ttl::duration);
+        let ttl = own.map_or(ttl, |own| own.min(ttl)).as_millis() as u64;
         let ms = match (peer.holds, peer.watches) {
             (true, false) => ttl,
             (true, true) => ttl.min(WATCHER_DEATH_MS_MAX),

@@ -188,7 +188,7 @@ pub enum Request<'a> {
 }
 
 /// A duration that a client may give: whole seconds, 1 to 86400.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ttl(u32);
 
 impl Ttl {

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 
-use super::{Part, Refusal, Reply, Request, Update};
+use super::{Part, Refusal, Reply, Request, Ttl, Update};
 use crate::time::Moment;
 
 /// The other end of a session, as far as the service knows it.
@@ -20,6 +20,8 @@ pub struct Peer {
     pub token: Option<NonZeroU32>,
     /// Whether it has ever held a registration.
     pub holds: bool,
+    /// The shortest TTL that it has given to what it holds, if it has given one.
+    pub ttl: Option<Ttl>,
     /// Whether it is a watcher.
     pub watches: bool,
     /// Whether a long answer to it is collected whole before it is sent.
@@ -38,6 +40,7 @@ impl Peer {
             is_local: ip.is_loopback(),
             token: None,
             holds: false,
+            ttl: None,
             watches: false,
             collects: false,
         }

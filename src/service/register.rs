@@ -59,6 +59,7 @@ impl<S: BuildHasher> Service<S> {
         if let Reply::Registered(uuid) = reply {
             self.holds.add(peer.session, uuid);
             peer.holds = true;
+            peer.ttl = peer.ttl.into_iter().chain(terms.ttl).min();
         }
         Some(reply)
     }

@@ -44,6 +44,38 @@ fn row_49_a_dark_watcher_is_gone_in_45_s_and_a_dark_holder_in_one_ttl_whatever_i
 }
 
 #[test]
+fn row_49_a_dark_holder_is_gone_in_the_shortest_ttl_of_what_it_holds() {
+    for (holds, ttl_ms) in [
+        ("hold bee 10.0.0.1 80 ttl=5\n", 5_000),
+        (
+            "hold bee 10.0.0.1 80 ttl=5\nhold bee 10.0.0.1 81 ttl=9\n",
+            5_000,
+        ),
+        (
+            "hold bee 10.0.0.1 80\nping\nhold bee 10.0.0.1 81 ttl=7\n",
+            7_000,
+        ),
+        // A longer one makes it no slower for what else it may hold.
+        ("hold bee 10.0.0.1 80 ttl=86400\n", TTL_MS),
+    ] {
+        for sends in [false, true] {
+            let mut rig = Rig::new();
+            let holder = rig.connect();
+            rig.ask(holder, holds);
+            rig.pass(60_000);
+            assert!(!rig.is_closed(holder), "{holds}: its host answers");
+            if sends {
+                rig.send(holder, b"ping\n");
+            }
+            rig.net.go_dark(holder);
+            rig.turn();
+            let ms = passes_until_closed(&mut rig, holder, ttl_ms);
+            assert!(ms <= ttl_ms, "{holds}: {ms} ms");
+        }
+    }
+}
+
+#[test]
 fn row_49_who_acknowledges_a_closed_window_is_ended_by_nothing_but_an_unread_answer() {
     let mut rig = Rig::new();
     let (watcher, holder, client) = (rig.connect(), rig.connect(), rig.connect());

@@ -6,24 +6,61 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
+use super::service::Told;
 use super::{Service, parse};
+use crate::message::Id;
 
 /// How many registrations each service has.
 pub(super) type Live = BTreeMap<Service, usize>;
+
+/// What one connection has told. It may tell of a registration again: when its tags change, or in a
+/// part of a snapshot after a change.
+#[derive(Debug, Default)]
+struct Account {
+    live: Live,
+    /// The registrations that have an id.
+    known: BTreeMap<Id, Service>,
+}
+
+impl Account {
+    /// Whether it knows the registration already.
+    fn knows(&self, told: &Told) -> bool {
+        told.id.is_some_and(|id| self.known.contains_key(&id))
+    }
+
+    fn add(&mut self, Told { id, service }: Told) {
+        let earlier = id.and_then(|id| self.known.insert(id, service.clone()));
+        if let Some(earlier) = earlier {
+            remove(&mut self.live, &earlier, 1);
+        }
+        *self.live.entry(service).or_default() += 1;
+    }
+
+    /// What it does not know is nothing.
+    fn remove(&mut self, Told { id, service }: Told) {
+        let known = match id {
+            Some(id) => self.known.remove(&id),
+            None => Some(service),
+        };
+        if let Some(service) = known {
+            remove(&mut self.live, &service, 1);
+        }
+    }
+}
 
 /// A line of the stream: a snapshot or a part of it has `services`, a delta has `up` and `down`, a
 /// keepalive has neither.
 #[derive(Deserialize)]
 pub(super) struct Line {
     index: u64,
-    services: Option<Vec<Service>>,
+    services: Option<Vec<Told>>,
     /// The number of this part of a snapshot, from 1 on.
     part: Option<u64>,
     /// Whether further parts follow.
     #[serde(default)]
     more: bool,
-    up: Option<Vec<Service>>,
-    down: Option<Vec<Service>>,
+    up: Option<Vec<Told>>,
+    down: Option<Vec<Told>>,
 }
 
 impl Line {
@@ -44,9 +81,9 @@ impl Line {
 pub(super) struct Picture {
     pub(super) index: u64,
     /// What this connection has told; `None` before its first snapshot is whole.
-    confirmed: Option<Live>,
+    confirmed: Option<Account>,
     /// The parts of a snapshot that is not whole yet.
-    parts: Option<Live>,
+    parts: Option<Account>,
     /// What earlier connections have told, and this one not yet.
     unconfirmed: Live,
     /// When what is unconfirmed is given up.
@@ -58,7 +95,7 @@ pub(super) struct Picture {
 impl Picture {
     /// All services that count as live; `None` before the first snapshot.
     pub(super) fn live(&self) -> Option<Cow<'_, Live>> {
-        let confirmed = self.confirmed.as_ref();
+        let confirmed = self.confirmed();
         match confirmed.filter(|_| self.unconfirmed.is_empty()) {
             Some(confirmed) => Some(Cow::Borrowed(confirmed)),
             None if !self.is_known => None,
@@ -72,7 +109,7 @@ impl Picture {
 
     /// What this connection has told; `None` before its first snapshot is whole.
     pub(super) fn confirmed(&self) -> Option<&Live> {
-        self.confirmed.as_ref()
+        self.confirmed.as_ref().map(|account| &account.live)
     }
 
     pub(super) fn unconfirmed(&self) -> &Live {
@@ -93,8 +130,8 @@ impl Picture {
 
     /// The connection has ended: what it has told is to be confirmed by the next.
     pub(super) fn disconnect(&mut self) {
-        let confirmed = self.confirmed.take();
-        add(&mut self.unconfirmed, confirmed.iter().flatten());
+        let told = self.confirmed.take().unwrap_or_default();
+        add(&mut self.unconfirmed, told.live.iter());
         (self.parts, self.grace_ends) = (None, None);
     }
 
@@ -112,16 +149,16 @@ impl Picture {
         match (services, up, down) {
             (Some(services), None, None) => {
                 let mut parts = match part {
-                    None | Some(1) => Live::new(),
+                    None | Some(1) => Account::default(),
                     Some(_) => self.parts.take()?,
                 };
-                add_services(&mut parts, services);
+                services.into_iter().for_each(|told| parts.add(told));
                 match more {
                     true => self.parts = Some(parts),
                     false => self.replace(parts, grace),
                 }
             }
-            (None, Some(up), Some(down)) => self.change(up, &down)?,
+            (None, Some(up), Some(down)) => self.change(up, down)?,
             (None, None, None) if self.parts.is_some() || self.confirmed.is_some() => {}
             _ => return None,
         }
@@ -130,12 +167,12 @@ impl Picture {
     }
 
     /// A snapshot is whole.
-    fn replace(&mut self, snapshot: Live, grace: Duration) {
+    fn replace(&mut self, snapshot: Account, grace: Duration) {
         let earlier = self.confirmed.take();
         let is_first = earlier.is_none();
         let earlier = earlier.unwrap_or_default();
-        for (service, count) in &snapshot {
-            let known = earlier.get(service).copied().unwrap_or(0);
+        for (service, count) in &snapshot.live {
+            let known = earlier.live.get(service).copied().unwrap_or(0);
             remove(&mut self.unconfirmed, service, count.saturating_sub(known));
         }
         (self.parts, self.confirmed, self.is_known) = (None, Some(snapshot), true);
@@ -145,28 +182,20 @@ impl Picture {
     }
 
     /// Applies a delta to what has been told: while a snapshot comes in parts, to those.
-    fn change(&mut self, up: Vec<Service>, down: &[Service]) -> Option<()> {
-        let told = match (&mut self.parts, &mut self.confirmed) {
-            (Some(parts), _) => parts,
-            (None, Some(confirmed)) => {
-                for service in &up {
-                    remove(&mut self.unconfirmed, service, 1);
-                }
-                confirmed
-            }
-            (None, None) => return None,
+    fn change(&mut self, up: Vec<Told>, down: Vec<Told>) -> Option<()> {
+        let is_whole = self.parts.is_none();
+        let account = match &mut self.parts {
+            Some(parts) => parts,
+            None => self.confirmed.as_mut()?,
         };
-        add_services(told, up);
-        for service in down {
-            remove(told, service, 1);
+        for told in up {
+            if is_whole && !account.knows(&told) {
+                remove(&mut self.unconfirmed, &told.service, 1);
+            }
+            account.add(told);
         }
+        down.into_iter().for_each(|told| account.remove(told));
         Some(())
-    }
-}
-
-fn add_services(live: &mut Live, services: Vec<Service>) {
-    for service in services {
-        *live.entry(service).or_default() += 1;
     }
 }
 

@@ -4,6 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::message::Id;
+
 /// A service: its type and where it can be reached. In JSON it is as the service writes it:
 /// `{"type":"hive","ip":"127.0.0.1","port":80}`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -35,6 +37,38 @@ struct Row {
     service_type: String,
     ip: IpAddr,
     port: u16,
+}
+
+/// A registration, as a watch tells of it.
+#[derive(Deserialize)]
+#[serde(from = "ToldRow")]
+pub(super) struct Told {
+    /// Its public name; an earlier registry told none.
+    pub(super) id: Option<Id>,
+    pub(super) service: Service,
+}
+
+/// A [`Told`] in JSON.
+#[derive(Deserialize)]
+struct ToldRow {
+    id: Option<Id>,
+    #[serde(rename = "type")]
+    service_type: String,
+    ip: IpAddr,
+    port: u16,
+}
+
+impl From<ToldRow> for Told {
+    fn from(row: ToldRow) -> Self {
+        let service = Service {
+            service_type: row.service_type,
+            address: SocketAddr::new(row.ip, row.port),
+        };
+        Told {
+            id: row.id,
+            service,
+        }
+    }
 }
 
 impl From<Row> for Service {

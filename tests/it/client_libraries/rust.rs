@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::scripted::{LAGGED, scripted};
 use crate::common::{Service, free_port, is_uuid, wait_until};
 use discovery_service::client::{
-    self, Client, Error, Notice, Options, Reason, Register, Registration, Watcher, Why,
+    self, Client, Error, Labels, Notice, Options, Reason, Register, Registration, Watcher, Why,
 };
 
 fn options(service: &Service) -> Options {
@@ -219,6 +219,56 @@ fn a_watcher_is_consistent_across_restarts() {
         known = update.services.clone();
     }
     assert_eq!(update.services[0].address.to_string(), "10.0.0.2:81");
+}
+
+#[test]
+fn a_watcher_knows_a_registration_by_its_id_whatever_is_told_of_it_again() {
+    let service = Service::start(&[]);
+    let options = Options::new(&service.address().to_string());
+    let mut client = Client::new(&options);
+    let register = |client: &mut Client, port| {
+        let uuid = client.register("hive", "10.0.0.1", port, Register::default());
+        uuid.expect("it is there")
+    };
+    let uuid = register(&mut client, 80);
+    let mut watcher = Watcher::new(&options, Some("hive"));
+    let mut live = || -> Vec<u16> {
+        let update = watcher.next().expect("it goes on").expect("it is there");
+        let ports = update.services.iter().map(|one| one.address.port());
+        ports.collect()
+    };
+    assert_eq!(live(), [80]);
+    let mut tags = Labels::default();
+    tags.add_tag("blue").expect("it is a tag");
+    for labels in [&tags, &Labels::default()] {
+        assert!(client.update(&uuid, labels).expect("it is there"));
+    }
+    let other = register(&mut client, 81);
+    assert_eq!(live(), [80, 81], "a change of tags is no second service");
+    assert!(client.deregister(&uuid).expect("it is there"));
+    assert_eq!(live(), [81], "none of it is left");
+    assert!(client.deregister(&other).expect("it is there"));
+    assert!(live().is_empty());
+}
+
+#[test]
+fn a_change_between_the_parts_of_a_snapshot_may_tell_what_a_part_tells_too() {
+    let lines = r#"{"index":7,"part":1,"more":true,"services":[{"id":"01","type":"a","ip":"10.0.0.1","port":1}]}
+{"index":8,"up":[{"id":"02","type":"a","ip":"10.0.0.1","port":2},{"id":"01","type":"a","ip":"10.0.0.1","port":1,"tags":["b"]}],"down":[{"id":"03","type":"a","ip":"10.0.0.1","port":2,"reason":"expired"}]}
+{"index":8,"part":2,"services":[{"id":"02","type":"a","ip":"10.0.0.1","port":2},{"id":"04","type":"a","ip":"10.0.0.1","port":2}]}
+{"index":9,"up":[],"down":[{"id":"04","type":"a","ip":"10.0.0.1","port":2,"reason":"expired"}]}
+"#;
+    let mut watcher = Watcher::new(&Options::new(&scripted(lines)), None);
+    let mut ports = Vec::new();
+    while ports != [1, 2] {
+        let update = watcher.next().expect("it goes on").expect("it is one");
+        ports = update
+            .services
+            .iter()
+            .map(|one| one.address.port())
+            .collect();
+        assert!(ports == [1, 2] || ports == [1, 2, 2], "{ports:?}");
+    }
 }
 
 #[test]

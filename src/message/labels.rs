@@ -4,6 +4,7 @@ use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::Refusal;
 use crate::limits::{
@@ -16,11 +17,39 @@ type Pair = (Box<str>, Box<str>);
 /// Tags, which are a set, and metadata, which are pairs of a key and a value; both in the order in which
 /// they were given.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "Told")]
 pub struct Labels {
+    tags: Vec<Box<str>>,
+    #[serde(serialize_with = "as_map")]
+    meta: Vec<Pair>,
+    /// A bit for each tag and each pair: most sets that lack one are told without a look at the texts.
+    #[serde(skip)]
+    sketch: u64,
+}
+
+/// [`Labels`] in JSON.
+#[derive(Deserialize)]
+struct Told {
     #[serde(default)]
     tags: Vec<Box<str>>,
-    #[serde(default, serialize_with = "as_map", deserialize_with = "from_map")]
+    #[serde(default, deserialize_with = "from_map")]
     meta: Vec<Pair>,
+}
+
+impl From<Told> for Labels {
+    fn from(Told { tags, meta }: Told) -> Self {
+        let tag_bits = tags.iter().map(bit);
+        let sketch = tag_bits.chain(meta.iter().map(bit)).fold(0, |a, b| a | b);
+        Labels { tags, meta, sketch }
+    }
+}
+
+/// The bit of a tag or a pair in a sketch. It is the same in each set, so others can choose texts of
+/// one bit; then the texts are compared.
+fn bit(text: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    1 << (hasher.finish() % u64::from(u64::BITS))
 }
 
 impl Labels {
@@ -72,6 +101,9 @@ impl Labels {
     /// Whether all of these tags and pairs are among its own.
     #[must_use]
     pub fn contains(&self, wanted: &Labels) -> bool {
+        if wanted.sketch & !self.sketch != 0 {
+            return false;
+        }
         let has_pair = |(key, value): &Pair| self.value(key) == Some(value);
         let has_tags = wanted.tags.iter().all(|tag| self.tags.contains(tag));
         has_tags && wanted.meta.iter().all(has_pair)
@@ -86,6 +118,7 @@ impl Labels {
             return Err(Refusal::Tag);
         }
         if !self.tags.iter().any(|other| **other == *tag) {
+            self.sketch |= bit(tag);
             self.tags.push(tag.into());
         }
         self.check()
@@ -109,6 +142,7 @@ impl Labels {
         if self.value(key).is_some() {
             return Err(Refusal::MetaTwice(key.into()));
         }
+        self.sketch |= bit((key, value));
         self.meta.push((key.into(), value.into()));
         self.check()
     }
@@ -209,7 +243,11 @@ mod tests {
             (&[], &[("k", "w")], false),
             (&[], &[("v", "k")], false),
         ] {
-            assert_eq!(own.contains(&labels(tags, pairs).unwrap()), contains);
+            let wanted = labels(tags, pairs).unwrap();
+            assert_eq!(own.contains(&wanted), contains);
+            let text = serde_json::to_string(&own).unwrap();
+            let read: Labels = serde_json::from_str(&text).unwrap();
+            assert_eq!((&read, read.contains(&wanted)), (&own, contains));
         }
     }
 }

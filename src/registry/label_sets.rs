@@ -112,12 +112,6 @@ impl<S: BuildHasher> Registry<S> {
         Ok(true)
     }
 
-    /// The tags and metadata of the entry `slot`, if it has any.
-    pub(super) fn labels(&self, slot: u32) -> Option<&Arc<Labels>> {
-        let set = self.entries.label_set(slot)?;
-        Some(self.label_sets.get(set))
-    }
-
     /// Takes the set of these tags and metadata for one more entry; none for none.
     pub(super) fn take_label_set(
         &mut self,

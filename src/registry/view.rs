@@ -79,6 +79,26 @@ impl<'a, S> TypeView<'a, S> {
         self.slots().map(move |slot| registry.record(slot, now))
     }
 
+    /// As [`records`](Self::records), of those only that have all the wanted tags and metadata. It
+    /// looks at nothing else of the others.
+    pub fn records_with<'b>(
+        &self,
+        now: Moment,
+        wanted: Option<&'b Labels>,
+    ) -> impl Iterator<Item = Record<'a>> + use<'a, 'b, S> {
+        let registry = self.registry;
+        let has_wanted = move |slot: &u32| {
+            let has = |wanted| {
+                registry
+                    .labels(*slot)
+                    .is_some_and(|own| own.contains(wanted))
+            };
+            wanted.is_none_or(has)
+        };
+        let slots = self.slots().filter(has_wanted);
+        slots.map(move |slot| registry.record(slot, now))
+    }
+
     fn slots(&self) -> Slots<'a> {
         let of = self.registry.types.get(self.slot);
         Slots {
@@ -100,11 +120,14 @@ impl<S> Registry<S> {
             heartbeat: if held { now } else { entry.heartbeat },
             ttl_ms: entry.ttl_ms(),
             held,
-            labels: self
-                .entries
-                .label_set(slot)
-                .map(|set| self.label_sets.get(set)),
+            labels: self.labels(slot),
         }
+    }
+
+    /// The tags and metadata of the entry `slot`, if it has any.
+    pub(super) fn labels(&self, slot: u32) -> Option<&Arc<Labels>> {
+        let set = self.entries.label_set(slot)?;
+        Some(self.label_sets.get(set))
     }
 
     /// Types that have registrations.

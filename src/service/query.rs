@@ -41,9 +41,14 @@ impl Selection {
 
     /// Whether the registration is one of them, unless too many are.
     pub(super) fn admits(&self, record: &Record<'_>, now: Moment) -> bool {
-        let is_young = |max_age| now.since(record.heartbeat) < max_age;
         let has_labels = |labels: &Labels| record.labels.is_some_and(|own| own.contains(labels));
-        self.max_age.is_none_or(is_young) && self.labels.as_deref().is_none_or(has_labels)
+        self.is_recent(record, now) && self.labels.as_deref().is_none_or(has_labels)
+    }
+
+    /// Whether its last heartbeat is young enough.
+    fn is_recent(&self, record: &Record<'_>, now: Moment) -> bool {
+        let is_young = |max_age| now.since(record.heartbeat) < max_age;
+        self.max_age.is_none_or(is_young)
     }
 }
 
@@ -100,8 +105,11 @@ impl<S: BuildHasher> Service<S> {
         let draw = self.draw(selection);
         let now = self.turn.now;
         let view = self.registry.service_type(service_type);
-        let records = view.into_iter().flat_map(|view| view.records(now));
-        let admitted = records.filter(|record| selection.admits(record, now));
+        let wanted = selection.labels.as_deref();
+        let records = view
+            .into_iter()
+            .flat_map(|view| view.records_with(now, wanted));
+        let admitted = records.filter(|record| selection.is_recent(record, now));
         let mut addresses = admitted.map(|record| record.address);
         let addresses: Vec<ServiceAddress> = match draw {
             None => addresses.collect(),

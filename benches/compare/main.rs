@@ -7,11 +7,13 @@
 //! `/proc`. Without `redis-server` in the path, the output says that its rows are left out.
 //! `COMPARE_ROUNDS` (5) and `COMPARE_MS` (400, of each measurement) change the length;
 //! `COMPARE_ONLY=heartbeat` runs only rows with this in their name; the other parts are
-//! `start and idle`, `a connection for each request`, `holding and watching` and `a million`.
+//! `start and idle`, `a connection for each request`, `holding and watching`, `a million` and
+//! `tags`.
 
 #[path = "../common/mod.rs"]
 mod common;
 mod floor;
+mod labels;
 mod live;
 mod load;
 mod million;
@@ -70,6 +72,9 @@ fn main() {
     }
     if wanted("a million") {
         million::run(rounds, time);
+    }
+    if wanted("tags") {
+        labels::run();
     }
 }
 

@@ -146,3 +146,78 @@ impl Marks {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::hash::RandomState;
+    use std::ops::ControlFlow;
+    use std::time::Duration;
+
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::message::{Reason, ServiceAddress};
+    use crate::registry::{Registration, Registry};
+    use crate::time::Moment;
+
+    const ENTRIES: u32 = 1_000;
+
+    fn uuid(number: u32) -> Uuid {
+        Uuid::from_u128(number.into())
+    }
+
+    /// A registry with a walk that has stopped before each entry.
+    fn marked() -> Registry {
+        let mut registry = Registry::new(ENTRIES, RandomState::new());
+        for number in 0..ENTRIES {
+            let new = Registration {
+                uuid: uuid(number),
+                service_type: "a",
+                address: ServiceAddress::new("::1", 80).unwrap(),
+                ttl: Duration::from_secs(1),
+                labels: None,
+            };
+            registry.register(Moment::START, new).unwrap();
+        }
+        for entries in 0..ENTRIES {
+            let (mut cursor, mut budget) = (registry.cursor(Some("a")), entries as usize);
+            registry.walk(&mut cursor, Moment::START, &mut budget, |_| {
+                ControlFlow::Continue(())
+            });
+        }
+        assert_eq!(registry.marks.len(), ENTRIES as usize);
+        registry
+    }
+
+    /// How many marks refer to each other between a walk and its place, at most.
+    fn longest_chain(marks: &Marks) -> u32 {
+        let len = |mark: &Mark| {
+            let (mut len, mut place) = (1, mark.place);
+            while let Place::Joined(other) = place {
+                (len, place) = (len + 1, marks.marks[other as usize].place);
+            }
+            len
+        };
+        let lens = marks.marks.iter().map(|(_, mark)| len(mark));
+        lens.max().unwrap_or(0)
+    }
+
+    #[test]
+    fn a_walk_finds_its_place_in_few_steps_in_whatever_order_the_entries_have_gone() {
+        let in_pairs = (0..10).flat_map(|bit| (0..ENTRIES).filter(move |n| (n >> bit) & 1 == 0));
+        let orders: [Vec<u32>; 3] = [
+            (0..ENTRIES - 1).collect(),
+            (0..ENTRIES - 1).rev().collect(),
+            in_pairs.collect(),
+        ];
+        for order in orders {
+            let mut registry = marked();
+            for number in order {
+                // In pairs, most are named several times.
+                registry.deregister(Moment::START, &uuid(number), Reason::Deregistered);
+            }
+            let steps = longest_chain(&registry.marks);
+            assert!(steps <= ENTRIES.ilog2() + 1, "{steps} steps");
+        }
+    }
+}

@@ -131,3 +131,28 @@ impl<S: BuildHasher> Registry<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::LABELS_COUNT_MAX;
+
+    #[test]
+    fn what_is_counted_for_a_set_is_not_less_than_it_takes() {
+        for (tags, pairs) in [(0, 0), (1, 1), (LABELS_COUNT_MAX, 0), (0, LABELS_COUNT_MAX)] {
+            let mut labels = Labels::default();
+            for number in 0..tags {
+                labels.add_tag(&format!("tag{number}")).unwrap();
+            }
+            for number in 0..pairs {
+                labels.add_pair(&format!("key{number}"), "value").unwrap();
+            }
+            // Each text is an allocation, before which the allocator keeps its length.
+            let texts = labels.tags().len() + 2 * labels.meta().len();
+            let of_text = size_of::<Box<str>>() + size_of::<usize>();
+            let taken = size_of::<Set>() + size_of::<Labels>() + texts * of_text + labels.len();
+            let counted = memory_len(&labels);
+            assert!(counted >= taken, "{counted} bytes for {taken}");
+        }
+    }
+}

@@ -142,3 +142,23 @@ impl<T> Connection<T> {
         check.finds_dead(found, *patience, now)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_that_was_heard_of_since_the_last_look_has_its_time_to_answer_the_next_probe() {
+        let at = |seconds: u64| Moment::from_millis(1_000 * seconds);
+        let unanswered_for = |seconds| Unacknowledged {
+            unanswered: true,
+            silent_for: Duration::from_secs(seconds),
+        };
+        let patience = Patience(WATCHER_DEATH_MS_MAX as u32);
+        let mut check = Check::new(patience, at(0));
+        assert!(!check.finds_dead(unanswered_for(6), patience, at(6)));
+        // The process has paused. The host answered at once and fell silent a second later.
+        assert!(!check.finds_dead(unanswered_for(53), patience, at(60)));
+        assert!(check.finds_dead(unanswered_for(59), patience, at(66)));
+    }
+}

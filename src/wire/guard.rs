@@ -148,3 +148,20 @@ fn starts_with(word: &[u8], prefix: &[u8]) -> bool {
     word.get(..prefix.len())
         .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_array_of_redis_begins_with_a_star_and_a_number_and_nothing_else_does() {
+        let refused = |line: &[u8]| Guard::default().refuse_line(line, |_| false);
+        for line in [&b"*1\r\n"[..], b"*12\r\n", b"*3 x\n"] {
+            let redis = Some(Refusal::OtherProtocol);
+            assert_eq!(refused(line), redis, "{}", line.escape_ascii());
+        }
+        for line in [&b"*\n"[..], b"**\n", b"*x\n", b"*1x\n", b"1\n"] {
+            assert_eq!(refused(line), None, "{}", line.escape_ascii());
+        }
+    }
+}

@@ -498,6 +498,7 @@ class Verbs(Case):
         registry = self.registry("--ttl", "1")
         self.said()
         client = registry.client()
+        self.addCleanup(client.close)
         client.register("hive", "10.0.0.1", 80, ttl=60)
         with client.hold("hive", "10.0.0.1", 80, replace=True, tags=["blue"], meta={"k": "v"}) as held:
             self.assertEqual(

@@ -154,13 +154,14 @@ fn row_49_a_holder_with_a_closed_window_is_kept_and_dark_hosts_are_noticed_with_
             &["register", "big", "10.0.0.1", port, "--ttl", "600"],
         );
     }
-    let deaf_lines = format!("hold hive 10.0.0.9 80\n{}", "query big\n".repeat(300));
+    // What the kernel takes for a holder, so that no answer waits in the service.
+    let deaf_lines = format!("hold hive 10.0.0.9 80\n{}", "query big\n".repeat(50));
     let slow = hosts.peer(&service, &deaf_lines, false);
     let silent = hosts.peer(&service, "hold hive 10.0.0.9 81\n", true);
     let watching = hosts.peer(&service, "hold hive 10.0.0.9 82\nwatch other\n", true);
     let peers = [&slow, &silent, &watching];
     wait_until("answers wait in the kernel", || {
-        slow.unsent(&service).filter(|&len| len > 20_000)
+        slow.unsent(&service).filter(|&len| len > 5_000)
     });
     let begun = Instant::now();
     wait_until("three times the TTL passes", || {
@@ -169,7 +170,7 @@ fn row_49_a_holder_with_a_closed_window_is_kept_and_dark_hosts_are_noticed_with_
         }
         (begun.elapsed() > 3 * TTL).then_some(())
     });
-    assert!(slow.unsent(&service).is_some_and(|len| len > 20_000));
+    assert!(slow.unsent(&service).is_some_and(|len| len > 5_000));
     hosts.cut_the_cable();
     let cut = Instant::now();
     hosts.verb(&service, &["register", "other", "10.0.0.1", "1"]);

@@ -52,6 +52,10 @@ impl Offer {
         ip: Option<IpAddr>,
         deadline: Instant,
     ) -> Result<Lease, Error> {
+        let expected = match ip {
+            Some(ip) => Some(ip),
+            None => self.told(&connection)?,
+        };
         let ip = ip.map_or_else(|| self.ip.clone(), |ip| ip.to_string());
         let Offer {
             service_type,
@@ -66,14 +70,17 @@ impl Offer {
         }
         // The server knows the address that `-` stands for, and the TTL.
         let answer = connection.ask(&format!("why {uuid}"), deadline)?;
-        let Some(Why::Live(record)) = parse(&answer) else {
-            return Err(Error::unexpected(connection.server(), &answer));
+        let (ip, ttl) = match (parse(&answer), expected) {
+            (Some(Why::Live(record)), _) => (record.ip, Duration::from_millis(record.ttl_ms)),
+            // Somebody has replaced or removed it already, which the next heartbeat tells, at once.
+            (Some(Why::Gone(_)), Some(ip)) => (ip, Duration::ZERO),
+            _ => return Err(Error::unexpected(connection.server(), &answer)),
         };
         Ok(Lease {
             connection,
             uuid,
-            address: SocketAddr::new(record.ip, record.port.get()),
-            interval: (Duration::from_millis(record.ttl_ms) / 3).min(INTERVAL_MAX),
+            address: SocketAddr::new(ip, *port),
+            interval: (ttl / 3).min(INTERVAL_MAX),
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::scripted::{LAGGED, scripted};
+use super::scripted::{LAGGED, conversation, scripted};
 use crate::common::{Service, free_port, is_uuid, wait_until};
 use discovery_service::client::{
     self, Client, Error, Labels, Notice, Options, Reason, Register, Registration, Watcher, Why,
@@ -174,6 +174,29 @@ fn a_background_registration_reports_to_its_observer() {
         begun.elapsed() < Duration::from_secs(1),
         "an unreachable registry causes no delay"
     );
+}
+
+#[test]
+fn who_is_replaced_in_the_moment_after_it_has_registered_waits_until_the_address_is_free() {
+    let (server, commands) = conversation(&[
+        "3999da30-2a11-463a-be8e-6b2beca7bfe6\n",
+        "{\"state\":\"gone\",\"reason\":\"replaced\",\"at\":\"2026-11-27T10:00:00.000Z\",\
+         \"last_heartbeat\":\"2026-11-27T10:00:00.000Z\"}\n",
+        "NOT FOUND\n",
+        "{\"state\":\"gone\",\"reason\":\"replaced\",\"at\":\"2026-11-27T10:00:00.000Z\",\
+         \"last_heartbeat\":\"2026-11-27T10:00:00.000Z\"}\n",
+        "[]\n",
+    ]);
+    let options = Options::new(&server);
+    let _registration = Registration::hold(&options, "web", "10.0.0.1", 80, Register::default())
+        .expect("it was registered");
+    let expected = ["hold web", "why", "heartbeat", "why", "query web"];
+    for expected in expected {
+        let command = commands
+            .recv_timeout(Duration::from_secs(20))
+            .expect("a command");
+        assert!(command.starts_with(expected), "{command}");
+    }
 }
 
 #[test]

@@ -161,7 +161,6 @@ impl<T> Connection<T> {
                     Input::End => match active.finish(responder, now) {
                         Pause::Retry => return Visit::PutOff,
                         Pause::Parked if !stopping => return Visit::Blocked,
-                        Pause::Parked => active.session().close_drained(CloseReason::Stopped),
                         _ => {}
                     },
                     Input::Nothing if stopping => {

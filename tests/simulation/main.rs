@@ -25,6 +25,7 @@ mod rig;
 mod rng;
 mod silence;
 mod stats;
+mod stopping;
 mod strangers;
 mod stream;
 mod watching;

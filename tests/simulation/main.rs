@@ -16,6 +16,7 @@ mod fairness;
 mod faults;
 mod history;
 mod links;
+mod long_answers;
 mod memory;
 mod model;
 mod net;

@@ -12,6 +12,7 @@ mod budgets;
 mod client;
 mod crowds;
 mod datagrams;
+mod deadlines;
 mod fairness;
 mod faults;
 mod history;

@@ -161,3 +161,42 @@ impl Output {
         Ok(written)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The pending output, with short and long answers, and the bytes that they are in their order.
+    fn mixed() -> (Output, Vec<u8>) {
+        let (mut output, mut expected) = (Output::default(), Vec::new());
+        for (number, len) in [3, 5_000, 4_000, 10, 1, 9_000, 2].into_iter().enumerate() {
+            let answer = vec![number as u8; len];
+            output.push_shared(&Rc::new(answer.clone()));
+            expected.extend(answer);
+        }
+        (output, expected)
+    }
+
+    #[test]
+    fn what_is_left_is_counted_whatever_pieces_are_taken_and_whenever_the_memory_is_packed() {
+        for (piece, turn) in [(1, 100), (3, 7), (999, 2), (4_096, 1), (usize::MAX, 3)] {
+            let (mut output, expected) = mixed();
+            let (mut taken, mut spare) = (Vec::new(), Vec::new());
+            let mut pieces = 0;
+            while !output.is_empty() {
+                assert_eq!(output.len(), expected.len() - taken.len());
+                if pieces % turn == 0 {
+                    output.pack(&mut spare);
+                    output.unpack(&mut spare);
+                }
+                let front = output.front();
+                let n = front.len().min(piece);
+                taken.extend_from_slice(&front[..n]);
+                output.advance(n);
+                pieces += 1;
+            }
+            assert_eq!(output.len(), 0);
+            assert!(taken == expected, "pieces of {piece}");
+        }
+    }
+}

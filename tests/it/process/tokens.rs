@@ -21,6 +21,8 @@ fn row_44_without_a_valid_token_no_command_is_run_and_no_token_is_logged() {
         "register hive 10.0.0.1 1",
         "bogus",
         "heartbeat",
+        "help",
+        "quit",
     ] {
         assert_eq!(
             stranger.ask(question),

@@ -155,4 +155,25 @@ mod tests {
             assert!(counted >= taken, "{counted} bytes for {taken}");
         }
     }
+
+    #[test]
+    fn a_new_set_that_does_not_fit_is_refused_and_there_is_room_again_when_others_have_gone() {
+        let hasher = std::hash::RandomState::new();
+        let labels = |tag| {
+            let mut labels = Labels::default();
+            labels.add_tag(tag).unwrap();
+            labels
+        };
+        let mut sets = LabelSets::default();
+        let first = sets.take(&labels("a"), &hasher).unwrap();
+        let of_one = sets.memory_len;
+        // As if other sets took all but one byte of the room for one more.
+        sets.memory_len = ALL_LABELS_LEN_MAX - of_one + 1;
+        assert_eq!(sets.take(&labels("b"), &hasher), None);
+        assert_eq!(sets.take(&labels("a"), &hasher), Some(first));
+        sets.leave(first, &hasher);
+        sets.leave(first, &hasher);
+        assert!(sets.take(&labels("b"), &hasher).is_some());
+        assert!(sets.take(&labels("c"), &hasher).is_none());
+    }
 }

@@ -142,3 +142,18 @@ impl Waiting {
         self.closing_order.last().map(|place| place.key)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_list_of_shared_answers_took_is_given_back() {
+        let mut waiting = Waiting::default();
+        let answers: Vec<Bytes> = (0..100 * SHARES_KEPT).map(|_| Bytes::default()).collect();
+        answers.iter().for_each(|answer| waiting.share(answer));
+        answers.iter().for_each(|answer| waiting.unshare(answer));
+        assert_eq!(waiting, Waiting::default());
+        assert!(waiting.shares.capacity() <= 2 * SHARES_KEPT);
+    }
+}

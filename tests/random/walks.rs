@@ -250,3 +250,31 @@ fn walks_that_have_ended_leave_nothing_behind_whatever_was_removed_in_front_of_t
     registry.drop_cursor(slow);
     assert_eq!(registry.marked_places(), 0);
 }
+
+#[test]
+fn a_walk_ends_although_more_is_registered_than_it_walks_over() {
+    const ENTRIES: usize = 10;
+    let mut registry: Registry = Registry::new(1_000, std::hash::RandomState::new());
+    let mut numbers = 0..;
+    let mut register = |registry: &mut Registry, entries: usize| {
+        for number in numbers.by_ref().take(entries) {
+            let new = Registration {
+                uuid: uuid(number),
+                service_type: "a",
+                address: address(IPS[0], 80),
+                ttl: Duration::from_secs(1),
+                labels: None,
+            };
+            registry.register(at(0), new).expect("it is new");
+        }
+    };
+    register(&mut registry, ENTRIES);
+    let mut cursor = registry.cursor(Some("a"));
+    let mut steps = 0;
+    while !cursor.is_at_end() {
+        steps += 1;
+        assert!(steps <= ENTRIES, "the walk does not end");
+        registry.walk(&mut cursor, at(0), &mut 1, |_| ControlFlow::Continue(()));
+        register(&mut registry, 2);
+    }
+}

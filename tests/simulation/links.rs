@@ -38,6 +38,8 @@ struct Dialed {
     until: Moment,
     is_open: bool,
     sent: Vec<u8>,
+    /// Whether it was told that all of that is written.
+    is_written: bool,
     received: Vec<u8>,
 }
 
@@ -65,6 +67,7 @@ impl Handler for Dialer {
                     until: self.now.plus_millis(*within_ms),
                     is_open: false,
                     sent: Vec::new(),
+                    is_written: true,
                     received: Vec::new(),
                 };
                 self.links.insert(*link, dialed);
@@ -95,7 +98,10 @@ impl Handler for Dialer {
                 );
                 self.echoed += bytes.len() as u64;
             }
-            LinkEvent::Sent => assert!(dialed.is_open && !dialed.sent.is_empty()),
+            LinkEvent::Sent => {
+                assert!(dialed.is_open && !dialed.sent.is_empty());
+                dialed.is_written = true;
+            }
             LinkEvent::Closed(end) => {
                 let counted = match (end, dialed.is_open) {
                     (LinkEnd::TimedOut, false) => {
@@ -216,6 +222,7 @@ impl World {
             && dialer.commands.is_empty()
         {
             dialed.sent.extend(&bytes);
+            dialed.is_written = false;
             dialer.commands.push(LinkCommand::Send { link, bytes });
             self.turn(Duration::ZERO);
         }
@@ -268,6 +275,7 @@ impl World {
         for (link, dialed) in &self.engine.handler().links {
             assert!(dialed.is_open, "link {link} is neither open nor ended");
             assert_eq!(dialed.received.len(), dialed.sent.len(), "link {link}");
+            assert!(dialed.is_written, "link {link} was not told so");
         }
         assert_eq!(self.wait, None, "open links cost no turn");
     }

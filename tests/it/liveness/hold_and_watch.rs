@@ -283,6 +283,9 @@ fn ping_and_help_answer_and_quit_closes() {
     let mut client = service.connect();
     assert_eq!(client.ask("PING"), "PONG");
     let help = client.ask("help");
+    let usages = help.strip_prefix("commands: ").expect("what follows");
+    let usages = usages.split(", ").map(|usage| usage.split(' ').next());
+    let verbs: Vec<&str> = usages.flatten().collect();
     for verb in [
         "register",
         "heartbeat",
@@ -296,7 +299,7 @@ fn ping_and_help_answer_and_quit_closes() {
         "quit",
         "auth",
     ] {
-        assert!(help.contains(verb), "{help}");
+        assert!(verbs.contains(&verb), "{help}");
     }
     client.send("ping\nquit\nping\n");
     assert_eq!(

@@ -1,6 +1,6 @@
 //! Several time limits that run at the same time.
 
-use discovery_service::limits::OUTPUT_STALL_MS_MAX;
+use discovery_service::limits::{LINE_MS_MAX, OUTPUT_STALL_MS_MAX};
 
 use crate::rig::Rig;
 
@@ -18,4 +18,20 @@ fn a_connection_that_runs_into_several_limits_is_ended_by_the_first() {
     rig.pass(1);
     assert!(rig.is_closed(client));
     assert!(rig.net.pipes[client].cut_off);
+}
+
+#[test]
+fn each_command_has_its_time_from_its_own_first_byte() {
+    let mut rig = Rig::new();
+    let client = rig.connect();
+    rig.send(client, b"pi");
+    rig.turn();
+    for _ in 0..5 {
+        rig.pass(LINE_MS_MAX - 1);
+        rig.send(client, b"ng\npi");
+        rig.turn();
+        assert_eq!(rig.received(client), "PONG\n");
+    }
+    rig.pass(LINE_MS_MAX);
+    assert!(rig.received(client).starts_with("ERROR"));
 }

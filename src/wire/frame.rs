@@ -2,19 +2,13 @@
 //! a JSON header of that length, and the content whose length the header gives. One frame each way.
 
 mod collector;
-mod object;
-
-use std::borrow::Cow;
 
 pub use collector::Collector;
-use object::Object;
 
-use super::{Decoded, Step, json};
+use super::object::Object;
+use super::{Decoded, Step, content, json};
 use crate::limits::{FRAME_CONTENT_LEN_MAX, FRAME_HEADER_LEN_MAX, FRAME_PREFIX_LEN};
-use crate::message::{
-    Command, Labels, Offer, Refusal, Reply, Request, ServiceType, Ttl, Verb, parse_random_uuid,
-    parse_uuid, query_limit,
-};
+use crate::message::{Command, Refusal, Reply, Request, Verb};
 use crate::wire::output::Output;
 
 /// Decodes the single frame in the input of a connection.
@@ -141,21 +135,14 @@ fn command(content: &[u8]) -> Result<Command<'_>, Refusal> {
         .ok_or(Refusal::Frame("the content has no action"))?;
     let token = content.text("token", "the token is not a string")?;
     let request = match Verb::named(action.as_bytes()) {
-        Some(Verb::Register) => register(content),
-        Some(Verb::Heartbeat) => heartbeat(content),
-        Some(Verb::Query) => query(content),
-        Some(Verb::Deregister) => Ok(Request::Deregister {
-            uuid: parse_uuid(&uuid(&mut content)?),
-        }),
-        Some(Verb::Update) => Ok(Request::Update {
-            uuid: parse_uuid(&uuid(&mut content)?),
-            labels: labels(&mut content)?,
-        }),
+        Some(Verb::Register) => content::register(content),
+        Some(Verb::Heartbeat) => content::heartbeat(content),
+        Some(Verb::Query) => content::query(content),
+        Some(Verb::Deregister) => content::deregister(content),
+        Some(Verb::Update) => content::update(content),
         Some(Verb::Types) => Ok(Request::Types),
-        Some(Verb::List) => list(content),
-        Some(Verb::Why) => Ok(Request::Why {
-            uuid: parse_uuid(&uuid(&mut content)?),
-        }),
+        Some(Verb::List) => content::list(content),
+        Some(Verb::Why) => content::why(content),
         Some(Verb::Stats) => Ok(Request::Stats),
         Some(Verb::Ping) => Ok(Request::Ping),
         // Both need a session, and a frame is answered only once.
@@ -163,131 +150,6 @@ fn command(content: &[u8]) -> Result<Command<'_>, Refusal> {
         Some(Verb::Auth | Verb::Help | Verb::Quit) | None => Err(Refusal::UnknownAction),
     }?;
     Ok(Command { token, request })
-}
-
-/// `{"action": "register", "type": <string>, "ip": <string>, "port": <integer>, "ttl": <integer>,
-/// "replace": <boolean>}`, of which the last two may be left out.
-fn register(mut content: Object<'_>) -> Result<Request<'_>, Refusal> {
-    Ok(Request::Register {
-        offer: offer(&mut content)?,
-        ttl: seconds(&mut content, TTL)?,
-        replace: content
-            .flag("replace", "replace is not true or false")?
-            .unwrap_or(false),
-        labels: labels(&mut content)?,
-    })
-}
-
-/// The service to register: `"type"`, `"ip"` and `"port"`.
-fn offer<'a>(content: &mut Object<'a>) -> Result<Offer<'a>, Refusal> {
-    let service_type = service_type(content)?;
-    let ip = content
-        .text("ip", "the ip is not a string")?
-        .ok_or(Refusal::Frame("the content has no ip"))?;
-    let port = content
-        .port("port")?
-        .ok_or(Refusal::Frame("the content has no port"))?;
-    Offer::new(service_type, &ip, port)
-}
-
-/// `{"action": "heartbeat", "uuid": <string>}`, and as for `register`, but for `replace`, where it may
-/// re-register. An `ip` or a `port` says that it may.
-fn heartbeat(mut content: Object<'_>) -> Result<Request<'_>, Refusal> {
-    let uuid = uuid(&mut content)?;
-    if !content.has("ip") && !content.has("port") {
-        return Ok(Request::Heartbeat {
-            uuid: parse_uuid(&uuid),
-        });
-    }
-    Ok(Request::Revive {
-        offer: offer(&mut content)?,
-        ttl: seconds(&mut content, TTL)?,
-        labels: labels(&mut content)?,
-        uuid: parse_random_uuid(&uuid)?,
-    })
-}
-
-/// The UUID under the key `uuid`, which may also be `service_uuid`.
-fn uuid<'a>(content: &mut Object<'a>) -> Result<Cow<'a, str>, Refusal> {
-    const NOT_TEXT: &str = "the uuid is not a string";
-    match (
-        content.text("uuid", NOT_TEXT)?,
-        content.text("service_uuid", NOT_TEXT)?,
-    ) {
-        (Some(_), Some(_)) => Err(Refusal::Frame("uuid and service_uuid are both given")),
-        (None, None) => Err(Refusal::Frame("the content has no uuid")),
-        (Some(uuid), None) | (None, Some(uuid)) => Ok(uuid),
-    }
-}
-
-/// `{"action": "query", "type": <string>, "max-age": <integer>}`, or without `max-age`, which may also
-/// be `max_age`.
-fn query(mut content: Object<'_>) -> Result<Request<'_>, Refusal> {
-    let service_type = service_type(&mut content)?;
-    let max_age = match (
-        seconds(&mut content, MAX_AGE)?,
-        seconds(&mut content, "max_age")?,
-    ) {
-        (Some(_), Some(_)) => return Err(Refusal::OptionTwice(MAX_AGE)),
-        (max_age, None) | (None, max_age) => max_age,
-    };
-    Ok(Request::Query {
-        service_type,
-        max_age,
-        labels: labels(&mut content)?,
-        limit: limit(&mut content)?,
-    })
-}
-
-/// `"tags": [<string>, …], "meta": {<key>: <string>, …}`, if either is given.
-fn labels(content: &mut Object<'_>) -> Result<Option<Box<Labels>>, Refusal> {
-    let tags = content.texts("tags", "tags is not an array of strings")?;
-    let meta = content.pairs("meta", "meta is not an object of strings")?;
-    if tags.is_none() && meta.is_none() {
-        return Ok(None);
-    }
-    let mut labels = Box::<Labels>::default();
-    for tag in tags.iter().flatten() {
-        labels.add_tag(tag)?;
-    }
-    for (key, value) in meta.iter().flatten() {
-        labels.add_pair(key, value)?;
-    }
-    Ok(Some(labels))
-}
-
-/// `"limit": <integer>`, if it is given.
-fn limit(content: &mut Object<'_>) -> Result<Option<u32>, Refusal> {
-    let limit = content.integer("limit", Refusal::OptionLimit)?;
-    limit.map(query_limit).transpose()
-}
-
-const TTL: &str = "ttl";
-const MAX_AGE: &str = "max-age";
-
-/// The option with this name, in seconds, if it is given.
-fn seconds(content: &mut Object<'_>, name: &'static str) -> Result<Option<Ttl>, Refusal> {
-    let seconds = content.integer(name, Refusal::OptionSeconds(name))?;
-    seconds
-        .map(|seconds| Ttl::new(seconds).ok_or(Refusal::OptionSeconds(name)))
-        .transpose()
-}
-
-/// `{"action": "list", "type": <string>}`, or without a type.
-fn list(mut content: Object<'_>) -> Result<Request<'_>, Refusal> {
-    let name = content.text("type", TYPE_NOT_TEXT)?;
-    Ok(Request::List {
-        service_type: name.map(ServiceType::new).transpose()?,
-    })
-}
-
-const TYPE_NOT_TEXT: &str = "the type is not a string";
-
-fn service_type<'a>(content: &mut Object<'a>) -> Result<ServiceType<'a>, Refusal> {
-    let name = content
-        .text("type", TYPE_NOT_TEXT)?
-        .ok_or(Refusal::Frame("the content has no type"))?;
-    ServiceType::new(name)
 }
 
 /// Appends an answer as a frame.

@@ -4,9 +4,12 @@
 //! [`mod@frame`] for the length-prefixed JSON of the Python clients. This room sees bytes and
 //! [`crate::message`], but no sockets and no registry.
 
+mod content;
 pub mod frame;
 mod guard;
 mod json;
+mod object;
+mod options;
 pub mod output;
 pub mod text;
 mod watch;

@@ -1,12 +1,12 @@
 //! Text lines, for people and simple clients: one command a line, one answer a line.
 
 mod encode;
-mod options;
 mod telnet;
 
 use memchr::memchr;
 
 use super::guard::{self, Guard};
+use super::options::{LIMIT, MAX_AGE, META, Options, REPLACE, TAG, TTL};
 use super::{Decoded, Step};
 use crate::limits::LINE_LEN_MAX;
 use crate::message::{
@@ -14,7 +14,6 @@ use crate::message::{
 };
 
 pub use encode::{encode, encode_part};
-use options::{LIMIT, MAX_AGE, META, Options, REPLACE, TAG, TTL};
 
 /// Finds lines in the input of one connection.
 #[derive(Debug, Default)]

@@ -1,6 +1,5 @@
-//! The options of commands.
+//! The options of commands: words of text, and parameters of HTTP.
 
-use super::Words;
 use crate::message::{Labels, Refusal, Ttl, parse_limit};
 
 /// The beginnings of the options; `replace` is the whole of it.
@@ -23,9 +22,13 @@ pub(super) struct Options {
 
 impl Options {
     /// Parses options, of which the command has those that begin as the `known` ones.
-    pub(super) fn parse(words: Words<'_>, known: &[&'static str]) -> Result<Self, Refusal> {
+    pub(super) fn parse(
+        words: impl IntoIterator<Item: AsRef<str>>,
+        known: &[&'static str],
+    ) -> Result<Self, Refusal> {
         let mut options = Options::default();
         for word in words {
+            let word = word.as_ref();
             let of_word = known.iter().find_map(|&name| {
                 let value = word.strip_prefix(name)?;
                 Some((name, value))

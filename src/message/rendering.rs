@@ -16,15 +16,65 @@ pub enum Form {
     Frame,
 }
 
-impl Form {
-    const COUNT: usize = 2;
-}
-
 /// A value with its renderings. Each is made when a peer first needs it, and is shared from then on.
 #[derive(Debug)]
 pub struct Rendered<T> {
     value: T,
-    renderings: [OnceCell<Bytes>; Form::COUNT],
+    renderings: Renderings,
+}
+
+/// Renderings in different forms, in the order in which they were made. Most values are needed in one
+/// form only, so each takes memory from when it is made.
+#[derive(Debug, Default)]
+struct Renderings(OnceCell<Box<Rendering>>);
+
+#[derive(Debug)]
+struct Rendering {
+    form: Form,
+    bytes: Bytes,
+    others: Renderings,
+}
+
+impl Renderings {
+    fn get_or_make(&self, form: Form, make: impl FnOnce() -> Vec<u8>) -> &Bytes {
+        match self.find(form) {
+            Ok(bytes) => bytes,
+            Err(_) => {
+                let bytes = Rc::new(make());
+                self.add(form, bytes)
+            }
+        }
+    }
+
+    /// The rendering in this form, or the place behind all others.
+    fn find(&self, form: Form) -> Result<&Bytes, &Renderings> {
+        let mut place = self;
+        while let Some(rendering) = place.0.get() {
+            if rendering.form == form {
+                return Ok(&rendering.bytes);
+            }
+            place = &rendering.others;
+        }
+        Err(place)
+    }
+
+    /// Adds a rendering, unless making it has made it already.
+    fn add(&self, form: Form, bytes: Bytes) -> &Bytes {
+        let new = Rendering {
+            form,
+            bytes,
+            others: Renderings::default(),
+        };
+        match self.find(form) {
+            Ok(bytes) => bytes,
+            Err(place) => &place.0.get_or_init(|| Box::new(new)).bytes,
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Rendering> {
+        let first = self.0.get();
+        std::iter::successors(first, |rendering| rendering.others.0.get()).map(|boxed| &**boxed)
+    }
 }
 
 impl<T> Rendered<T> {
@@ -32,20 +82,20 @@ impl<T> Rendered<T> {
     pub fn new(value: T) -> Self {
         Rendered {
             value,
-            renderings: [const { OnceCell::new() }; Form::COUNT],
+            renderings: Renderings::default(),
         }
     }
 
     /// The rendering in this form; `render` makes it on the first call.
     pub fn render(&self, form: Form, render: impl FnOnce(&T) -> Vec<u8>) -> &Bytes {
-        self.renderings[form as usize].get_or_init(|| Rc::new(render(&self.value)))
+        self.renderings.get_or_make(form, || render(&self.value))
     }
 
     /// Bytes of all renderings so far.
     #[must_use]
     pub fn rendered_len(&self) -> usize {
-        let made = self.renderings.iter().filter_map(OnceCell::get);
-        made.map(|bytes| bytes.len()).sum()
+        let renderings = self.renderings.iter();
+        renderings.map(|made| made.bytes.len()).sum()
     }
 }
 
@@ -78,5 +128,18 @@ mod tests {
             b"seven"
         );
         assert_eq!((*value, value.rendered_len()), (7, 6));
+    }
+
+    #[test]
+    fn a_rendering_may_be_made_from_another() {
+        let value = Rendered::new(7);
+        let line = |value: &u8| value.to_string().into_bytes();
+        let frame = value.render(Form::Frame, |_| {
+            let line = value.render(Form::Line, line);
+            [&b"<"[..], line, b">"].concat()
+        });
+        assert_eq!(&frame[..], b"<7>");
+        assert_eq!(value.rendered_len(), 4);
+        value.render(Form::Line, |_| panic!("it was made already"));
     }
 }

@@ -17,6 +17,26 @@ pub const FRAME_HEADER_LEN_MAX: usize = 2047;
 pub const FRAME_CONTENT_LEN_MAX: usize = 4096;
 /// Bytes of the longest whole frame.
 pub const FRAME_LEN_MAX: usize = FRAME_PREFIX_LEN + FRAME_HEADER_LEN_MAX + FRAME_CONTENT_LEN_MAX;
+/// Bytes of the head of an HTTP request: its first line and its fields.
+pub const HTTP_HEAD_LEN_MAX: usize = 8 * 1024;
+/// Fields in the head of an HTTP request.
+pub const HTTP_FIELDS_MAX: usize = 100;
+/// Bytes of the body of an HTTP request.
+pub const HTTP_BODY_LEN_MAX: usize = 64 * 1024;
+/// Milliseconds from the first byte of an HTTP request to its last.
+pub const HTTP_MS_MAX: u64 = 10_000;
+/// Milliseconds that a request with an index waits for a change where it does not say how long.
+pub const WAIT_MS_DEFAULT: u64 = 300_000;
+/// Milliseconds that such a request may wait.
+pub const WAIT_MS_MAX: u64 = 600_000;
+/// The wait is up to one part in so many longer, so that not all who began together end together.
+pub const WAIT_JITTER_ONE_IN: u64 = 16;
+/// Types that are remembered with the index of their last change after they have gone.
+pub const GONE_TYPES_MAX: usize = 1024;
+/// Tags of a type that a list of all types with their tags tells.
+pub const NAME_TAGS_MAX: usize = 1024;
+/// Types whose registrations `/metrics` tells with `--metrics-types`.
+pub const METRICS_TYPES_MAX: usize = 1000;
 /// Bytes of a token: with `auth ` before it, it fits into a line.
 pub const TOKEN_LEN_MAX: usize = 1000;
 /// Bytes of a token file.
@@ -275,6 +295,10 @@ const _: () = {
     assert!(
         READ_LEN_MAX >= FRAME_LEN_MAX,
         "a whole frame fits into one buffer"
+    );
+    assert!(
+        READ_LEN_MAX >= HTTP_HEAD_LEN_MAX + 4,
+        "a whole head fits into one buffer"
     );
     assert!(
         READ_LEN_MAX >= LINE_LEN_MAX + 2,

@@ -2,6 +2,7 @@
 
 use std::hash::BuildHasher;
 
+use super::tags::Tags;
 use super::{NONE, Registry};
 
 impl<S: BuildHasher> Registry<S> {
@@ -15,6 +16,7 @@ impl<S: BuildHasher> Registry<S> {
         self.marks.check(&self.entries);
         self.label_sets
             .check(self.entries.labelled_len(), &self.hasher);
+        let mut tags = Tags::default();
         let mut found = 0;
         for (key, of) in self.types.iter() {
             let mut previous = NONE;
@@ -37,6 +39,9 @@ impl<S: BuildHasher> Registry<S> {
                     !entry.is_held(),
                     "what is held has no deadline, all else has"
                 );
+                if let Some(labels) = self.labels(slot) {
+                    tags.add(key, labels);
+                }
                 previous = slot;
                 slot = entry.next;
                 len += 1;
@@ -50,6 +55,7 @@ impl<S: BuildHasher> Registry<S> {
             assert!(len > 0, "a type without registrations was not removed");
             found += len;
         }
+        assert_eq!(tags.counts(), self.tags.counts(), "tags are miscounted");
         assert_eq!(found, self.entries.len(), "an entry is in no type's list");
     }
 

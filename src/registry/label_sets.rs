@@ -6,7 +6,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::table::{Keyed, Table};
-use super::{RegisterError, Registry};
+use super::{RegisterError, Registry, tags};
 use crate::limits::ALL_LABELS_LEN_MAX;
 use crate::message::{ChangeKind, Labels};
 use crate::time::Moment;
@@ -104,8 +104,11 @@ impl<S: BuildHasher> Registry<S> {
             return Ok(false);
         };
         let set = self.take_label_set(labels)?;
-        self.set_label_set(slot, set);
+        let names_change = self.set_label_set(slot, set);
         self.index += 1;
+        self.types
+            .touch(self.entries.get(slot).service_type, self.index);
+        self.note_names(names_change);
         let heartbeat = self.entries.get(slot).heartbeat;
         self.record_change(slot, heartbeat, ChangeKind::Updated);
         self.mutated();
@@ -120,14 +123,35 @@ impl<S: BuildHasher> Registry<S> {
         let Some(labels) = labels.filter(|labels| !labels.is_empty()) else {
             return Ok(None);
         };
+        // A set is stored once, but its tags are counted for each type that has them.
+        let of_tags = self.tags.memory_len() + tags::memory_len_max(labels);
+        if self.label_sets.memory_len + of_tags > ALL_LABELS_LEN_MAX {
+            return Err(RegisterError::Full);
+        }
         let set = self.label_sets.take(labels, &self.hasher);
         set.map(Some).ok_or(RegisterError::Full)
     }
 
-    /// Gives the entry `slot` this set, and leaves the one that it had.
-    pub(super) fn set_label_set(&mut self, slot: u32, set: Option<u32>) {
-        if let Some(old) = self.entries.set_label_set(slot, set) {
+    /// Gives the entry `slot` this set, and leaves the one that it had. Returns whether its type has other
+    /// tags now.
+    pub(super) fn set_label_set(&mut self, slot: u32, set: Option<u32>) -> bool {
+        let old = self.entries.set_label_set(slot, set);
+        let of = self.entries.get(slot).service_type;
+        let mut changes = false;
+        if let Some(set) = set {
+            changes |= self.tags.add(of, self.label_sets.get(set));
+        }
+        if let Some(old) = old {
+            changes |= self.tags.remove(of, self.label_sets.get(old));
             self.label_sets.leave(old, &self.hasher);
+        }
+        changes
+    }
+
+    /// The names of the types, or the tags of one, have changed with the latest change.
+    pub(super) fn note_names(&mut self, have_changed: bool) {
+        if have_changed {
+            self.types.names_version = self.index;
         }
     }
 }

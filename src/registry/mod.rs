@@ -15,6 +15,7 @@
 mod address_index;
 mod check;
 mod entry;
+mod gone_types;
 mod index;
 mod label_sets;
 mod marks;
@@ -23,6 +24,7 @@ mod pages;
 mod slots;
 mod sweep;
 pub(crate) mod table;
+mod tags;
 mod types;
 mod view;
 mod walk;
@@ -43,6 +45,7 @@ use index::{Chains, Index};
 use label_sets::LabelSets;
 use marks::Marks;
 pub use operation::{Heartbeat, RegisterError, Registration, Sweep};
+use tags::Tags;
 use types::Types;
 pub use view::{Record, TypeView};
 pub use walk::Cursor;
@@ -65,6 +68,7 @@ pub struct Registry<S = RandomState> {
     deadlines: Wheel,
     marks: Marks,
     label_sets: LabelSets,
+    tags: Tags,
     /// The count of changes: registrations and removals.
     index: u64,
     /// The changes since the list was last cleared.
@@ -88,6 +92,7 @@ impl<S: BuildHasher> Registry<S> {
             deadlines: Wheel::new(),
             marks: Marks::default(),
             label_sets: LabelSets::default(),
+            tags: Tags::default(),
             index: 0,
             changes: Vec::new(),
             hasher,
@@ -98,8 +103,10 @@ impl<S: BuildHasher> Registry<S> {
 
     /// Counts changes from `index` on.
     #[must_use]
-    pub fn counting_from(self, index: u64) -> Self {
-        Registry { index, ..self }
+    pub fn counting_from(mut self, index: u64) -> Self {
+        self.index = index;
+        self.types.begin(index);
+        self
     }
 
     /// The number of registrations, including those that have expired but are not swept.
@@ -124,12 +131,6 @@ impl<S: BuildHasher> Registry<S> {
     #[must_use]
     pub fn next_sweep(&self) -> Option<Moment> {
         self.deadlines.next_due()
-    }
-
-    /// The count of changes, registrations and removals, from the number that the count began with.
-    #[must_use]
-    pub fn index(&self) -> u64 {
-        self.index
     }
 
     /// The changes since [`clear_changes`](Self::clear_changes), in their order.
@@ -304,7 +305,7 @@ impl<S: BuildHasher> Registry<S> {
             service_type,
             now,
         });
-        self.set_label_set(slot, set);
+        let names_change = self.set_label_set(slot, set);
         self.by_uuid.insert(
             &mut Uuids {
                 entries: &mut self.entries,
@@ -317,6 +318,7 @@ impl<S: BuildHasher> Registry<S> {
             .insert(&mut self.entries, &self.hasher, slot);
         self.index += 1;
         self.types.append(&mut self.entries, slot, self.index);
+        self.note_names(names_change);
         Ok(slot)
     }
 
@@ -362,7 +364,8 @@ impl<S: BuildHasher> Registry<S> {
         };
         let hash = uuids.hash(slot);
         self.by_uuid.remove(&mut uuids, slot, hash);
-        self.set_label_set(slot, None);
+        let names_change = self.set_label_set(slot, None);
+        self.note_names(names_change);
         self.entries.remove(slot);
         self.mutated();
     }

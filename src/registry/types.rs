@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::NONE;
 use super::entry::Entries;
+use super::gone_types::GoneTypes;
 use super::table::{Keyed, Table};
 
 /// A type that has registrations.
@@ -34,9 +35,31 @@ pub(super) struct Types {
     table: Table<Type>,
     /// The slots of the types in the order of their names, for walks over all of them.
     by_name: BTreeMap<Arc<str>, u32>,
+    gone: GoneTypes,
+    /// The registry's count of changes when a type last came or went, or the tags of one changed.
+    pub(super) names_version: u64,
 }
 
 impl Types {
+    /// Counts what is before all changes as `index`.
+    pub(super) fn begin(&mut self, index: u64) {
+        self.names_version = index;
+        self.gone.begin(index);
+    }
+
+    /// The registry's count of changes at the last change of the type with this name.
+    pub(super) fn version_of(&self, name: &str, hasher: &impl BuildHasher) -> u64 {
+        match self.find(name, hasher) {
+            Some(slot) => self.get(slot).version,
+            None => self.gone.index(name),
+        }
+    }
+
+    /// Something of the type in this slot has changed.
+    pub(super) fn touch(&mut self, slot: u32, version: u64) {
+        self.table.get_mut(slot).version = version;
+    }
+
     /// The slot of the type with this name, if it has registrations.
     pub(super) fn find(&self, name: &str, hasher: &impl BuildHasher) -> Option<u32> {
         self.table
@@ -79,6 +102,9 @@ impl Types {
         of.last = slot;
         of.len += 1;
         of.version = version;
+        if of.len == 1 {
+            self.names_version = version;
+        }
     }
 
     /// Removes the entry `slot` from its type's list, and the type with its last entry.
@@ -103,6 +129,8 @@ impl Types {
         of.len -= 1;
         of.version = version;
         if of.len == 0 {
+            self.names_version = version;
+            self.gone.add(&of.name, version);
             self.by_name.remove(&of.name);
             self.table.remove(key, hasher);
         }

@@ -1,5 +1,6 @@
 //! Read access to the registrations.
 
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -60,6 +61,11 @@ impl<'a, S> TypeView<'a, S> {
         self.registry.types.get(self.slot).version
     }
 
+    /// The tags that any of its registrations has, each once and in order.
+    pub fn tags(&self) -> impl Iterator<Item = &'a str> + use<'a, S> {
+        self.registry.tags.of(self.slot)
+    }
+
     /// The number of its registrations; never 0, because a type is removed with its last one.
     #[must_use]
     #[allow(clippy::len_without_is_empty)]
@@ -109,6 +115,15 @@ impl<'a, S> TypeView<'a, S> {
     }
 }
 
+impl<S: BuildHasher> Registry<S> {
+    /// The count of changes at the last change of the type with this name, also of one that has no
+    /// registrations: the last 1024 that went are remembered, and of all others the latest.
+    #[must_use]
+    pub fn version_of(&self, name: &str) -> u64 {
+        self.types.version_of(name, &self.hasher)
+    }
+}
+
 impl<S> Registry<S> {
     pub(super) fn record(&self, slot: u32, now: Moment) -> Record<'_> {
         let entry = self.entries.get(slot);
@@ -128,6 +143,24 @@ impl<S> Registry<S> {
     pub(super) fn labels(&self, slot: u32) -> Option<&Arc<Labels>> {
         let set = self.entries.label_set(slot)?;
         Some(self.label_sets.get(set))
+    }
+
+    /// The count of changes, registrations and removals, from the number that the count began with.
+    #[must_use]
+    pub fn index(&self) -> u64 {
+        self.index
+    }
+
+    /// The registry's count of changes when a type last came or went, or got or lost a tag.
+    #[must_use]
+    pub fn names_version(&self) -> u64 {
+        self.types.names_version
+    }
+
+    /// Tags of all types together, each once for each type.
+    #[must_use]
+    pub fn tags_len(&self) -> usize {
+        self.tags.len()
     }
 
     /// Types that have registrations.

@@ -23,7 +23,7 @@ fn decode(codec: &mut Codec, input: &[u8]) -> usize {
         match black_box(step.decoded) {
             Decoded::Incomplete => return commands,
             Decoded::Command(_) => commands += 1,
-            Decoded::Refused(refusal) => panic!("{refusal}"),
+            other => panic!("{other:?}"),
         }
     }
 }

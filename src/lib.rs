@@ -63,7 +63,7 @@
 //! - **request**: a well-formed command as a value, whatever its format.
 //! - **reply**: the answer to a request as a value; `wire` turns it into bytes.
 //! - **refusal**: a reply that says why a request was not run; nothing has changed.
-//! - **outcome**: what became of a request: *done* with a reply, *retry* in the next turn, or *parked* until something happens.
+//! - **outcome**: what became of a request: *done* with a reply, *retry* in the next turn, *parked* until its reply comes, *blocked* until something changes, or *in parts*.
 //! - **turn**: one pass of the loop; registry time stands still in it, and its work is bounded.
 //! - **budget**: how much of something one turn may do; what is left over is on a list for the next turn.
 //! - **ready list**: the sessions that have work to do without a new event; while there is one, the loop does not wait.
@@ -81,6 +81,8 @@
 //! - **pending output**: bytes and updates that a peer has yet to take.
 //! - **slot**: the `u32` that stands for an entry of the registry in place of a pointer.
 //! - **link**: a connection that the service opens itself.
+//! - **blocked**: of a request: not run yet, because it waits for an answer to become another one.
+//! - **lease**: the answer to an HTTP `hold`, which lasts as long as the registration.
 //! - **datagram**: one request and one answer without a session.
 //! - **responder**: whoever answers the requests of a session: the service.
 

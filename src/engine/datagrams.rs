@@ -101,7 +101,7 @@ impl<D> DatagramSocket<D> {
         from: SocketAddr,
         datagram: &[u8],
     ) -> bool {
-        let mut codec = Codec::new(self.protocol);
+        let mut codec = Codec::new(&self.protocol);
         let step = codec.decode(datagram);
         let decoded = match step.decoded {
             // The datagram may be a line without a line end.
@@ -110,8 +110,11 @@ impl<D> DatagramSocket<D> {
         };
         let peer = &mut Peer::without_session(from);
         let outcome = match decoded {
-            Decoded::Incomplete => return true,
-            Decoded::Refused(refusal) => Outcome::Done(responder.refuse(refusal, peer)),
+            // Nobody sends the rest of a datagram.
+            Decoded::Incomplete | Decoded::Continue => return true,
+            Decoded::Refused(refusal) | Decoded::Denied(_, refusal) => {
+                Outcome::Done(responder.refuse(refusal, peer))
+            }
             Decoded::Command(command) if command.request.needs_session() => {
                 let refusal = Refusal::NeedsSession(command.request.verb());
                 Outcome::Done(responder.refuse(refusal, peer))
@@ -120,11 +123,11 @@ impl<D> DatagramSocket<D> {
         };
         match outcome {
             Outcome::Done(reply) => {
-                self.send(network, from, &codec, &reply);
+                self.send(network, from, &mut codec, &reply);
                 true
             }
             // There is no session to deliver to; the peer must ask again.
-            Outcome::Parked { .. } | Outcome::Parts => true,
+            Outcome::Parked { .. } | Outcome::Blocked { .. } | Outcome::Parts => true,
             Outcome::Retry => {
                 self.retry = Some((from, datagram.into()));
                 false
@@ -136,7 +139,7 @@ impl<D> DatagramSocket<D> {
         &mut self,
         network: &mut N,
         to: SocketAddr,
-        codec: &Codec,
+        codec: &mut Codec,
         reply: &Reply,
     ) {
         let mut output = Output::default();

@@ -151,7 +151,7 @@ impl<T> Connection<T> {
                 Pause::Parked if stopping && !active.session().is_parked() => {
                     active.session().close(CloseReason::Stopped);
                 }
-                Pause::Parked => return wire.look_for_failure(&mut active),
+                Pause::Parked => return wire.look_for_failure(&mut active, now),
                 Pause::Retry => return Visit::PutOff,
                 Pause::Budget => return Visit::Again,
                 Pause::Full if active.session().output().len() < waiting => {}
@@ -270,11 +270,16 @@ impl<N: Network> Wire<'_, N> {
 
     /// A session that waits for a delivery reads no requests. Where its connection may have failed, it
     /// reads to detect that, so that a dead peer's session does not wait on.
-    fn look_for_failure(&mut self, active: &mut Active<'_>) -> Visit {
+    fn look_for_failure(&mut self, active: &mut Active<'_>, now: Moment) -> Visit {
         while self.transport.is_ended() && !active.room().is_empty() {
             match self.read(active) {
                 Input::Bytes(n) => active.received(n),
                 Input::Failed => return Visit::Failed,
+                // What a blocked request waits for may never come, so its peer counts as gone.
+                Input::End if active.session().is_blocked() => {
+                    active.session().close_drained(CloseReason::Peer);
+                    return self.close_when_sent(active.session(), now);
+                }
                 // A peer that has only ended its input still reads the reply.
                 Input::End | Input::Nothing => break,
                 Input::Budget => return Visit::Again,

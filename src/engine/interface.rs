@@ -53,6 +53,12 @@ pub struct Sockets<N: Network> {
 }
 
 impl<N: Network, H: Handler> Engine<N, H> {
+    /// Whether [`stop`](Self::stop) has been called.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stopping
+    }
+
     /// Open connections, including refused ones that linger.
     #[must_use]
     pub fn connections(&self) -> usize {

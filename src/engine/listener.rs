@@ -96,7 +96,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
             match network.accept(&mut listener.socket) {
                 Ok((stream, address)) => {
                     failures = 0;
-                    self.admit(network, stream, address, listener.protocol, now);
+                    self.admit(network, stream, address, &listener.protocol, now);
                     self.handler.work().spend(ACCEPT_WORK);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -119,7 +119,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
         network: &mut N,
         mut stream: N::Stream,
         address: SocketAddr,
-        protocol: Protocol,
+        protocol: &Protocol,
         now: Moment,
     ) {
         const REFUSAL: Refusal = Refusal::TooManyConnections;

@@ -180,13 +180,8 @@ impl<N: Network, H: Handler> Engine<N, H> {
         for socket in self.datagrams.iter_mut().filter_map(Option::take) {
             network.close_datagram(socket.into_socket());
         }
+        self.handler.stop();
         self.sessions.stop();
-    }
-
-    /// Whether [`stop`](Self::stop) has been called.
-    #[must_use]
-    pub fn is_stopping(&self) -> bool {
-        self.stopping
     }
 
     /// Whether a stopped engine has no work left.
@@ -298,6 +293,10 @@ impl<N: Network, H: Handler> Engine<N, H> {
                 Timeout::Answer => {
                     let reply = self.handler.expire(connection.session.peer_mut());
                     self.sessions.deliver(key, &Delivery::Reply(reply), now);
+                }
+                Timeout::Wake => {
+                    self.handler.end_wait(connection.session.peer());
+                    self.sessions.wake(key);
                 }
                 Timeout::Overdue => {
                     let session = &mut connection.session;

@@ -359,6 +359,7 @@ impl<T> Sessions<T> {
         for key in keys {
             let connection = &mut self.connections[key];
             connection.stopping = true;
+            connection.session.wake();
             connection.transport.expect_input();
             self.enqueue(key, Reason::Woken);
         }

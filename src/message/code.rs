@@ -18,6 +18,10 @@ pub enum Code {
     TooLarge,
     /// The service does not speak this, or not on this kind of connection.
     Unsupported,
+    /// There is no such thing.
+    NotFound,
+    /// The request is not answered to who asks.
+    Forbidden,
 }
 
 impl Code {
@@ -31,6 +35,8 @@ impl Code {
             Code::Busy => "busy",
             Code::TooLarge => "too_large",
             Code::Unsupported => "unsupported",
+            Code::NotFound => "not_found",
+            Code::Forbidden => "forbidden",
         }
     }
 }
@@ -40,6 +46,7 @@ impl Refusal {
     #[must_use]
     pub const fn code(&self) -> Code {
         match self {
+            Refusal::Http(refusal) => refusal.code(),
             Refusal::AuthenticationFailed | Refusal::AuthenticationRequired => {
                 Code::Unauthenticated
             }
@@ -52,7 +59,7 @@ impl Refusal {
             | Refusal::UnknownAction
             | Refusal::FrameFormat(_)
             | Refusal::NeedsSession(_)
-            | Refusal::Http
+            | Refusal::OtherHttp
             | Refusal::OtherProtocol
             | Refusal::Tls
             | Refusal::Proxy => Code::Unsupported,

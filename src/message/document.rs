@@ -32,6 +32,36 @@ pub enum Document {
     Why(Why),
     /// The statistics of the service.
     Stats(Stats),
+    /// What a monitor is told.
+    Metrics(Metrics),
+}
+
+/// The statistics of the service and of its process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Metrics {
+    /// Those of the service.
+    pub stats: Stats,
+    /// Those of the process, as far as the system tells them.
+    pub process: Process,
+    /// The live registrations of each type, where they are asked for.
+    pub types: Vec<TypeCount>,
+}
+
+/// What the system tells of the process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Process {
+    /// Processor time that it has used.
+    pub cpu: Option<Duration>,
+    /// Bytes of memory that are resident.
+    pub resident_len: Option<u64>,
+    /// Bytes of its address space.
+    pub virtual_len: Option<u64>,
+    /// Descriptors that it has open.
+    pub fds: Option<u64>,
+    /// Descriptors that it may have open.
+    pub fds_max: Option<u64>,
+    /// When it started, in milliseconds since 1970.
+    pub started_ms: Option<u64>,
 }
 
 /// A type, and how many live registrations it has.

@@ -4,14 +4,18 @@
 //! has no knowledge of sockets, wire formats or the registry.
 
 mod address;
+mod catalog;
 mod change;
 mod close_reason;
 mod code;
+mod credential;
 mod document;
+mod http_refusal;
 mod id;
 mod labels;
 mod link;
 mod outcome;
+mod owned;
 mod part;
 mod refusal;
 mod rendering;
@@ -29,10 +33,13 @@ use uuid::{Uuid, Variant, Version};
 use crate::limits::{QUERY_LIMIT_MAX, TTL_SECONDS, TYPE_LEN_MAX};
 
 pub use address::{Offer, ServiceAddress, check_ip, parse_port};
+pub use catalog::{After, Catalog, Name, Names};
 pub use change::{Change, ChangeKind};
 pub use close_reason::CloseReason;
 pub use code::Code;
-pub use document::{Document, Gone, Reason, Record, Stats, TypeCount, Why};
+pub use credential::Credential;
+pub use document::{Document, Gone, Metrics, Process, Reason, Record, Stats, TypeCount, Why};
+pub use http_refusal::HttpRefusal;
 pub use id::Id;
 pub use labels::Labels;
 pub use link::{LinkCommand, LinkEnd, LinkEvent};
@@ -46,27 +53,23 @@ pub use update::{Delta, Removal, Service, Share, Snapshot, Update};
 pub use verb::Verb;
 pub use work::Work;
 
-/// A request, with the token that came in the same message where the format has one.
+/// A request, with what shows who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command<'a> {
-    /// The token; it authenticates the connection before the request is run.
-    pub token: Option<Cow<'a, str>>,
+    /// What the peer shows before the request is run.
+    pub credential: Credential<'a>,
     /// The request.
     pub request: Request<'a>,
 }
 
 impl Command<'_> {
-    /// Runs the command. Checks its token first; if that fails, the refusal is the answer.
+    /// Runs the command. Checks its credential first; if that fails, the refusal is the answer.
     #[inline]
     pub fn run(&self, responder: &mut impl Responder, peer: &mut Peer) -> Outcome {
-        if let Some(token) = &self.token {
-            let token = Cow::Borrowed(&**token);
-            match responder.apply(&Request::Auth { token }, peer) {
-                Outcome::Done(Reply::Ok) => {}
-                refused => return refused,
-            }
+        match self.credential.show(responder, peer) {
+            Ok(()) => responder.apply(&self.request, peer),
+            Err(refused) => refused,
         }
-        responder.apply(&self.request, peer)
     }
 }
 
@@ -166,6 +169,27 @@ pub enum Request<'a> {
     List {
         /// The type, or all.
         service_type: Option<ServiceType<'a>>,
+        /// As for [`Request::Query`].
+        labels: Option<Box<Labels>>,
+    },
+    /// The registrations of one type or of all, without ages.
+    Catalog {
+        /// The type, or all.
+        service_type: Option<ServiceType<'a>>,
+        /// As for [`Request::Query`].
+        labels: Option<Box<Labels>>,
+        /// Only once the answer is another one.
+        after: Option<After>,
+    },
+    /// The names of all types, with the tags of their registrations.
+    Names {
+        /// As for [`Request::Catalog`].
+        after: Option<After>,
+    },
+    /// What no registration changes, and for whose change a client may wait nevertheless.
+    Constant {
+        /// As for [`Request::Catalog`].
+        after: Option<After>,
     },
     /// The state of a registration, or the reason for its removal.
     Why {
@@ -179,6 +203,11 @@ pub enum Request<'a> {
     },
     /// The statistics of the service.
     Stats,
+    /// The statistics of the service and of its process, for a monitor.
+    Metrics {
+        /// Whether also those of each type, of which there may be many.
+        types: bool,
+    },
     /// Show that the service answers.
     Ping,
     /// Name the commands.

@@ -85,6 +85,13 @@ pub enum Outcome {
         /// When the wait ends in the loop's time, if it is limited: the engine then asks the service for the reply.
         until: Option<Moment>,
     },
+    /// The request is not run yet: it waits for something to happen. Its session keeps it unread, costs no
+    /// turn meanwhile, and tries it again when it is [woken](Delivery::Wake) or the time is up. A request
+    /// without a session never waits.
+    Blocked {
+        /// When the wait ends in the loop's time.
+        until: Moment,
+    },
     /// The request is accepted, and its answer comes in [parts](Part), each as soon as the peer has
     /// been sent the one before. Its session runs no further request until the last one.
     Parts,
@@ -95,6 +102,8 @@ pub enum Outcome {
 pub enum Delivery {
     /// The reply to the parked request.
     Reply(Reply),
+    /// What the blocked request waits for has happened.
+    Wake,
     /// The next part of an answer.
     Part(Part),
     /// The next update for a watcher.

@@ -1,6 +1,6 @@
 //! The parts of an answer that is too long to be made in one turn.
 
-use super::{Record, ServiceAddress, TypeCount};
+use super::{Name, Record, Service, ServiceAddress, TypeCount};
 
 /// One part. All parts of an answer together are one list, which each format encodes as it does a
 /// whole answer.
@@ -23,6 +23,20 @@ pub enum Rows {
     Records(Vec<Record>),
     /// Of `types`.
     Types(Vec<TypeCount>),
+    /// Of a [`Catalog`](super::Catalog).
+    Services {
+        /// That of the whole answer, when it was begun.
+        index: u64,
+        /// The entries.
+        services: Vec<Service>,
+    },
+    /// Of [`Names`](super::Names).
+    Names {
+        /// That of the whole answer, when it was begun.
+        index: u64,
+        /// The entries.
+        names: Vec<Name>,
+    },
 }
 
 impl Rows {
@@ -33,6 +47,8 @@ impl Rows {
             Rows::Addresses(rows) => rows.is_empty(),
             Rows::Records(rows) => rows.is_empty(),
             Rows::Types(rows) => rows.is_empty(),
+            Rows::Services { services, .. } => services.is_empty(),
+            Rows::Names { names, .. } => names.is_empty(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::{CloseReason, Verb};
+use super::{CloseReason, HttpRefusal, Verb};
 use crate::limits::{FRAME_MS_MAX, LINE_MS_MAX};
 
 /// Why a command was refused, in words that a person can act on.
@@ -83,8 +83,10 @@ pub enum Refusal {
     Watching,
     /// `--max-connections` connections are open.
     TooManyConnections,
-    /// The peer speaks HTTP.
-    Http,
+    /// The peer speaks HTTP in a version that is not spoken here, or behind something else.
+    OtherHttp,
+    /// A request over HTTP was refused before it was run.
+    Http(HttpRefusal),
     /// The peer speaks another line protocol, such as SMTP, SSH or that of Redis.
     OtherProtocol,
     /// The peer speaks TLS.
@@ -111,11 +113,12 @@ impl Refusal {
     #[must_use]
     pub fn close_reason(&self) -> Option<CloseReason> {
         match self {
+            Refusal::Http(refusal) => refusal.close_reason(),
             Refusal::TooManyConnections => Some(CloseReason::TooMany),
             Refusal::AuthenticationFailed => Some(CloseReason::Token),
             Refusal::LineOverdue | Refusal::FrameOverdue => Some(CloseReason::Incomplete),
             Refusal::LineTooLong
-            | Refusal::Http
+            | Refusal::OtherHttp
             | Refusal::OtherProtocol
             | Refusal::Tls
             | Refusal::Proxy
@@ -158,6 +161,15 @@ impl Refusal {
             | Refusal::Watching
             | Refusal::AuthenticationRequired => None,
         }
+    }
+
+    /// Whether it is told to a peer that has not shown a token: it says nothing of what there is.
+    #[must_use]
+    pub fn is_told_to_strangers(&self) -> bool {
+        matches!(
+            self,
+            Refusal::Http(HttpRefusal::Host | HttpRefusal::CrossOrigin)
+        )
     }
 
     /// The reason, without the word `ERROR`.
@@ -229,8 +241,9 @@ impl Refusal {
             Refusal::AuthenticationFailed => "authentication failed",
             Refusal::AuthenticationRequired => "authentication required",
             Refusal::TooManyConnections => "too many connections",
-            Refusal::Http => {
-                "this is not an HTTP server: send one command a line, such as: query <type>"
+            Refusal::Http(refusal) => return refusal.reason(),
+            Refusal::OtherHttp => {
+                "HTTP is spoken here in its versions 1.0 and 1.1, from the first line of a connection on"
             }
             Refusal::OtherProtocol => {
                 "this is the opening of another protocol: send one command a line, such as: query <type>"

@@ -14,6 +14,24 @@ pub enum Form {
     Line,
     /// For the content of a frame.
     Frame,
+    /// The line as a chunk of a body.
+    Chunk,
+    /// A server-sent event.
+    Event,
+    /// The event as a chunk of a body.
+    EventChunk,
+    /// The groups of targets of Prometheus.
+    Targets,
+    /// The entries of Consul with their checks.
+    ConsulHealth,
+    /// The entries of Consul's catalog.
+    ConsulCatalog,
+    /// Consul's checks.
+    ConsulChecks,
+    /// The services of Consul's agent.
+    ConsulAgent,
+    /// The names of Consul's services.
+    ConsulNames,
 }
 
 /// A value with its renderings. Each is made when a peer first needs it, and is shared from then on.

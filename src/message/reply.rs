@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use uuid::Uuid;
 
-use super::{Document, Refusal, Rendered, ServiceAddress};
+use super::{Catalog, Document, Names, Refusal, Rendered, ServiceAddress};
 
 /// The addresses of the live services of one type, oldest registration first. The service collects
 /// them once for each state of the type and shares them between replies.
@@ -23,9 +23,18 @@ pub enum Reply {
     Services(Rc<Services>),
     /// A document. It is boxed, so that the common replies are small.
     Document(Box<Document>),
+    /// What is live, for [`Request::Catalog`](super::Request::Catalog). Many replies share it.
+    Catalog(Rc<Rendered<Catalog>>),
+    /// The names of all types. Many replies share it.
+    Names(Rc<Rendered<Names>>),
+    /// What never changes; the index is for who waits for a change of it.
+    Constant {
+        /// Never 0.
+        index: u64,
+    },
     /// The answer to `ping`.
     Pong,
-    /// One line that lists the commands.
+    /// What the service can do, in the words of the format: in text one line that lists the commands.
     Help,
     /// No bytes: the connection closes.
     Bye,

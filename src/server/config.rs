@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::limits;
 use crate::message::check_ip;
+pub use crate::wire::http::DATACENTER_DEFAULT;
 
 const PORT_DEFAULT: u16 = 65_432;
 
@@ -46,6 +47,29 @@ pub struct Config {
     pub advertise: Option<IpAddr>,
     /// Whether a caller that is not on this host may register its own address only.
     pub own_address: bool,
+    /// What is special to HTTP.
+    pub http: HttpConfig,
+}
+
+/// What the service is over HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpConfig {
+    /// Further names under which browsers on this host may reach it.
+    pub hosts: Vec<Box<str>>,
+    /// The name of the datacenter that Consul's API tells.
+    pub datacenter: Box<str>,
+    /// Whether `/metrics` tells the registrations of each type.
+    pub metrics_types: bool,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        HttpConfig {
+            hosts: Vec::new(),
+            datacenter: DATACENTER_DEFAULT.into(),
+            metrics_types: false,
+        }
+    }
 }
 
 impl Default for Config {
@@ -62,6 +86,7 @@ impl Default for Config {
             insecure: false,
             advertise: None,
             own_address: false,
+            http: HttpConfig::default(),
         }
     }
 }
@@ -191,6 +216,11 @@ mod tests {
             insecure: false,
             advertise: None,
             own_address: false,
+            http: HttpConfig {
+                hosts: Vec::new(),
+                datacenter: "dc1".into(),
+                metrics_types: false,
+            },
         };
         assert_eq!(Config::default(), expected);
         assert_eq!(expected.validate(), Ok(()));

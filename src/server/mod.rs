@@ -8,6 +8,7 @@ mod listen;
 mod memory;
 mod network;
 mod options;
+mod process;
 mod signals;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use std::hash::RandomState;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
@@ -30,6 +32,7 @@ use crate::server::config::{Config, ConfigError};
 use crate::service::Service;
 use crate::time::WallTime;
 use crate::wire::Protocol;
+use crate::wire::http::Site;
 
 use network::MioNetwork;
 use signals::{Signal, Signals};
@@ -96,7 +99,8 @@ pub fn run(
         let (listener, address) = network
             .listen(address, listeners.len())
             .map_err(|error| StartError::Listen(address, error))?;
-        listeners.push((listener, Protocol::Registry));
+        let site = Rc::new(site(config, address.ip()));
+        listeners.push((listener, Protocol::RegistryAndHttp(site)));
         addresses.push(address);
     }
     let start = Instant::now();
@@ -115,6 +119,7 @@ pub fn run(
     let begin = u64::try_from(Utc::now().timestamp_micros()).unwrap_or_default();
     let registry = Registry::new(config.services_max, RandomState::new()).counting_from(begin);
     let mut service = Service::new(registry, uuids, config.ttl);
+    service.set_process_source(Box::new(process::read));
     if config.own_address {
         service.require_own_address();
     }
@@ -149,6 +154,17 @@ pub fn run(
     server
         .run()
         .map_err(|error| StartError::System("wait for events", error))
+}
+
+/// What the service is over HTTP at the listener on `ip`. Where anybody on this host may ask, a web
+/// page in a browser on this host could do so too, so there the host must be one that is known.
+fn site(config: &Config, ip: IpAddr) -> Site {
+    let site = Site::new(&config.http.datacenter, config.http.metrics_types);
+    if ip.is_loopback() && config.token_file.is_none() {
+        site.only_for(ip, &config.http.hosts)
+    } else {
+        site
+    }
 }
 
 /// Logs the version, the addresses and the limits in one line.

@@ -4,56 +4,81 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use crate::limits::ANSWERS_KEPT_LEN_MAX;
-use crate::message::{ServiceAddress, Services};
+use crate::message::{Catalog, Rendered, Service, ServiceAddress, Services};
 
 /// The latest answer for each type, by the type's slot in the registry.
 ///
 /// An answer is valid as long as its version is the type's. Versions are never reused, so an answer
 /// cannot be taken for that of another type in the same slot.
-#[derive(Default)]
-pub(super) struct Answers {
-    by_type: Vec<Option<Answer>>,
+pub(super) struct Answers<T> {
+    by_type: Vec<Option<Answer<T>>>,
     /// Slots of the cached answers, oldest first.
     kept: VecDeque<u32>,
     /// Bytes of the cached answers, as last counted.
     kept_len: usize,
-    none: Option<Rc<Services>>,
+    none: Option<Rc<T>>,
 }
 
-struct Answer {
+impl<T> Default for Answers<T> {
+    fn default() -> Self {
+        Answers {
+            by_type: Vec::new(),
+            kept: VecDeque::new(),
+            kept_len: 0,
+            none: None,
+        }
+    }
+}
+
+struct Answer<T> {
     version: u64,
-    services: Rc<Services>,
+    services: Rc<T>,
     /// Bytes that `kept_len` counts for this answer.
     counted_len: usize,
 }
 
-/// Bytes of the addresses and of their renderings.
-fn memory_len(services: &Services) -> usize {
-    services.len() * size_of::<ServiceAddress>() + services.rendered_len()
+/// An answer that is kept.
+pub(super) trait Kept {
+    /// Bytes of what it tells and of its renderings.
+    fn memory_len(&self) -> usize;
 }
 
-impl Answers {
+impl Kept for Services {
+    fn memory_len(&self) -> usize {
+        self.len() * size_of::<ServiceAddress>() + self.rendered_len()
+    }
+}
+
+impl Kept for Rendered<Catalog> {
+    fn memory_len(&self) -> usize {
+        self.services.len() * size_of::<Service>() + self.rendered_len()
+    }
+}
+
+impl Answers<Services> {
+    /// The answer for a type that has no services.
+    pub(super) fn none(&mut self) -> Rc<Services> {
+        let none = || Rc::new(Services::new(Box::default()));
+        Rc::clone(self.none.get_or_insert_with(none))
+    }
+}
+
+impl<T: Kept> Answers<T> {
     /// The answer for the type in `slot`, if one is cached for `version`.
-    pub(super) fn get(&mut self, slot: u32, version: u64) -> Option<Rc<Services>> {
+    pub(super) fn get(&mut self, slot: u32, version: u64) -> Option<Rc<T>> {
         let answer = self.by_type.get_mut(slot as usize)?.as_mut()?;
         if answer.version != version {
             return None;
         }
         let services = Rc::clone(&answer.services);
         // A rendering may have been made since it was last counted.
-        let len = memory_len(&services);
+        let len = services.memory_len();
         if len != answer.counted_len {
             self.kept_len += len - answer.counted_len;
             answer.counted_len = len;
             self.fit(slot);
         }
         Some(services)
-    }
-
-    /// The answer for a type that has no services.
-    pub(super) fn none(&mut self) -> Rc<Services> {
-        let none = || Rc::new(Services::new(Box::default()));
-        Rc::clone(self.none.get_or_insert_with(none))
     }
 
     /// Drops all answers and frees their memory.
@@ -64,12 +89,12 @@ impl Answers {
     }
 
     /// Caches the answer for the type in `slot` at `version`, and drops the oldest beyond the limit.
-    pub(super) fn keep(&mut self, slot: u32, version: u64, services: &Rc<Services>) {
+    pub(super) fn keep(&mut self, slot: u32, version: u64, services: &Rc<T>) {
         let index = slot as usize;
         if index >= self.by_type.len() {
             self.by_type.resize_with(index + 1, || None);
         }
-        let counted_len = memory_len(services);
+        let counted_len = services.memory_len();
         self.kept_len += counted_len;
         let answer = Answer {
             version,

@@ -78,6 +78,12 @@ pub trait Handler: Responder {
     /// The reply to this peer's parked request, whose time limit has passed.
     fn expire(&mut self, peer: &mut Peer) -> Reply;
 
+    /// This peer's blocked request has waited for its time, and is tried again.
+    fn end_wait(&mut self, _peer: &Peer) {}
+
+    /// The engine stops: from now on no request may wait.
+    fn stop(&mut self) {}
+
     /// The session needs the next part of its answer or snapshot. The service delivers it as soon as the
     /// budgets allow.
     fn wants_part(&mut self, session: usize);

@@ -5,6 +5,7 @@
 
 mod answers;
 mod budget;
+mod catalog;
 mod departures;
 mod draw;
 mod handler;
@@ -18,6 +19,7 @@ mod report;
 mod streams;
 mod topic;
 mod turn;
+mod waits;
 mod watchers;
 
 use std::hash::{BuildHasher, RandomState};
@@ -30,12 +32,14 @@ use uuid::Uuid;
 use crate::auth::Tokens;
 use crate::limits::{RECORDS_A_UNIT, REMOVAL_WORK, SWEPT_ALONE_MAX};
 use crate::message::{
-    Outcome, Peer, Reason, Refusal, Reply, Request, Responder, ServiceType, Verb,
+    Catalog, Document, Outcome, Peer, Process, Reason, Refusal, Rendered, Reply, Request,
+    Responder, ServiceType, Services, Verb,
 };
 use crate::registry::{Heartbeat, Registry};
 
 use answers::Answers;
 use budget::Budget;
+use catalog::Latest;
 use departures::Departures;
 pub use handler::{Deliver, Handler, Meter, Turn};
 use holds::Holds;
@@ -45,15 +49,22 @@ use reach::Reach;
 use register::Terms;
 use report::Counts;
 use streams::{Streams, What};
+use waits::Waits;
 use watchers::Watchers;
 
 /// The source of new UUIDs. They are capabilities, so they must be unpredictable.
 pub type UuidSource = Box<dyn FnMut() -> Uuid>;
 
+/// The source of what the system tells of the process.
+pub type ProcessSource = Box<dyn FnMut() -> Process>;
+
 /// The registry with its verbs.
 pub struct Service<S = RandomState> {
     registry: Registry<S>,
-    answers: Answers,
+    answers: Answers<Services>,
+    catalogs: Answers<Rendered<Catalog>>,
+    latest: Latest,
+    waits: Waits,
     departures: Departures,
     holds: Holds,
     watchers: Watchers,
@@ -61,6 +72,7 @@ pub struct Service<S = RandomState> {
     counts: Counts,
     notices: Notices,
     uuids: UuidSource,
+    process: ProcessSource,
     ttl: Duration,
     tokens: Option<Tokens>,
     reach: Reach,
@@ -72,6 +84,8 @@ pub struct Service<S = RandomState> {
     swept: bool,
     /// Whether the last turn had room for the parts of long answers.
     has_room: bool,
+    /// Whether no request may wait any more.
+    is_stopping: bool,
 }
 
 impl<S: BuildHasher> Service<S> {
@@ -80,6 +94,9 @@ impl<S: BuildHasher> Service<S> {
         Service {
             registry,
             answers: Answers::default(),
+            catalogs: Answers::default(),
+            latest: Latest::default(),
+            waits: Waits::default(),
             departures: Departures::default(),
             holds: Holds::default(),
             watchers: Watchers::default(),
@@ -87,6 +104,7 @@ impl<S: BuildHasher> Service<S> {
             counts: Counts::default(),
             notices: Notices::default(),
             uuids,
+            process: Box::new(Process::default),
             ttl,
             tokens: None,
             reach: Reach::default(),
@@ -95,7 +113,13 @@ impl<S: BuildHasher> Service<S> {
             recorded: 0,
             swept: true,
             has_room: true,
+            is_stopping: false,
         }
+    }
+
+    /// Takes from here what [`Request::Metrics`] tells of the process.
+    pub fn set_process_source(&mut self, source: ProcessSource) {
+        self.process = source;
     }
 
     /// Requires peers to present one of these tokens. Peers whose token is not among them any more have
@@ -232,10 +256,24 @@ impl<S: BuildHasher> Service<S> {
                 return self.query(service_type, selection, peer);
             }
             Request::Types => return self.types(peer),
-            Request::List { service_type } => return self.list(service_type.as_ref(), peer),
+            Request::List {
+                service_type,
+                labels,
+            } => {
+                let selection = Selection::new(None, labels.as_deref(), None);
+                return self.list(service_type.as_ref(), selection, peer);
+            }
+            Request::Catalog {
+                service_type,
+                labels,
+                after,
+            } => return self.catalog(service_type.as_ref(), labels.as_deref(), *after, peer),
+            Request::Names { after } => return self.names(*after, peer),
+            Request::Constant { after } => return self.constant(*after, peer),
             Request::Why { uuid } => self.why(uuid.as_ref()),
             Request::Watch { service_type } => return self.watch(service_type.as_ref(), peer),
-            Request::Stats => self.stats(),
+            Request::Stats => self.stats().map(|stats| Document::Stats(stats).into()),
+            Request::Metrics { types } => self.metrics(*types),
             Request::Ping => Some(Reply::Pong),
             Request::Help => Some(Reply::Help),
             Request::Quit => Some(Reply::Bye),
@@ -297,7 +335,7 @@ impl<S: BuildHasher> Responder for Service<S> {
         }
         let outcome = self.apply_any(request, peer);
         match &outcome {
-            Outcome::Retry => return outcome,
+            Outcome::Retry | Outcome::Blocked { .. } => return outcome,
             Outcome::Done(Reply::Refused(_)) => self.counts.errors += 1,
             Outcome::Done(_) | Outcome::Parked { .. } | Outcome::Parts => {}
         }
@@ -308,7 +346,8 @@ impl<S: BuildHasher> Responder for Service<S> {
     /// A peer that is not authenticated learns nothing from a malformed command.
     fn refuse(&mut self, refusal: Refusal, peer: &Peer) -> Reply {
         self.counts.errors += 1;
-        let told = refusal.close_reason().is_some() || self.admits(peer);
+        let told =
+            refusal.close_reason().is_some() || refusal.is_told_to_strangers() || self.admits(peer);
         Reply::Refused(if told {
             refusal
         } else {

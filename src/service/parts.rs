@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::catalog::{name, service};
 use super::streams::What;
 use super::watchers::News;
 use super::{Deliver, Selection, Service};
@@ -15,7 +16,7 @@ use crate::limits::{
     ANSWER_COPY_LEN_MAX, PART_DELIVERY_WORK, PART_LEN_MAX, PART_RECORDS_MIN, TYPE_LEN_MAX,
 };
 use crate::message::{
-    self, Delivery, Id, Labels, Part, Rendered, Rows, Share, Snapshot, TypeCount, Update,
+    Delivery, Labels, Name, Part, Rendered, Rows, Share, Snapshot, TypeCount, Update,
 };
 use crate::registry::{Cursor, Record};
 
@@ -101,11 +102,28 @@ impl<S: BuildHasher> Service<S> {
         match what {
             What::Snapshot(watched) => self.make_snapshot(session, watched, made),
             What::Types(behind) => self.make_types(session, behind.as_deref()),
+            What::Names(behind, index) => self.make_names(session, behind.as_deref(), index),
             What::Query(name, selection) => self.make_query(session, &name, &selection),
-            What::List(name) => {
+            What::Catalog(name, selection, index) => {
+                let (now, mut len) = (self.turn.now, 0);
+                let mut services = Vec::new();
+                let last = self.walk_on(session, name.as_ref(), |record| {
+                    if selection.admits(record, now) {
+                        let service = service(record);
+                        len += CATALOG_HEAD_LEN_MAX + 3 * service.line_len_max();
+                        services.push(service);
+                    }
+                    len
+                });
+                self.answer_part(session, Rows::Services { index, services }, last)
+            }
+            What::List(name, selection) => {
                 let (now, wall) = (self.turn.now, self.turn.wall);
                 let (mut rows, mut len) = (Vec::new(), 0);
                 let last = self.walk_on(session, name.as_ref(), |record| {
+                    if !selection.admits(record, now) {
+                        return len;
+                    }
                     rows.push(super::report::record(*record, now, wall));
                     let labels = record.labels.map_or(0, |labels| labels.line_len_max());
                     len += RECORD_LEN_MAX + 2 * record.service_type.len() + labels;
@@ -166,6 +184,38 @@ impl<S: BuildHasher> Service<S> {
         self.answer_part(session, Rows::Types(rows), is_last)
     }
 
+    fn make_names(
+        &mut self,
+        session: usize,
+        behind: Option<&str>,
+        index: u64,
+    ) -> Option<(Delivery, usize)> {
+        // What has expired and is not swept must not count.
+        if !self.is_settled() {
+            return None;
+        }
+        let most = self.budget.parts;
+        let mut names: Vec<Name> = Vec::new();
+        let (mut len, mut looked_at) = (0, 0);
+        let mut types = self.registry.types_behind(behind).peekable();
+        while looked_at < most && len < PART_LEN_MAX / 2 {
+            let Some(view) = types.next() else { break };
+            let name = name(view);
+            let tags = name.tags.iter().map(|tag| 2 * tag.len() + 3);
+            len += 2 * name.service_type.len() + 8 + tags.sum::<usize>();
+            looked_at += 1 + name.tags.len();
+            names.push(name);
+        }
+        let is_last = types.peek().is_none();
+        drop(types);
+        self.budget.part(looked_at);
+        let told = names.last().map(|name| Arc::clone(&name.service_type));
+        if let Some(stream) = self.streams.by_session.get_mut(&session) {
+            stream.what = What::Names(told, index);
+        }
+        self.answer_part(session, Rows::Names { index, names }, is_last)
+    }
+
     /// The part of an answer; its stream ends with the last one.
     fn answer_part(
         &mut self,
@@ -212,12 +262,7 @@ impl<S: BuildHasher> Service<S> {
         let from = from.map(|cursor| self.registry.copy_cursor(cursor));
         let (mut services, mut len) = (Vec::new(), SNAPSHOT_HEAD_LEN_MAX);
         let is_last = self.walk_on(session, watched.as_ref(), |record| {
-            let service = message::Service {
-                id: Id::of(&record.uuid),
-                service_type: Arc::clone(record.service_type),
-                address: record.address,
-                labels: record.labels.cloned(),
-            };
+            let service = service(record);
             len += service.line_len_max();
             services.push(service);
             len
@@ -309,6 +354,8 @@ const RECORD_LEN_MAX: usize = 256;
 const PLAIN_ROW_LEN_MAX: usize = RECORD_LEN_MAX + 2 * TYPE_LEN_MAX;
 /// Bytes of a record with its type, at most.
 pub(super) const ROW_LEN_MAX: usize = PLAIN_ROW_LEN_MAX + Labels::LINE_LEN_MAX;
+/// Bytes of an entry of a catalog beside what is the registration's own, at most.
+const CATALOG_HEAD_LEN_MAX: usize = 1024;
 /// Bytes of a type and its count, at most, with what stands between two.
 pub(super) const TYPE_COUNT_LEN_MAX: usize = 192;
 /// Bytes of a line of a snapshot without its services, at most.

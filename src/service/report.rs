@@ -2,15 +2,17 @@
 
 use std::borrow::Cow;
 use std::hash::BuildHasher;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use uuid::Uuid;
 
 use super::parts::{ROW_LEN_MAX, TYPE_COUNT_LEN_MAX};
-use super::{Service, Turn, What};
-use crate::limits::LISTED_AT_ONCE_MAX;
+use super::{Selection, Service, Turn, What};
+use crate::limits::{LISTED_AT_ONCE_MAX, METRICS_TYPES_MAX};
 use crate::message::{
-    Document, Id, Outcome, Peer, Record, Reply, ServiceType, Stats, Tally, TypeCount, Verb, Why,
+    Document, Id, Metrics, Outcome, Peer, Record, Reply, ServiceType, Stats, Tally, TypeCount,
+    Verb, Why,
 };
 use crate::registry;
 use crate::time::{Moment, WallTime};
@@ -34,16 +36,22 @@ impl<S: BuildHasher> Service<S> {
     }
 
     /// A long answer is made in parts.
-    pub(super) fn list(&mut self, service_type: Option<&ServiceType<'_>>, peer: &Peer) -> Outcome {
+    pub(super) fn list(
+        &mut self,
+        service_type: Option<&ServiceType<'_>>,
+        selection: Selection,
+        peer: &Peer,
+    ) -> Outcome {
         let name = service_type.map(ServiceType::as_str);
         if self.len_of(name) > self.at_once_max(LISTED_AT_ONCE_MAX, ROW_LEN_MAX) {
-            return self.answer_in_parts(What::List(name.map(Arc::from)), Verb::List, peer);
+            let what = What::List(name.map(Arc::from), Rc::new(selection));
+            return self.answer_in_parts(what, Verb::List, peer);
         }
-        let reply = self.list_at_once(name);
+        let reply = self.list_at_once(name, &selection);
         reply.map_or(Outcome::Retry, Outcome::Done)
     }
 
-    fn list_at_once(&mut self, service_type: Option<&str>) -> Option<Reply> {
+    fn list_at_once(&mut self, service_type: Option<&str>, selection: &Selection) -> Option<Reply> {
         match service_type {
             Some(name) => self.settle_type(name)?,
             None if !self.is_settled() => return None,
@@ -53,8 +61,9 @@ impl<S: BuildHasher> Service<S> {
         self.budget.build(2 * self.len_of(service_type))?;
         let Turn { now, wall, .. } = self.turn;
         let records = |view: registry::TypeView<'_, S>| {
-            let records = view.records(now).map(|view| record(view, now, wall));
-            records.collect::<Vec<_>>()
+            let records = view.records(now);
+            let admitted = records.filter(|record| selection.admits(record, now));
+            admitted.map(|of| record(of, now, wall)).collect::<Vec<_>>()
         };
         let records = match service_type {
             Some(name) => self
@@ -86,12 +95,31 @@ impl<S: BuildHasher> Service<S> {
         }))
     }
 
-    pub(super) fn stats(&self) -> Option<Reply> {
+    /// The statistics of the service and its process; of the types the first ones, where they are asked
+    /// for.
+    pub(super) fn metrics(&mut self, types: bool) -> Option<Reply> {
+        let stats = self.stats()?;
+        let most = if types { METRICS_TYPES_MAX } else { 0 };
+        self.budget.build(most.min(self.registry.types_len()))?;
+        let count = |view: registry::TypeView<'_, S>| TypeCount {
+            service_type: Arc::clone(view.name()),
+            count: view.len() as u64,
+        };
+        let types = self.registry.types_behind(None).take(most).map(count);
+        let metrics = Metrics {
+            stats,
+            types: types.collect(),
+            process: (self.process)(),
+        };
+        Some(Document::Metrics(metrics).into())
+    }
+
+    pub(super) fn stats(&self) -> Option<Stats> {
         if !self.is_settled() {
             return None;
         }
         let meter = &self.turn.meter;
-        let stats = Stats {
+        Some(Stats {
             version: Cow::Borrowed(env!("CARGO_PKG_VERSION")),
             uptime: meter.uptime,
             registrations: self.registry.len() as u64,
@@ -108,8 +136,7 @@ impl<S: BuildHasher> Service<S> {
             worst_turn: meter.worst_turn,
             connections_closed: meter.connections_closed,
             log_lines_dropped: meter.log_lines_dropped,
-        };
-        Some(Document::Stats(stats).into())
+        })
     }
 }
 

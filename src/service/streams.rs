@@ -53,9 +53,13 @@ pub(super) enum What {
     /// Some or all services of a type.
     Query(Arc<str>, Rc<Selection>),
     /// The records of a type, or of all.
-    List(Option<Arc<str>>),
+    List(Option<Arc<str>>, Rc<Selection>),
     /// The types, behind the one that was told last.
     Types(Option<Arc<str>>),
+    /// Some or all services of a type, or of all; the index is that of the answer.
+    Catalog(Option<Arc<str>>, Rc<Selection>, u64),
+    /// The names of the types with their tags, as `Types`; the index is that of the answer.
+    Names(Option<Arc<str>>, u64),
 }
 
 impl What {
@@ -63,8 +67,8 @@ impl What {
     fn service_type(&self) -> Option<&Arc<str>> {
         match self {
             What::Query(name, _) => Some(name),
-            What::Snapshot(name) | What::List(name) => name.as_ref(),
-            What::Types(_) => None,
+            What::Snapshot(name) | What::List(name, _) | What::Catalog(name, ..) => name.as_ref(),
+            What::Types(_) | What::Names(..) => None,
         }
     }
 }
@@ -200,7 +204,7 @@ impl<S: BuildHasher> Service<S> {
             return;
         }
         let (number, collects) = (stream.number, stream.collects);
-        let is_new = stream.made == 0 && !matches!(stream.what, What::Types(_));
+        let is_new = stream.made == 0 && !matches!(stream.what, What::Types(_) | What::Names(..));
         let name = stream.what.service_type().cloned();
         let queue = if is_new && self.len_of(name.as_deref()) <= PART_RECORDS_MIN {
             &mut self.streams.short

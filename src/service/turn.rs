@@ -113,12 +113,22 @@ impl<S: BuildHasher> Handler for Service<S> {
         }
         if self.registry.is_empty() {
             self.answers.clear();
+            self.catalogs.clear();
+            self.latest.clear();
         }
     }
 
     /// Not called today, because no verb parks a request with a time limit.
     fn expire(&mut self, _peer: &mut Peer) -> Reply {
         Reply::NotFound
+    }
+
+    fn end_wait(&mut self, peer: &Peer) {
+        self.waits.end(peer.session);
+    }
+
+    fn stop(&mut self) {
+        self.is_stopping = true;
     }
 
     fn wants_part(&mut self, session: usize) {
@@ -134,6 +144,7 @@ impl<S: BuildHasher> Handler for Service<S> {
             self.watchers.remove(peer.session);
         }
         self.end_stream(peer.session);
+        self.waits.take(peer.session);
         if std::mem::take(&mut peer.holds) {
             self.record_changes();
             self.holds.end(peer.session);
@@ -147,6 +158,7 @@ impl<S: BuildHasher> Handler for Service<S> {
     fn end_turn(&mut self, room: usize, deliver: &mut Deliver<'_>) {
         self.record_changes();
         let index = self.registry.index();
+        self.wake(deliver);
         let changes = self.registry.changes();
         let watchers = &mut self.watchers;
         watchers.publish(index, changes);
@@ -167,6 +179,7 @@ impl<S: BuildHasher> Handler for Service<S> {
 
     fn has_backlog(&self) -> bool {
         !self.is_settled()
+            || self.waits.have_changed()
             || self.watchers.are_behind()
             || (self.has_room && self.streams.are_waited_for())
             || self.streams.have_short()

@@ -15,6 +15,8 @@ pub enum Timeout {
     Overdue,
     /// The parked request has reached its time limit and must be answered.
     Answer,
+    /// The blocked request has waited for its time, and must be tried again.
+    Wake,
     /// The watcher needs a keepalive.
     Keepalive,
 }
@@ -61,8 +63,12 @@ impl Session {
                 if let (Some(ms), None, false) = (idle_ms_max, self.awaited, may_idle) {
                     next.close(self.completed_at, ms, CloseReason::Idle);
                 }
-                if let Some(until) = self.answer_until() {
-                    next.add(until, Timeout::Answer);
+                match self.awaited {
+                    Some(Awaited::Reply { until: Some(until) }) => {
+                        next.add(until, Timeout::Answer);
+                    }
+                    Some(Awaited::Wake { until }) => next.add(until, Timeout::Wake),
+                    _ => {}
                 }
                 if let Some(at) = self.silent_at() {
                     next.add(at, Timeout::Keepalive);
@@ -83,7 +89,7 @@ impl Session {
     fn answer_until(&self) -> Option<Moment> {
         match self.awaited? {
             Awaited::Reply { until } => until,
-            Awaited::Part => None,
+            Awaited::Part | Awaited::Wake { .. } => None,
         }
     }
 

@@ -33,11 +33,15 @@ impl Session {
                 self.answer(reply, now);
                 Delivered::Answered
             }
+            (Delivery::Wake, Some(Awaited::Wake { .. })) => {
+                self.awaited = None;
+                Delivered::Answered
+            }
             (Delivery::Part(part), Some(Awaited::Part)) => {
                 self.answer_part(part, now);
                 Delivered::Answered
             }
-            (Delivery::Reply(_) | Delivery::Part(_), _) => Delivered::Ignored,
+            (Delivery::Reply(_) | Delivery::Wake | Delivery::Part(_), _) => Delivered::Ignored,
             (Delivery::Update(Update::Keepalive(_)), _) if !self.is_silent(now) => {
                 Delivered::Ignored
             }

@@ -34,6 +34,14 @@ enum Progress {
 }
 
 impl Feed {
+    /// The feed of a session that is told nothing but that its connection stands.
+    pub(super) fn of_keepalives() -> Self {
+        Feed {
+            snapshot: Progress::Complete,
+            ..Feed::default()
+        }
+    }
+
     /// Whether the watcher needs the beginning of a snapshot before anything else.
     pub(super) fn needs_snapshot(&self) -> bool {
         self.snapshot == Progress::None

@@ -92,6 +92,11 @@ enum Awaited {
     },
     /// The next part of an answer.
     Part,
+    /// That the blocked request, which is unread, can be tried again.
+    Wake {
+        /// When the wait ends.
+        until: Moment,
+    },
 }
 
 /// The phase of a session.
@@ -133,7 +138,7 @@ pub enum Pause {
 impl Session {
     /// A session with `peer`, accepted at `now` on a socket with this protocol.
     #[must_use]
-    pub fn new(peer: Peer, protocol: Protocol, now: Moment) -> Self {
+    pub fn new(peer: Peer, protocol: &Protocol, now: Moment) -> Self {
         Session {
             peer,
             codec: Codec::new(protocol),
@@ -156,7 +161,7 @@ impl Session {
 
     /// A session that sends `refusal` and ends.
     #[must_use]
-    pub fn refused(peer: Peer, protocol: Protocol, refusal: Refusal, now: Moment) -> Self {
+    pub fn refused(peer: Peer, protocol: &Protocol, refusal: Refusal, now: Moment) -> Self {
         let mut session = Session::new(peer, protocol, now);
         session.answer(&Reply::Refused(refusal), now);
         session
@@ -228,6 +233,19 @@ impl Session {
         self.rest.len() + self.output.own_capacity() + self.codec.collected_len()
     }
 
+    /// Whether its request is blocked, and would be tried again when it is woken.
+    #[must_use]
+    pub fn is_blocked(&self) -> bool {
+        matches!(self.awaited, Some(Awaited::Wake { .. }))
+    }
+
+    /// Lets a blocked request be tried again when the session is next served.
+    pub fn wake(&mut self) {
+        if self.is_blocked() {
+            self.awaited = None;
+        }
+    }
+
     /// Whether the answer to a request is to be delivered, or a part of it.
     #[must_use]
     pub fn is_parked(&self) -> bool {
@@ -262,6 +280,7 @@ impl Session {
     fn end(&mut self, ending: Phase, reason: CloseReason) {
         match self.phase {
             Phase::Open | Phase::Ending { .. } => {
+                self.codec.close_stream(&mut self.output);
                 self.phase = ending;
                 self.feed = None;
                 self.awaited = None;

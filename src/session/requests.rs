@@ -1,5 +1,6 @@
 //! Decodes requests, runs them, and encodes the replies.
 
+use super::feed::Feed;
 use super::{Awaited, Pause, Phase, Session};
 use crate::limits::REFUSAL_WORK;
 use crate::message::{CloseReason, Outcome, Refusal, Reply, Responder};
@@ -32,10 +33,17 @@ impl Session {
             }
             let Step { consumed, decoded } = self.codec.decode(&input[used..]);
             match self.decide(decoded, responder, now) {
-                Decided::Taken(work) => *share = share.saturating_sub(work),
+                Decided::Taken(work) => {
+                    self.request_since = None;
+                    *share = share.saturating_sub(work);
+                }
                 Decided::Retry => {
                     self.request_since = None;
                     return (used, Pause::Retry);
+                }
+                Decided::Blocked => {
+                    self.request_since = None;
+                    return (used, Pause::Parked);
                 }
                 Decided::Incomplete => {
                     used += consumed;
@@ -90,6 +98,16 @@ impl Session {
     ) -> Decided {
         let (outcome, work) = match decoded {
             Decoded::Incomplete => return Decided::Incomplete,
+            Decoded::Continue => {
+                self.mark_pending(self.has_pending(), now);
+                self.codec.encode_interim(&mut self.output);
+                return Decided::Taken(0);
+            }
+            Decoded::Denied(credential, refusal) => {
+                let shown = credential.show(responder, &mut self.peer);
+                let refuse = |()| Outcome::Done(responder.refuse(refusal, &self.peer));
+                (shown.map_or_else(|refused| refused, refuse), REFUSAL_WORK)
+            }
             Decoded::Refused(refusal) => {
                 let reply = responder.refuse(refusal, &self.peer);
                 (Outcome::Done(reply), REFUSAL_WORK)
@@ -103,8 +121,15 @@ impl Session {
         match &outcome {
             Outcome::Done(reply) => self.answer(reply, now),
             Outcome::Retry => return Decided::Retry,
+            &Outcome::Blocked { until } => {
+                self.awaited = Some(Awaited::Wake { until });
+                return Decided::Blocked;
+            }
             &Outcome::Parked { until } => self.awaited = Some(Awaited::Reply { until }),
-            Outcome::Parts if self.peer.watches => self.feed = Some(Box::default()),
+            Outcome::Parts if self.peer.watches => {
+                self.feed = Some(Box::default());
+                self.open_stream(now);
+            }
             Outcome::Parts => self.awaited = Some(Awaited::Part),
         }
         if !self.is_stranger() {
@@ -132,11 +157,22 @@ impl Session {
         self.answer_since.get_or_insert(now);
         if let Some(reason) = self.codec.ends_with(reply) {
             self.close(reason);
+        } else if self.codec.is_lease() {
+            self.feed
+                .get_or_insert_with(|| Box::new(Feed::of_keepalives()));
         }
     }
 
+    /// Writes what comes before the lines of a stream, where the format has such.
+    fn open_stream(&mut self, now: Moment) {
+        self.mark_pending(self.has_pending(), now);
+        self.codec.open_stream(&self.peer, &mut self.output);
+    }
+
     fn note_incomplete(&mut self, used: usize, len: usize, now: Moment) {
-        if used == len {
+        if self.codec.is_amid_request() {
+            self.request_since.get_or_insert(now);
+        } else if used == len {
             self.request_since = None;
         } else if used > 0 || self.request_since.is_none() {
             self.request_since = Some(now);
@@ -149,5 +185,6 @@ enum Decided {
     /// It was answered or parked.
     Taken(usize),
     Retry,
+    Blocked,
     Incomplete,
 }

@@ -10,13 +10,52 @@ use crate::message::{
 /// `{"type": <string>, "ip": <string>, "port": <integer>, "ttl": <integer>,
 /// "replace": <boolean>}`, of which the last two may be left out.
 pub(super) fn register(mut content: Object<'_>) -> Result<Request<'_>, Refusal> {
+    let Terms {
+        offer,
+        ttl,
+        replace,
+        labels,
+    } = terms(&mut content)?;
     Ok(Request::Register {
-        offer: offer(&mut content)?,
-        ttl: seconds(&mut content, TTL)?,
+        offer,
+        ttl,
+        replace,
+        labels,
+    })
+}
+
+/// As `register`, for a registration that is held.
+pub(super) fn hold(mut content: Object<'_>) -> Result<Request<'_>, Refusal> {
+    let Terms {
+        offer,
+        ttl,
+        replace,
+        labels,
+    } = terms(&mut content)?;
+    Ok(Request::Hold {
+        offer,
+        ttl,
+        replace,
+        labels,
+    })
+}
+
+/// What a registration is made with.
+struct Terms<'a> {
+    offer: Offer<'a>,
+    ttl: Option<Ttl>,
+    replace: bool,
+    labels: Option<Box<Labels>>,
+}
+
+fn terms<'a>(content: &mut Object<'a>) -> Result<Terms<'a>, Refusal> {
+    Ok(Terms {
+        offer: offer(content)?,
+        ttl: seconds(content, TTL)?,
         replace: content
             .flag("replace", "replace is not true or false")?
             .unwrap_or(false),
-        labels: labels(&mut content)?,
+        labels: labels(content)?,
     })
 }
 
@@ -142,6 +181,7 @@ pub(super) fn list(mut content: Object<'_>) -> Result<Request<'_>, Refusal> {
     let name = content.text("type", TYPE_NOT_TEXT)?;
     Ok(Request::List {
         service_type: name.map(ServiceType::new).transpose()?,
+        labels: None,
     })
 }
 

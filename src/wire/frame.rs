@@ -8,7 +8,7 @@ pub use collector::Collector;
 use super::object::Object;
 use super::{Decoded, Step, content, json};
 use crate::limits::{FRAME_CONTENT_LEN_MAX, FRAME_HEADER_LEN_MAX, FRAME_PREFIX_LEN};
-use crate::message::{Command, Refusal, Reply, Request, Verb};
+use crate::message::{Command, Credential, Refusal, Reply, Request, Verb};
 use crate::wire::output::Output;
 
 /// Decodes the single frame in the input of a connection.
@@ -149,7 +149,11 @@ fn command(content: &[u8]) -> Result<Command<'_>, Refusal> {
         Some(verb @ (Verb::Hold | Verb::Watch)) => Err(Refusal::NeedsSession(verb)),
         Some(Verb::Auth | Verb::Help | Verb::Quit) | None => Err(Refusal::UnknownAction),
     }?;
-    Ok(Command { token, request })
+    let credential = Credential::OfMessage(token);
+    Ok(Command {
+        credential,
+        request,
+    })
 }
 
 /// Appends an answer as a frame.
@@ -177,7 +181,8 @@ pub fn encode(reply: &Reply, output: &mut Output) {
         }
         Reply::Pong => push_plain(output, b"PONG", None),
         Reply::Refused(refusal) => push_plain(output, b"ERROR", Some(refusal)),
-        // Frames do not support these verbs.
+        // Frames have no request for these.
+        Reply::Catalog(_) | Reply::Names(_) | Reply::Constant { .. } => {}
         Reply::Help | Reply::Bye => {}
     }
 }

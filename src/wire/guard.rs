@@ -105,7 +105,7 @@ fn foreign(text: &[u8], is_verb: impl Fn(&[u8]) -> bool) -> Option<Refusal> {
             Some(Refusal::Proxy)
         }
         // HTTP/0.9, and a request with a version that is none.
-        Some(second) if is_request_target(second) => Some(Refusal::Http),
+        Some(second) if is_request_target(second) => Some(Refusal::OtherHttp),
         _ => {
             let is_foreign = FOREIGN_VERBS
                 .iter()
@@ -120,7 +120,7 @@ fn foreign(text: &[u8], is_verb: impl Fn(&[u8]) -> bool) -> Option<Refusal> {
 /// The protocol that this word names with its version, as in `HTTP/1.1`, `RTSP/1.0` and `SIP/2.0`.
 fn version_of(word: &[u8]) -> Option<Refusal> {
     if starts_with(word, b"HTTP/") {
-        return Some(Refusal::Http);
+        return Some(Refusal::OtherHttp);
     }
     let slash = word.iter().position(|&byte| byte == b'/')?;
     let (name, version) = (&word[..slash], &word[slash + 1..]);

@@ -66,6 +66,8 @@ pub(super) fn push_rows(text: &mut Vec<u8>, rows: &Rows) {
         Rows::Addresses(rows) => push_addresses(text, rows),
         Rows::Records(rows) => push_documents(text, rows),
         Rows::Types(rows) => push_documents(text, rows),
+        // Only HTTP asks for these, and has its own shapes for them.
+        Rows::Services { .. } | Rows::Names { .. } => {}
     }
 }
 
@@ -126,7 +128,7 @@ pub(super) fn push_string(text: &mut Vec<u8>, string: &str) {
 }
 
 /// Appends an address in its canonical form. Most are IPv4, which needs no formatting machinery.
-fn push_ip(text: &mut Vec<u8>, ip: IpAddr) {
+pub(super) fn push_ip(text: &mut Vec<u8>, ip: IpAddr) {
     match ip {
         IpAddr::V4(ip) => {
             let mut digits = itoa::Buffer::new();

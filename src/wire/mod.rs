@@ -1,21 +1,29 @@
-//! The two formats on the wire. A connection's first byte tells which one it uses.
+//! The formats on the wire. A connection's first line tells which one it uses.
 //!
-//! Each format is decoded and encoded in one file: [`mod@text`] for people and simple clients,
-//! [`mod@frame`] for the length-prefixed JSON of the Python clients. This room sees bytes and
-//! [`crate::message`], but no sockets and no registry.
+//! Each format has a module: [`mod@text`] for people and simple clients, [`mod@frame`] for the
+//! length-prefixed JSON of the Python clients, [`mod@http`] for browsers, monitors and proxies. This room
+//! sees bytes and [`crate::message`], but no sockets and no registry.
 
 mod content;
 pub mod frame;
 mod guard;
+pub mod http;
 mod json;
 mod object;
+mod opening;
 mod options;
 pub mod output;
 pub mod text;
 mod watch;
 
-use crate::limits::{FRAME_HEADER_LEN_MAX, FRAME_MS_MAX, LINE_MS_MAX};
-use crate::message::{Bytes, CloseReason, Command, Part, Refusal, Reply, Update};
+use std::rc::Rc;
+
+use crate::limits::{FRAME_HEADER_LEN_MAX, FRAME_MS_MAX, HTTP_MS_MAX, LINE_MS_MAX};
+use crate::message::{
+    Bytes, CloseReason, Command, Credential, HttpRefusal, Part, Peer, Refusal, Reply, Update,
+};
+use crate::wire::http::Site;
+use crate::wire::opening::{Beginning, Opening};
 use crate::wire::output::Output;
 
 /// The result of decoding the front of the input.
@@ -27,6 +35,25 @@ pub enum Decoded<'a> {
     Command(Command<'a>),
     /// A malformed command, with the refusal to answer.
     Refused(Refusal),
+    /// A malformed command of a peer that shows this, and learns what is wrong where it is let in.
+    Denied(Credential<'a>, Refusal),
+    /// The rest of the command comes when the peer has read that it may send it.
+    Continue,
+}
+
+impl Decoded<'_> {
+    /// The same, with everything that it borrows copied.
+    fn into_owned(self) -> Decoded<'static> {
+        match self {
+            Decoded::Incomplete => Decoded::Incomplete,
+            Decoded::Command(command) => Decoded::Command(command.into_owned()),
+            Decoded::Refused(refusal) => Decoded::Refused(refusal),
+            Decoded::Denied(credential, refusal) => {
+                Decoded::Denied(credential.into_owned(), refusal)
+            }
+            Decoded::Continue => Decoded::Continue,
+        }
+    }
 }
 
 /// One step of a decoder.
@@ -40,10 +67,12 @@ pub struct Step<'a> {
 }
 
 /// The protocol of a socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Protocol {
     /// Text lines or JSON frames: the first byte of each connection, or datagram, decides.
     Registry,
+    /// Also HTTP, where the first line is an HTTP request's.
+    RegistryAndHttp(Rc<Site>),
 }
 
 /// The format of one connection, and how much of its present command the decoder has examined.
@@ -52,20 +81,25 @@ pub enum Codec {
     /// No byte has arrived yet.
     #[default]
     Undecided,
+    /// The first line has not arrived yet, and may be that of an HTTP request.
+    Opening(Opening),
     /// Text lines.
     Text(text::Decoder),
     /// JSON frames.
     Frame(frame::Decoder),
     /// A frame that is answered in parts.
     Parts(Box<frame::Collector>),
+    /// HTTP.
+    Http(Box<http::Exchange>),
 }
 
 impl Codec {
     /// The codec for a new connection, or datagram, of this protocol.
     #[must_use]
-    pub fn new(protocol: Protocol) -> Self {
+    pub fn new(protocol: &Protocol) -> Self {
         match protocol {
             Protocol::Registry => Codec::Undecided,
+            Protocol::RegistryAndHttp(site) => Codec::Opening(Opening::new(site)),
         }
     }
 
@@ -91,6 +125,20 @@ impl Codec {
             },
             Codec::Text(decoder) => decoder.decode(input),
             Codec::Frame(decoder) => decoder.decode(input),
+            Codec::Opening(opening) => {
+                *self = match opening.judge(input) {
+                    Beginning::Unknown => {
+                        return Step {
+                            consumed: 0,
+                            decoded: Decoded::Incomplete,
+                        };
+                    }
+                    Beginning::Http(site) => Codec::Http(Box::new(http::Exchange::new(site))),
+                    Beginning::Other => Codec::Undecided,
+                };
+                self.decode(input)
+            }
+            Codec::Http(exchange) => exchange.decode(input),
             // One frame is answered, and its answer is the last.
             Codec::Parts(_) => Step {
                 consumed: input.len(),
@@ -104,6 +152,15 @@ impl Codec {
     pub fn finish<'a>(&mut self, rest: &'a [u8]) -> Decoded<'a> {
         match self {
             Codec::Undecided | Codec::Parts(_) => Decoded::Incomplete,
+            Codec::Opening(_) if rest.is_empty() => Decoded::Incomplete,
+            // A line without its end is a command, but no HTTP request.
+            Codec::Opening(_) => {
+                let mut decoder = text::Decoder::default();
+                let decoded = decoder.finish(rest);
+                *self = Codec::Text(decoder);
+                decoded
+            }
+            Codec::Http(exchange) => exchange.finish(rest),
             Codec::Text(decoder) => decoder.finish(rest),
             Codec::Frame(decoder) => decoder.finish(rest),
         }
@@ -113,8 +170,9 @@ impl Codec {
     #[must_use]
     pub fn request_ms_max(&self) -> u64 {
         match self {
-            Codec::Undecided | Codec::Text(_) => LINE_MS_MAX,
+            Codec::Undecided | Codec::Opening(_) | Codec::Text(_) => LINE_MS_MAX,
             Codec::Frame(_) | Codec::Parts(_) => FRAME_MS_MAX,
+            Codec::Http(_) => HTTP_MS_MAX,
         }
     }
 
@@ -122,28 +180,64 @@ impl Codec {
     #[must_use]
     pub fn overdue(&self) -> Refusal {
         match self {
-            Codec::Undecided | Codec::Text(_) => Refusal::LineOverdue,
+            Codec::Undecided | Codec::Opening(_) | Codec::Text(_) => Refusal::LineOverdue,
             Codec::Frame(_) | Codec::Parts(_) => Refusal::FrameOverdue,
+            Codec::Http(_) => Refusal::Http(HttpRefusal::Overdue),
         }
+    }
+
+    /// Whether a part of a request was consumed, and the rest of it is still to come.
+    #[must_use]
+    pub fn is_amid_request(&self) -> bool {
+        matches!(self, Codec::Http(exchange) if exchange.is_amid_request())
     }
 
     /// Appends the reply to one command. It is a line if the peer has sent nothing yet.
     #[inline]
-    pub fn encode(&self, reply: &Reply, output: &mut Output) {
+    pub fn encode(&mut self, reply: &Reply, output: &mut Output) {
         match self {
-            Codec::Undecided | Codec::Text(_) => text::encode(reply, output),
+            Codec::Undecided | Codec::Opening(_) | Codec::Text(_) => text::encode(reply, output),
             Codec::Frame(_) | Codec::Parts(_) => frame::encode(reply, output),
+            Codec::Http(exchange) => exchange.encode(reply, output),
         }
+    }
+
+    /// Tells the peer to send the rest of its request.
+    pub fn encode_interim(&mut self, output: &mut Output) {
+        if let Codec::Http(exchange) = self {
+            exchange.encode_interim(output);
+        }
+    }
+
+    /// Appends what comes before the updates for a watcher.
+    pub fn open_stream(&mut self, peer: &Peer, output: &mut Output) {
+        if let Codec::Http(exchange) = self {
+            exchange.open_stream(peer, output);
+        }
+    }
+
+    /// Appends what comes after the updates for a watcher, or the keepalives of a lease.
+    pub fn close_stream(&mut self, output: &mut Output) {
+        if let Codec::Http(exchange) = self {
+            exchange.close_stream(output);
+        }
+    }
+
+    /// Whether the answer goes on as long as what the peer holds.
+    #[must_use]
+    pub fn is_lease(&self) -> bool {
+        matches!(self, Codec::Http(exchange) if exchange.is_lease())
     }
 
     /// Appends a part of an answer. A frame is appended whole, with the last part. Returns why the
     /// session ends after the part, if it does.
     pub fn encode_part(&mut self, part: &Part, output: &mut Output) -> Option<CloseReason> {
         match self {
-            Codec::Undecided | Codec::Text(_) => {
+            Codec::Undecided | Codec::Opening(_) | Codec::Text(_) => {
                 text::encode_part(part, output);
                 None
             }
+            Codec::Http(exchange) => exchange.encode_part(part, output),
             Codec::Frame(_) => {
                 *self = Codec::Parts(Box::default());
                 self.encode_part(part, output)
@@ -161,18 +255,22 @@ impl Codec {
         matches!(self, Codec::Frame(_) | Codec::Parts(_))
     }
 
-    /// Bytes of an answer of which parts are still missing.
+    /// Bytes of a request or of an answer of which parts are still missing.
     #[must_use]
     pub fn collected_len(&self) -> usize {
         match self {
             Codec::Parts(collector) => collector.memory_len(),
+            Codec::Http(exchange) => exchange.collected_len(),
             _ => 0,
         }
     }
 
-    /// Calls `take` with each line of an update. Only text connections watch.
+    /// Calls `take` with each piece of an update, such as a line, that is sent as a whole or not at all.
     pub fn render(&self, update: &Update, take: impl FnMut(&Bytes)) {
-        watch::for_each_line(update, take)
+        match self {
+            Codec::Http(exchange) => exchange.render(update, take),
+            _ => watch::for_each_line(update, take),
+        }
     }
 
     /// Why the session ends after this reply, if it does: a frame connection carries one frame each
@@ -180,6 +278,7 @@ impl Codec {
     #[must_use]
     pub fn ends_with(&self, reply: &Reply) -> Option<CloseReason> {
         match (self, reply) {
+            (Codec::Http(exchange), _) => exchange.ends_with(reply),
             (_, Reply::Bye) => Some(CloseReason::Done),
             (Codec::Frame(_) | Codec::Parts(_), Reply::Refused(refusal)) => {
                 refusal.close_reason().or(Some(CloseReason::Done))

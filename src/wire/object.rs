@@ -44,6 +44,19 @@ impl<'a> Object<'a> {
         Ok(object)
     }
 
+    /// Puts a text under `key` where there is no value.
+    pub(super) fn set_default(&mut self, key: &'static str, text: &'static str) {
+        let text = Value::Text(Cow::Borrowed(text));
+        match self.position(key) {
+            Some(index) if matches!(self.0[index].1, Value::Null) => self.0[index].1 = text,
+            Some(_) => {}
+            None => {
+                let place = self.0.partition_point(|(other, _)| **other < *key);
+                self.0.insert(place, (Cow::Borrowed(key), text));
+            }
+        }
+    }
+
     /// Whether there is a value under `key`.
     pub(super) fn has(&self, key: &str) -> bool {
         self.position(key)

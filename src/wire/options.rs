@@ -28,17 +28,21 @@ impl Options {
     ) -> Result<Self, Refusal> {
         let mut options = Options::default();
         for word in words {
-            let word = word.as_ref();
-            let of_word = known.iter().find_map(|&name| {
-                let value = word.strip_prefix(name)?;
-                Some((name, value))
-            });
-            let Some((name, value)) = of_word else {
-                return Err(Refusal::UnknownOption(word.into()));
-            };
-            options.set(name, value, word)?;
+            options.add(word.as_ref(), known)?;
         }
         Ok(options)
+    }
+
+    /// Adds one option.
+    pub(super) fn add(&mut self, word: &str, known: &[&'static str]) -> Result<(), Refusal> {
+        let of_word = known.iter().find_map(|&name| {
+            let value = word.strip_prefix(name)?;
+            Some((name, value))
+        });
+        let Some((name, value)) = of_word else {
+            return Err(Refusal::UnknownOption(word.into()));
+        };
+        self.set(name, value, word)
     }
 
     fn set(&mut self, name: &'static str, value: &str, word: &str) -> Result<(), Refusal> {

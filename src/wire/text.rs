@@ -10,7 +10,7 @@ use super::options::{LIMIT, MAX_AGE, META, Options, REPLACE, TAG, TTL};
 use super::{Decoded, Step};
 use crate::limits::LINE_LEN_MAX;
 use crate::message::{
-    Command, Offer, Refusal, Request, ServiceType, Verb, parse_random_uuid, parse_uuid,
+    Command, Credential, Offer, Refusal, Request, ServiceType, Verb, parse_random_uuid, parse_uuid,
 };
 
 pub use encode::{encode, encode_part};
@@ -122,7 +122,7 @@ fn command(line: &[u8]) -> Option<Decoded<'_>> {
     if let Some(uuid) = plain_heartbeat(line) {
         let request = Request::Heartbeat { uuid: Some(uuid) };
         return Some(Decoded::Command(Command {
-            token: None,
+            credential: Credential::OfSession,
             request,
         }));
     }
@@ -139,7 +139,7 @@ fn command(line: &[u8]) -> Option<Decoded<'_>> {
         .and_then(|verb| request(verb, words));
     Some(match request {
         Ok(request) => Decoded::Command(Command {
-            token: None,
+            credential: Credential::OfSession,
             request,
         }),
         Err(refusal) => Decoded::Refused(refusal),
@@ -311,6 +311,7 @@ fn query(mut words: Words<'_>) -> Result<Request<'_>, Refusal> {
 fn list(words: Words<'_>) -> Result<Request<'_>, Refusal> {
     Ok(Request::List {
         service_type: optional_type(words, Verb::List)?,
+        labels: None,
     })
 }
 

@@ -17,7 +17,7 @@ pub(super) fn for_each_line(update: &Update, mut take: impl FnMut(&Bytes)) {
 }
 
 /// `{"index":43}`
-fn keepalive_line(index: u64) -> Vec<u8> {
+pub(super) fn keepalive_line(index: u64) -> Vec<u8> {
     let mut line = Vec::with_capacity(32);
     push_index(&mut line, index);
     line.extend_from_slice(b"}\n");
@@ -25,7 +25,7 @@ fn keepalive_line(index: u64) -> Vec<u8> {
 }
 
 /// `{"index":41,"services":[…]}`, or of a part `{"index":41,"part":1,"services":[…],"more":true}`
-fn snapshot_line(snapshot: &Snapshot) -> Vec<u8> {
+pub(super) fn snapshot_line(snapshot: &Snapshot) -> Vec<u8> {
     let mut line = Vec::with_capacity(64 + SERVICE_LEN * snapshot.services.len());
     push_index(&mut line, snapshot.index);
     if let Share::Part { number, .. } = snapshot.share {
@@ -45,7 +45,7 @@ fn snapshot_line(snapshot: &Snapshot) -> Vec<u8> {
 }
 
 /// `{"index":42,"up":[…],"down":[…]}`
-fn delta_line(delta: &Delta) -> Vec<u8> {
+pub(super) fn delta_line(delta: &Delta) -> Vec<u8> {
     let services = delta.up.len() + delta.down.len();
     let mut line = Vec::with_capacity(64 + SERVICE_LEN * services);
     push_index(&mut line, delta.index);

@@ -7,6 +7,7 @@ mod client_libraries;
 mod command_line;
 mod common;
 mod house;
+mod http;
 mod liveness;
 mod process;
 mod protocol;

@@ -211,6 +211,44 @@ fn framed(rng: &mut Rng) -> Vec<u8> {
     bytes
 }
 
+/// Requests of HTTP, most of them with some damage.
+fn requests(rng: &mut Rng) -> Vec<u8> {
+    const LINES: [&str; 8] = [
+        "GET /api/query?type=a HTTP/1.1\r\nHost: a\r\n",
+        "GET /v1/health/service/a%20?index=5&wait=1s HTTP/1.1\r\nHost: [::1]:80\r\n",
+        "POST /api/why HTTP/1.1\r\nHost: a\r\n",
+        "POST /api/register HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n",
+        "HEAD / HTTP/1.0\r\n",
+        "GET http://a/sd HTTP/1.1\r\nHost: b\r\n",
+        "query /a HTTP/1.1\r\nHost: a\r\n",
+        "GET /no HTTP/1.1\r\nHost: a\r\nConnection: close\r\n",
+    ];
+    const BODIES: [&str; 7] = [
+        "\r\n",
+        "Content-Length: 2\r\n\r\n{}",
+        "Content-Length: 0\r\n\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n01\r\n}\r\n0\r\n\r\n",
+        "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}",
+        "X: y\r\n z\r\n\r\n",
+    ];
+    let mut bytes = Vec::new();
+    for _ in 0..rng.between(1, 4) {
+        bytes.extend(LINES[rng.index(LINES.len())].bytes());
+        bytes.extend(BODIES[rng.index(BODIES.len())].bytes());
+    }
+    for _ in 0..rng.below(3) {
+        let at = rng.index(bytes.len().max(1));
+        match rng.below(4) {
+            0 if !bytes.is_empty() => bytes[at] = rng.next() as u8,
+            1 => drop(bytes.drain(at..(at + rng.index(8)).min(bytes.len()))),
+            2 => drop(bytes.splice(at..at, WORDS[rng.index(WORDS.len())].iter().copied())),
+            _ => bytes.truncate(at.max(1)),
+        }
+    }
+    bytes
+}
+
 /// Any bytes.
 fn noise(rng: &mut Rng, len_max: u64) -> Vec<u8> {
     (0..rng.below(len_max)).map(|_| rng.next() as u8).collect()
@@ -239,9 +277,10 @@ fn row_11_12_14_15_any_frame_is_a_command_that_json_readers_agree_on_or_is_refus
 fn row_47_any_split_of_the_input_decodes_to_the_same() {
     fuzz("any_split", properties::any_split, |rng| {
         let cuts = noise(rng, 12);
-        let input = match rng.below(10) {
+        let input = match rng.below(14) {
             0..5 => text(rng),
             5..9 => frame_or_its_start(rng),
+            9..13 => requests(rng),
             _ => noise(rng, 300),
         };
         [&[cuts.len() as u8][..], &cuts, &input].concat()

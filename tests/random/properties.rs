@@ -4,7 +4,7 @@
 use std::hash::{BuildHasherDefault, DefaultHasher};
 
 use crate::model::{run, steps};
-use crate::reference::{VERBS, decode, naive};
+use crate::reference::{VERBS, decode, decode_any, naive};
 
 /// Lines decode as the protocol describes it.
 pub fn text_input(input: &[u8]) {
@@ -65,7 +65,7 @@ pub fn foreign_opening(bytes: &[u8]) {
     let seen = decode(&[&input]);
     let is_refused = matches!(
         seen.as_slice(),
-        [only] if ["Refused(Http)", "Refused(OtherProtocol)", "Refused(Proxy)"].contains(&only.as_str())
+        [only] if ["Refused(OtherHttp)", "Refused(OtherProtocol)", "Refused(Proxy)"].contains(&only.as_str())
     );
     assert!(is_refused, "{opening:?} was decoded as {seen:?}");
 }
@@ -134,6 +134,9 @@ pub fn any_split(bytes: &[u8]) {
     assert_eq!(decode(&pieces), whole, "in pieces");
     let bytes: Vec<&[u8]> = input.chunks(1).collect();
     assert_eq!(decode(&bytes), whole, "byte by byte");
+    let whole = decode_any(&[input]);
+    assert_eq!(decode_any(&pieces), whole, "in pieces, or HTTP");
+    assert_eq!(decode_any(&bytes), whole, "byte by byte, or HTTP");
 }
 
 /// The registry answers as a plain list does. The first byte is how many services it may hold, and the rest

@@ -1,8 +1,11 @@
 //! Decoding as a connection does it, and as the protocol describes it.
 
-use discovery_service::limits::{FRAME_LEN_MAX, LINE_LEN_MAX};
+use std::rc::Rc;
+
+use discovery_service::limits::{FRAME_LEN_MAX, HTTP_HEAD_LEN_MAX, LINE_LEN_MAX};
 use discovery_service::message::{Refusal, Reply};
-use discovery_service::wire::{Codec, Decoded};
+use discovery_service::wire::output::Output;
+use discovery_service::wire::{Codec, Decoded, Protocol, Step};
 
 pub const VERBS: [&str; 15] = [
     "auth",
@@ -24,44 +27,68 @@ pub const VERBS: [&str; 15] = [
 
 /// What a connection makes of its input: each command or refusal, as text, in their order.
 pub fn decode(pieces: &[&[u8]]) -> Vec<String> {
-    let mut codec = Codec::default();
+    decode_with(Codec::default(), pieces)
+}
+
+/// What a connection that may speak HTTP makes of its input.
+pub fn decode_any(pieces: &[&[u8]]) -> Vec<String> {
+    let protocol = Protocol::RegistryAndHttp(Rc::default());
+    decode_with(Codec::new(&protocol), pieces)
+}
+
+fn decode_with(mut codec: Codec, pieces: &[&[u8]]) -> Vec<String> {
     let mut input = Vec::new();
     let mut seen = Vec::new();
     for piece in pieces {
         input.extend_from_slice(piece);
         loop {
-            let step = codec.decode(&input);
-            let incomplete = step.decoded == Decoded::Incomplete;
-            let consumed = step.consumed;
-            if note(&mut seen, &codec, step.decoded) {
+            let Step { consumed, decoded } = codec.decode(&input);
+            let incomplete = decoded == Decoded::Incomplete;
+            let noted = Noted::of(decoded);
+            input.drain(..consumed);
+            if noted.is_some_and(|noted| noted.answer(&mut seen, &mut codec)) {
                 return seen;
             }
-            input.drain(..consumed);
             if incomplete {
                 break;
             }
         }
         assert!(
-            input.len() <= FRAME_LEN_MAX.max(LINE_LEN_MAX + 1),
+            input.len() <= FRAME_LEN_MAX.max(LINE_LEN_MAX + 1).max(HTTP_HEAD_LEN_MAX),
             "{} bytes wait",
             input.len()
         );
     }
-    let last = codec.finish(&input);
-    note(&mut seen, &codec, last);
+    if let Some(noted) = Noted::of(codec.finish(&input)) {
+        noted.answer(&mut seen, &mut codec);
+    }
     seen
 }
 
-/// Notes what was decoded, as a text that holds all of it; `true` when the connection is over.
-fn note(seen: &mut Vec<String>, codec: &Codec, decoded: Decoded<'_>) -> bool {
-    let text = format!("{decoded:?}");
-    let over = match decoded {
-        Decoded::Incomplete => return false,
-        Decoded::Command(_) => codec.ends_with(&Reply::Ok),
-        Decoded::Refused(refusal) => codec.ends_with(&Reply::Refused(refusal)),
-    };
-    seen.push(text);
-    over.is_some()
+/// What was decoded, as a text that holds all of it, and its answer.
+struct Noted {
+    text: String,
+    reply: Reply,
+}
+
+impl Noted {
+    /// Nothing where there is nothing to answer; whether a body is asked for depends on what has arrived.
+    fn of(decoded: Decoded<'_>) -> Option<Self> {
+        let text = format!("{decoded:?}");
+        let reply = match decoded {
+            Decoded::Incomplete | Decoded::Continue => return None,
+            Decoded::Command(_) => Reply::Ok,
+            Decoded::Refused(refusal) | Decoded::Denied(_, refusal) => Reply::Refused(refusal),
+        };
+        Some(Noted { text, reply })
+    }
+
+    /// Notes it, and answers; `true` when the connection is over.
+    fn answer(self, seen: &mut Vec<String>, codec: &mut Codec) -> bool {
+        seen.push(self.text);
+        codec.encode(&self.reply, &mut Output::default());
+        codec.ends_with(&self.reply).is_some()
+    }
 }
 
 /// The lines of the input, the unfinished last one included, without their ends, and without the byte order

@@ -126,7 +126,7 @@ fn no_reason_needs_escaping_in_json_and_each_is_one_line() {
         Refusal::OtherAddress,
         Refusal::RegistryFull,
         Refusal::TooManyConnections,
-        Refusal::Http,
+        Refusal::OtherHttp,
         Refusal::OtherProtocol,
         Refusal::Tls,
         Refusal::Proxy,

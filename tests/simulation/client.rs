@@ -116,7 +116,11 @@ fn sent(request: &Request<'_>) -> String {
             )
         }
         Request::Types => "types".to_owned(),
-        Request::List { service_type } => format!("list{}", optional(service_type)),
+        Request::List { service_type, .. } => format!("list{}", optional(service_type)),
+        Request::Catalog { .. }
+        | Request::Names { .. }
+        | Request::Constant { .. }
+        | Request::Metrics { .. } => panic!("{request:?} is not text"),
         Request::Why { uuid } => format!("why {}", id(uuid)),
         Request::Watch { service_type } => format!("watch{}", optional(service_type)),
         Request::Stats => "stats".to_owned(),
@@ -338,7 +342,7 @@ impl Client {
             13..16 => self.line(Item::Refused(Refusal::LineUtf8), b"query \xff"),
             16..17 => self.line(Item::Fatal(Refusal::LineTooLong), &[b'x'; LINE_LEN_MAX + 1]),
             17..19 if self.items.is_empty() => {
-                self.line(Item::Fatal(Refusal::Http), b"GET / HTTP/1.1")
+                self.line(Item::Fatal(Refusal::OtherHttp), b"GET / HTTP/1.1")
             }
             _ => {
                 let text = request.clone();

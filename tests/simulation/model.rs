@@ -377,7 +377,7 @@ impl Model {
                     .collect();
                 assert_eq!(parse(reply), Value::from(types));
             }
-            (Request::List { service_type }, Reply::Document(_)) => {
+            (Request::List { service_type, .. }, Reply::Document(_)) => {
                 let name = service_type.as_ref().map(|name| name.as_str());
                 let of_type = |entry: &&Entry| name.is_none_or(|name| name == entry.service_type);
                 let mut entries: Vec<&Entry> = self.entries.iter().filter(of_type).collect();

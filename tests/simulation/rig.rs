@@ -1,6 +1,7 @@
 //! A service whose network and clock a test controls exactly.
 
 use std::hash::RandomState;
+use std::rc::Rc;
 use std::time::Duration;
 
 use discovery_service::engine::{Engine, Event, Reading, Settings, Sockets};
@@ -156,7 +157,7 @@ impl Rig {
 /// A socket of each kind.
 pub fn sockets() -> Sockets<FakeNetwork> {
     Sockets {
-        listeners: vec![((), Protocol::Registry)],
+        listeners: vec![((), Protocol::RegistryAndHttp(Rc::default()))],
         datagrams: vec![((), Protocol::Registry)],
     }
 }

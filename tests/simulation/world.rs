@@ -98,7 +98,9 @@ impl Responder for Shadowed {
                 self.model.check(client, peer, request, reply, self.now);
                 Exchange::new(request, reply)
             }
-            Outcome::Parked { .. } => panic!("{request:?} is parked"),
+            Outcome::Parked { .. } | Outcome::Blocked { .. } => {
+                panic!("{request:?} waits")
+            }
             Outcome::Parts => {
                 if let Request::Watch { .. } = request {
                     self.model.check_watch(client, peer, request);

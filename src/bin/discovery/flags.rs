@@ -10,7 +10,7 @@ use clap::builder::BoolishValueParser;
 
 use discovery_service::limits;
 use discovery_service::message::check_ip;
-use discovery_service::server::config::Config;
+use discovery_service::server::config::{Config, DATACENTER_DEFAULT, HttpConfig};
 
 // Not a doc comment, where `[::1]` would be a link.
 const LISTEN_HELP: &str = "Address to accept on, IPv6 as [::1]:65432; port 0 takes a free one; \
@@ -69,6 +69,19 @@ pub(crate) struct Flags {
     /// A caller on another host may register its own address only; as a variable: true or false; default: off
     #[arg(long, env = "DISCOVERY_OWN_ADDRESS", value_parser = BoolishValueParser::new())]
     own_address: bool,
+
+    /// A further name under which browsers on this host may reach it; may be given several times
+    #[arg(long, env = "DISCOVERY_HTTP_HOST", value_name = "NAME")]
+    #[arg(value_delimiter = ',', value_parser = host_name)]
+    http_host: Vec<Box<str>>,
+
+    /// The name of the datacenter that Consul's API tells
+    #[arg(long, env = "DISCOVERY_DATACENTER", value_name = "NAME", default_value = DATACENTER_DEFAULT)]
+    datacenter: Box<str>,
+
+    /// Tell the registrations of each type in /metrics; as a variable: true or false; default: off
+    #[arg(long, env = "DISCOVERY_METRICS_TYPES", value_parser = BoolishValueParser::new())]
+    metrics_types: bool,
 }
 
 impl From<Flags> for Config {
@@ -85,6 +98,11 @@ impl From<Flags> for Config {
             insecure: flags.insecure,
             advertise: flags.advertise,
             own_address: flags.own_address,
+            http: HttpConfig {
+                hosts: flags.http_host,
+                datacenter: flags.datacenter,
+                metrics_types: flags.metrics_types,
+            },
         }
     }
 }
@@ -93,6 +111,15 @@ fn address(text: &str) -> Result<SocketAddr, &'static str> {
     text.trim()
         .parse()
         .map_err(|_| "an address is an IP and a port: 127.0.0.1:65432 or [::1]:65432")
+}
+
+fn host_name(text: &str) -> Result<Box<str>, &'static str> {
+    let name = text.trim();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    if name.is_empty() || !name.bytes().all(plain) {
+        return Err("a host name, without a port: registry.example");
+    }
+    Ok(name.into())
 }
 
 fn reachable(text: &str) -> Result<IpAddr, &'static str> {
@@ -166,6 +193,8 @@ mod tests {
             ["--advertise", "0.0.0.0"],
             ["--advertise", "fe80::1"],
             ["--advertise", "-"],
+            ["--http-host", "registry.example:80"],
+            ["--http-host", ""],
         ];
         for args in bad {
             let message = config(&args).expect_err(&format!("{args:?}"));

@@ -28,12 +28,19 @@ impl<T> Sessions<T> {
             connection.waits_for_part = false;
         }
         match delivery {
-            Delivery::Reply(_) | Delivery::Part(_) => self.answer(key, |session| {
-                session.deliver(delivery, now, OUTPUT_WAITING_LEN_MAX);
-            }),
+            Delivery::Reply(_) | Delivery::Wake | Delivery::Part(_) => {
+                self.answer(key, |session| {
+                    session.deliver(delivery, now, OUTPUT_WAITING_LEN_MAX);
+                })
+            }
             Delivery::Update(_) => return self.tell(key, delivery, now),
         }
         false
+    }
+
+    /// Lets the session try its blocked request again.
+    pub(in crate::engine) fn wake(&mut self, key: usize) {
+        self.answer(key, Session::wake);
     }
 
     /// Refuses the session's incomplete request, which ends the session.

@@ -26,7 +26,7 @@ impl Collector {
         // An array of addresses is a string that contains the array.
         let (open, close): (&[u8], &[u8]) = match part.rows {
             Rows::Addresses(_) => (b"\"[", b"]\""),
-            Rows::Records(_) | Rows::Types(_) => (b"[", b"]"),
+            _ => (b"[", b"]"),
         };
         let mut content = Vec::new();
         if part.is_first {

@@ -21,7 +21,8 @@ pub fn encode(reply: &Reply, output: &mut Output) {
             output.push(b"ERROR ");
             output.push(refusal.reason().as_bytes());
         }
-        Reply::Bye => return,
+        // Text has no request for these.
+        Reply::Catalog(_) | Reply::Names(_) | Reply::Constant { .. } | Reply::Bye => return,
     }
     output.push(b"\n");
 }

@@ -161,4 +161,24 @@ mod tests {
         assert!(!check.finds_dead(unanswered_for(53), patience, at(60)));
         assert!(check.finds_dead(unanswered_for(59), patience, at(66)));
     }
+
+    #[test]
+    fn a_host_that_leaves_bytes_unanswered_for_less_than_its_patience_is_not_dead() {
+        let at = |ms: u64| Moment::from_millis(ms);
+        let patience = Patience(WATCHER_DEATH_MS_MAX as u32);
+        let step = WATCHER_DEATH_MS_MAX / SILENCE_CHECK_ONE_IN;
+        let mut check = Check::new(patience, at(0));
+        let mut finds_dead = |looks: u64| {
+            let ms = looks * step;
+            let found = Unacknowledged {
+                unanswered: true,
+                silent_for: Duration::from_millis(ms),
+            };
+            check.finds_dead(found, patience, at(ms))
+        };
+        for looks in 1..SILENCE_SHARES_MIN {
+            assert!(!finds_dead(looks), "after {looks} looks");
+        }
+        assert!(finds_dead(SILENCE_SHARES_MIN + 1));
+    }
 }

@@ -30,6 +30,7 @@ mod stats;
 mod stopping;
 mod strangers;
 mod stream;
+mod sweeping;
 mod watching;
 mod world;
 

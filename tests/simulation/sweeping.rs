@@ -1,0 +1,32 @@
+//! What the removal of expired registrations costs a turn.
+
+use discovery_service::limits::{REMOVAL_WORK, SWEPT_ALONE_MAX};
+
+use crate::rig::Rig;
+
+#[test]
+fn every_removal_counts_in_the_work_of_its_turn() {
+    const TYPES: usize = 40;
+    let mut rig = Rig::new();
+    let clients: Vec<usize> = (0..TYPES).map(|_| rig.connect()).collect();
+    for number in 0..TYPES {
+        let line = format!("register type{number} 10.0.0.1 80 ttl=1\n");
+        rig.ask(clients[number], &line.repeat(SWEPT_ALONE_MAX / 2));
+    }
+    // From here on the sweep is behind, and each question is about what has expired.
+    rig.now_ms += 1_000;
+    for (number, &client) in clients.iter().enumerate().rev() {
+        rig.send(client, format!("query type{number}\n").as_bytes());
+    }
+    let registered = |rig: &Rig| rig.engine.handler().registry().len();
+    let mut swept = 0;
+    while registered(&rig) > 0 {
+        let before = registered(&rig);
+        rig.turn();
+        let removed = before - registered(&rig);
+        swept += removed;
+        let spent = rig.engine.work_spent() as usize;
+        assert!(spent >= removed * REMOVAL_WORK, "{removed} for {spent}");
+    }
+    assert!(swept >= TYPES * SWEPT_ALONE_MAX / 2, "{swept}");
+}

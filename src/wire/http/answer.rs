@@ -204,6 +204,10 @@ impl Exchange {
         };
         let allow;
         let field: &[u8] = match (status, refusal) {
+            // A browser would ask for a password over the page that asks for a token.
+            (Status::Unauthorized, _) if self.asked.is_of_script => {
+                b"WWW-Authenticate: Bearer realm=\"discovery\"\r\n"
+            }
             (Status::Unauthorized, _) => {
                 b"WWW-Authenticate: Basic realm=\"discovery\", charset=\"UTF-8\"\r\n"
             }

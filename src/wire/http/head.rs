@@ -30,6 +30,8 @@ pub(super) struct Head<'a> {
     /// Consul's way to send a token.
     pub(super) consul_token: Option<&'a [u8]>,
     pub(super) accepts_events: bool,
+    /// Whether the script of a page asks, and says so.
+    pub(super) is_of_script: bool,
     pub(super) if_none_match: Option<&'a [u8]>,
 }
 
@@ -145,6 +147,7 @@ impl<'a> Head<'a> {
             authorization: None,
             consul_token: None,
             accepts_events: false,
+            is_of_script: false,
             if_none_match: None,
         })
     }
@@ -243,6 +246,9 @@ impl<'a> Fields<'a> {
             Ok(())
         } else if is("authorization") {
             once(&mut head.authorization, value)
+        } else if is("x-requested-with") {
+            head.is_of_script = true;
+            Ok(())
         } else if is("x-consul-token") {
             once(&mut head.consul_token, value)
         } else {

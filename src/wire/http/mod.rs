@@ -76,6 +76,8 @@ struct Asked {
     shows_none: bool,
     /// Whether the peer has what is asked for already.
     is_known: bool,
+    /// Whether the script of a page asks, and not the browser itself.
+    is_of_script: bool,
 }
 
 impl Asked {
@@ -90,6 +92,7 @@ impl Asked {
         style: Style::Lines,
         shows_none: false,
         is_known: false,
+        is_of_script: false,
     };
 }
 
@@ -247,6 +250,7 @@ impl Exchange {
             },
             shows_none: false,
             is_known: false,
+            is_of_script: head.is_of_script,
         };
         access::refuse(head, &self.site)
             .map_err(|refusal| Decoded::Refused(Refusal::Http(refusal)))?;

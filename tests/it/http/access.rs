@@ -111,6 +111,11 @@ fn with_tokens_each_request_shows_one() {
         let field = answer.field("WWW-Authenticate").expect("a field");
         assert!(field.starts_with("Basic "), "{field}");
         assert_eq!(answer.json()["code"], "unauthenticated");
+        // A page's script, which asks for the token itself, keeps the browser from doing so.
+        let fields = ["X-Requested-With: fetch"];
+        let answer = HttpClient::connect(&service).ask("GET", target, &fields, "");
+        let field = answer.field("WWW-Authenticate").expect("a field");
+        assert!(field.starts_with("Bearer "), "{field}");
         assert_eq!(ask(&service, target, &["Authorization: Bearer wrong"]), 401);
     }
     assert_eq!(

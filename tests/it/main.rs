@@ -9,6 +9,7 @@ mod common;
 mod house;
 mod http;
 mod liveness;
+mod page;
 mod process;
 mod protocol;
 mod readme;

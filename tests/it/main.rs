@@ -8,6 +8,7 @@ mod command_line;
 mod common;
 mod house;
 mod http;
+mod http_tools;
 mod liveness;
 mod page;
 mod process;

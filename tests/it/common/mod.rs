@@ -5,6 +5,7 @@ mod files;
 mod frame;
 mod process;
 mod service;
+mod tools;
 
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ pub use files::{path, private_file};
 pub use frame::{Frame, ask_frame, exchange, frame, raw_frame};
 pub use process::{Captured, Finished, Talking, command, finish, free_port, signal, verb};
 pub use service::Service;
+pub use tools::{Running, library, tool, tools_path};
 
 /// How long to wait for something that must happen.
 pub const PATIENCE: Duration = Duration::from_secs(20);

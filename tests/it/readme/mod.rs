@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::common::{PATIENCE, Service, free_port};
+use crate::common::{PATIENCE, Service, free_port, tool};
 use shell::Shell;
 use transcript::{Block, Step, blocks, masked, ports, replaced, uuids};
 
@@ -36,6 +36,7 @@ fn run(blocks: &[Block], patience: Duration) -> Vec<String> {
         let steps: Vec<&Step> = section
             .iter()
             .filter(|block| block.not_run.is_none())
+            .filter(|block| block.needs.as_deref().is_none_or(is_installed))
             .flat_map(|block| &block.steps)
             .collect();
         if !steps.is_empty() {
@@ -43,6 +44,11 @@ fn run(blocks: &[Block], patience: Duration) -> Vec<String> {
         }
     }
     wrong
+}
+
+/// Whether a program is installed; if not, it says so.
+fn is_installed(program: &str) -> bool {
+    tool(program).is_some()
 }
 
 /// Runs steps one after the other, up to the first that is not as it is shown.

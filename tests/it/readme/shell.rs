@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::transcript::Step;
-use crate::common::{Captured, PATIENCE, wait_until};
+use crate::common::{Captured, PATIENCE, tools_path, wait_until};
 
 /// What the shell writes when it waits for a command.
 const PROMPT: &str = "<ready>";
@@ -30,7 +30,8 @@ impl Shell {
         let (binary, _) = env!("CARGO_BIN_EXE_discovery")
             .rsplit_once('/')
             .expect("a path");
-        let path = std::env::var("PATH").expect("a path");
+        let path = tools_path();
+        let path = path.to_str().expect("text");
         let folder = tempfile::tempdir().expect("a folder");
         let mut command = Command::new("python3");
         command

@@ -6,13 +6,15 @@ use regex::{Captures, Regex};
 
 const UUID: &str = "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}";
 
-/// A block of a document.
+/// A block of a document: commands, or a file.
 pub struct Block {
     /// The heading that it stands under.
     pub section: String,
     pub line: usize,
     /// Why it is not run, where a comment before it says so.
     pub not_run: Option<String>,
+    /// The program without which it is skipped, where a comment before it says so.
+    pub needs: Option<String>,
     pub steps: Vec<Step>,
 }
 
@@ -24,45 +26,91 @@ pub struct Step {
     pub output: String,
 }
 
+const END_OF_FILE: &str = "END-OF-FILE";
+
 impl Step {
+    /// The beginning of a step that writes a file.
+    fn of_file(line: usize, name: &str) -> Self {
+        Step {
+            line,
+            command: format!("cat >{name} <<'{END_OF_FILE}'"),
+            output: String::new(),
+        }
+    }
+
     /// Whether it only asks, so that it can be asked again where the answer is not there yet.
     pub fn asks(&self) -> bool {
-        let asks = ["discovery query ", "discovery list", "discovery types"];
-        asks.iter()
-            .any(|beginning| self.command.starts_with(beginning))
+        const ASKS: [&str; 4] = [
+            "discovery query ",
+            "discovery list",
+            "discovery types",
+            "promtool query ",
+        ];
+        let begins = |beginning: &&str| self.command.starts_with(*beginning);
+        let is_get = self.command.starts_with("curl ") && !self.command.contains(" -d ");
+        is_get || ASKS.iter().any(begins)
     }
 }
 
-/// The blocks of a document that are marked as `console`.
+/// What a fence encloses.
+enum Fence {
+    Console,
+    File,
+    Other,
+}
+
+/// The blocks of a document that are marked as `console`, and those that a comment before them names as a file.
 pub fn blocks(text: &str) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
     let mut section = "";
-    let mut not_run = None;
+    let mut comment = None;
     let mut fence = None;
     for (number, line) in (1..).zip(text.lines()) {
-        match (fence, line.trim_start().strip_prefix("```")) {
-            (None, Some("console")) => {
-                fence = Some(true);
-                blocks.push(Block {
+        match (&fence, line.trim_start().strip_prefix("```")) {
+            (None, Some(language)) => {
+                let said = |what| comment.and_then(|(key, value)| (key == what).then_some(value));
+                let mut block = Block {
                     section: section.to_owned(),
                     line: number,
-                    not_run: not_run.take(),
+                    not_run: said("not run").map(str::to_owned),
+                    needs: said("needs").map(str::to_owned),
                     steps: Vec::new(),
-                });
+                };
+                fence = match (language, said("file")) {
+                    ("console", _) => Some(Fence::Console),
+                    (_, Some(name)) => {
+                        block.steps.push(Step::of_file(number, name));
+                        Some(Fence::File)
+                    }
+                    _ => Some(Fence::Other),
+                };
+                if !matches!(fence, Some(Fence::Other)) {
+                    blocks.push(block);
+                }
+                comment = None;
             }
-            (None, Some(_)) => fence = Some(false),
-            (Some(_), Some(_)) => fence = None,
-            (Some(true), None) => push_line(blocks.last_mut().expect("a block"), number, line),
-            (Some(false), None) => {}
+            (Some(kind), end) => {
+                if let (Fence::Console, None) = (kind, end) {
+                    push_line(blocks.last_mut().expect("a block"), number, line);
+                }
+                if let Fence::File = kind {
+                    let block = blocks.last_mut().expect("a block");
+                    let line = end.map_or(line, |_| END_OF_FILE);
+                    block.steps[0].command += &format!("\n{line}");
+                }
+                if end.is_some() {
+                    fence = None;
+                }
+            }
             (None, None) => {
                 if line.starts_with('#') {
                     section = line;
                 }
-                let reason = line
-                    .strip_prefix("<!-- not run: ")
-                    .and_then(|rest| rest.strip_suffix(" -->"));
-                if reason.is_some() || !line.is_empty() {
-                    not_run = reason.map(str::to_owned);
+                if !line.is_empty() {
+                    comment = line
+                        .strip_prefix("<!-- ")
+                        .and_then(|rest| rest.strip_suffix(" -->"))
+                        .and_then(|said| said.split_once(": "));
                 }
             }
         }
@@ -103,6 +151,7 @@ pub fn masked(text: &str) -> String {
             "<time>",
         ),
         (r#""age_ms":[0-9]+"#, r#""age_ms":<age>"#),
+        (r" @\[[0-9.]+\]", " @[<time>]"),
         (r"(?m)^\[[0-9]+\] [0-9]+$", "[<job>] <pid>"),
         (
             r"(?m)^\[[0-9]+\][-+ ] +(Killed|Terminated|Done|Exit) .*\n",
@@ -151,9 +200,10 @@ fn regex(pattern: &str) -> Regex {
 #[test]
 fn blocks_commands_and_outputs_are_told_apart() {
     let text = "# One\n<!-- not run: it lasts -->\n\n```console\na\n```\n\
-        ```sh\n$ no\n```\n## Two\n```console\n$ b \\\n  c\nout\n\nput\n$ d\n```\n";
+        ```sh\n$ no\n```\n## Two\n```console\n$ b \\\n  c\nout\n\nput\n$ d\n```\n\
+        <!-- file: a.yml -->\n```yaml\nx: 1\n\n```\n<!-- needs: cc -->\n```console\n$ cc\n```\n";
     let blocks = blocks(text);
-    assert_eq!(blocks.len(), 2);
+    assert_eq!(blocks.len(), 4);
     assert_eq!(blocks[0].not_run.as_deref(), Some("it lasts"));
     assert_eq!((blocks[1].section.as_str(), blocks[1].line), ("## Two", 11));
     assert_eq!(blocks[1].not_run, None);
@@ -164,6 +214,9 @@ fn blocks_commands_and_outputs_are_told_apart() {
     };
     let expected = [step(12, "b \\\n  c", "out\n\nput\n"), step(17, "d", "")];
     assert_eq!(blocks[1].steps, expected);
+    let file = "cat >a.yml <<'END-OF-FILE'\nx: 1\n\nEND-OF-FILE";
+    assert_eq!(blocks[2].steps, [step(20, file, "")]);
+    assert_eq!(blocks[3].needs.as_deref(), Some("cc"));
 }
 
 #[test]

@@ -1,23 +1,18 @@
 //! A Chromium without a window, driven by WebDriver (<https://www.w3.org/TR/webdriver2/>) over plain HTTP.
 
-use std::env;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::panic::AssertUnwindSafe;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::common::{Captured, wait_until};
+use crate::common::{Captured, tool, wait_until};
 
 /// How long the driver may take for one command; the first starts the browser.
 const COMMAND_TIME_MAX: Duration = Duration::from_secs(90);
-
-/// Set where the programs that tests use are installed, and no test may be skipped.
-const TEST_TOOLS: &str = "TEST_TOOLS";
 
 /// A window with room for all panels.
 const WINDOW: &str = "--window-size=1280,900";
@@ -37,16 +32,10 @@ pub struct Browser {
 impl Browser {
     /// Starts one. Where Chromium or its driver is not installed it says so, and the test is skipped.
     pub fn start() -> Option<Self> {
-        let (Some(driver), Some(chromium)) = (program("chromedriver"), program("chromium")) else {
-            let missing = "chromium and chromedriver (Debian: chromium-driver) are not installed";
-            assert!(env::var_os(TEST_TOOLS).is_none(), "{missing}");
-            // Not `eprintln!`, which is shown only for tests that fail.
-            let test = std::thread::current().name().unwrap_or("a test").to_owned();
-            let _ = writeln!(std::io::stderr(), "!!! SKIPPED: {test}: {missing} !!!");
-            return None;
-        };
+        let (mut driver, chromium) = (tool("chromedriver")?, tool("chromium")?);
+        let chromium = chromium.get_program().to_str().expect("a path in UTF-8");
         let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut driver = Command::new(driver)
+        let mut driver = driver
             .arg("--port=0")
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -175,12 +164,4 @@ impl Drop for Browser {
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }
-}
-
-/// Where a program is, if it is installed.
-fn program(name: &str) -> Option<PathBuf> {
-    let folders = env::var_os("PATH")?;
-    env::split_paths(&folders)
-        .map(|folder| folder.join(name))
-        .find(|path| path.is_file())
 }

@@ -192,7 +192,7 @@ fn row_52_no_line_of_text_is_taken_for_http_and_no_request_for_text() {
         ("GET / HTTP/2.0\r\n", "Malformed"),
         ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "OtherHttp"),
         ("query /a HTTP/1.1\r\nHost: a\r\n\r\n", "NoRoute"),
-        ("FOO /a b HTTP/1.1\r\n\r\n", "Malformed"),
+        ("FOO /a b HTTP/1.1\r\n\r\n", "Version"),
         ("\r\nGET / HTTP/1.1\r\n", "OtherHttp"),
         ("OPTIONS * RTSP/1.0\r\n", "OtherProtocol"),
         ("HTTP/1.1 200 OK\r\n", "OtherHttp"),

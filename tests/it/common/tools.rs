@@ -45,7 +45,7 @@ fn found(name: &str, place: Option<PathBuf>) -> Option<PathBuf> {
 /// Says it where everybody sees it: what a test prints in the usual ways is shown only if it fails.
 fn skip(name: &str) {
     use std::io::Write;
-    assert!(folder().is_none(), "{name} is missing in {FOLDER}");
+    assert!(folder().is_none(), "{name} is missing, but {FOLDER} is set");
     let thread = std::thread::current();
     let test = thread.name().unwrap_or("a test");
     let _ = writeln!(

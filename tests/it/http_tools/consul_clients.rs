@@ -17,15 +17,15 @@ const NODE: &str = concat!(
 
 /// Runs a script that reads the registry with a client and tells what it found, an object a line.
 fn assert_reads(mut command: Command, script: &str) {
+    let service = Service::start(&["--ttl", "3600"]);
     let tokens = private_file("open-sesame\n");
-    let service = Service::start(&["--ttl", "3600", "--token-file", path(&tokens)]);
+    let guarded = Service::start(&["--token-file", path(&tokens)]);
     let mut client = service.connect();
-    assert_eq!(client.ask("auth open-sesame"), "OK");
     client.ask("register web 10.0.0.1 80 tag=blue tag=v1 meta.zone=a");
     client.ask("register web 2001:db8::1 80 tag=green");
-    let port = service.address().port().to_string();
+    let port = |service: &Service| service.address().port().to_string();
     command
-        .args([script, &port, "open-sesame"])
+        .args([script, &port(&service), &port(&guarded), "open-sesame"])
         .env("PYTHONDONTWRITEBYTECODE", "1");
     let mut script = Talking::spawn(command);
     let mut told = || -> Value { serde_json::from_str(&script.line()).expect("an object") };
@@ -33,6 +33,7 @@ fn assert_reads(mut command: Command, script: &str) {
         told(),
         json!({
             "refused without a token": true,
+            "with a token": {},
             "services": {"web": ["blue", "green", "v1"]},
             "passing": ["10.0.0.1:80", "2001:db8::1:80"],
             "tags": ["blue", "v1"],

@@ -3,15 +3,15 @@
 
 const Consul = require("consul");
 
-const [port, token] = process.argv.slice(2);
-const client = new Consul({ port, defaults: { token } });
+const [port, guarded, token] = process.argv.slice(2);
+const client = new Consul({ port });
 
 const address = (service) => `${service.Address}:${service.Port}`;
 const addresses = (entries) => entries.map((entry) => address(entry.Service));
 
 async function isRefused() {
   try {
-    await new Consul({ port }).catalog.service.list();
+    await new Consul({ port: guarded }).catalog.service.list();
   } catch (error) {
     return error.statusCode === 403;
   }
@@ -20,10 +20,12 @@ async function isRefused() {
 
 async function read() {
   const { catalog, health } = client;
+  const admitted = new Consul({ port: guarded, defaults: { token } });
   const entries = await health.service({ service: "web", passing: true });
   const agent = Object.values(await client.agent.service.list());
   const found = {
     "refused without a token": await isRefused(),
+    "with a token": await admitted.catalog.service.list(),
     services: await catalog.service.list(),
     passing: addresses(entries),
     tags: entries[0].Service.Tags,

@@ -5,12 +5,12 @@ import sys
 
 import consul
 
-port, token = int(sys.argv[1]), sys.argv[2]
+port, guarded, token = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 
 
 def refused():
     try:
-        consul.Consul(port=port).catalog.services()
+        consul.Consul(port=guarded).catalog.services()
     except Exception as error:  # the two have it in different modules
         return type(error).__name__ == "ACLPermissionDenied"
     return False
@@ -21,13 +21,14 @@ def addresses(entries):
     return [f"{service['Address']}:{service['Port']}" for service in services]
 
 
-client = consul.Consul(port=port, token=token)
+client = consul.Consul(port=port)
 index, entries = client.health.service("web", passing=True)
 agent = client.agent.services().values()
 print(
     json.dumps(
         {
             "refused without a token": refused(),
+            "with a token": consul.Consul(port=guarded, token=token).catalog.services()[1],
             "services": client.catalog.services()[1],
             "passing": addresses(entries),
             "tags": entries[0]["Service"]["Tags"],

@@ -1,13 +1,14 @@
 //! Prometheus and its linter.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::process::Stdio;
 
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{free_address, get, targets};
 use crate::common::{Running, Service, tool, wait_until};
-use std::io::Write;
 
 #[test]
 fn promtool_finds_nothing_wrong_with_the_metrics() {
@@ -68,7 +69,7 @@ impl Prometheus {
     }
 
     /// Waits until the targets have these labels and health.
-    fn wait_for(&self, expected: &[(serde_json::Value, &str)]) {
+    fn wait_for(&self, expected: &[(Value, &str)]) {
         wait_until(&format!("the targets are {expected:?}"), || {
             let labels = targets(self.address, "labels")?;
             let health = targets(self.address, "health")?;
@@ -102,7 +103,7 @@ fn prometheus_scrapes_what_is_registered_and_keeps_it_while_the_registry_is_down
         "register registry 127.0.0.1 {} tag=a tag=b meta.zone=north",
         address.port()
     );
-    let labels = serde_json::json!({
+    let labels = json!({
         "instance": address.to_string(),
         "job": "services",
         "type": "registry",

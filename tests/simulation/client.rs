@@ -342,7 +342,7 @@ impl Client {
             13..16 => self.line(Item::Refused(Refusal::LineUtf8), b"query \xff"),
             16..17 => self.line(Item::Fatal(Refusal::LineTooLong), &[b'x'; LINE_LEN_MAX + 1]),
             17..19 if self.items.is_empty() => {
-                self.line(Item::Fatal(Refusal::OtherHttp), b"GET / HTTP/1.1")
+                self.line(Item::Fatal(Refusal::OtherHttp), b"HTTP/1.1 200 OK")
             }
             _ => {
                 let text = request.clone();

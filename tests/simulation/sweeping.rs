@@ -9,9 +9,9 @@ fn every_removal_counts_in_the_work_of_its_turn() {
     const TYPES: usize = 40;
     let mut rig = Rig::new();
     let clients: Vec<usize> = (0..TYPES).map(|_| rig.connect()).collect();
-    for number in 0..TYPES {
+    for (number, &client) in clients.iter().enumerate() {
         let line = format!("register type{number} 10.0.0.1 80 ttl=1\n");
-        rig.ask(clients[number], &line.repeat(SWEPT_ALONE_MAX / 2));
+        rig.ask(client, &line.repeat(SWEPT_ALONE_MAX / 2));
     }
     // From here on the sweep is behind, and each question is about what has expired.
     rig.now_ms += 1_000;

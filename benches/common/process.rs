@@ -66,6 +66,11 @@ pub(crate) fn status(pid: u32, name: &str) -> u64 {
 
 /// A command that runs on the first core, where that can be arranged.
 pub(crate) fn pinned(program: &str) -> Command {
+    pinned_to("0", program)
+}
+
+/// A command that runs on this core, where that can be arranged.
+pub(crate) fn pinned_to(core: &str, program: &str) -> Command {
     if Command::new("taskset")
         .arg("-V")
         .stdout(Stdio::null())
@@ -73,7 +78,7 @@ pub(crate) fn pinned(program: &str) -> Command {
         .is_ok()
     {
         let mut command = Command::new("taskset");
-        command.args(["-c", "0", program]);
+        command.args(["-c", core, program]);
         return command;
     }
     Command::new(program)

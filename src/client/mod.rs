@@ -288,6 +288,13 @@ impl Client {
         Ok(answers)
     }
 
+    /// The server that this client is connected to, as it was given in the options; `None` before the first
+    /// answer.
+    #[must_use]
+    pub fn server(&self) -> Option<&str> {
+        self.connection.as_ref().map(Connection::server)
+    }
+
     /// Checks that the service answers.
     ///
     /// # Errors

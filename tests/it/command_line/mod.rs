@@ -9,7 +9,7 @@ mod several_servers;
 mod verbs;
 
 /// All verbs of the command line.
-const VERBS: [&str; 13] = [
+const VERBS: [&str; 14] = [
     "register",
     "heartbeat",
     "deregister",
@@ -22,5 +22,6 @@ const VERBS: [&str; 13] = [
     "wait",
     "run",
     "ping",
+    "open",
     "completions",
 ];

@@ -618,3 +618,36 @@ fn a_reader_that_stops_after_one_line_does_no_harm() {
         ("10.0.0.1:80\n", "")
     );
 }
+
+#[test]
+fn open_prints_where_the_page_is_and_on_a_desktop_has_it_opened() {
+    let service = Service::start(&[]);
+    let page = format!("http://{}/", service.address());
+    let folder = tempfile::tempdir().expect("a folder");
+    let opened = folder.path().join("opened");
+    let opener = folder.path().join("xdg-open");
+    std::fs::write(
+        &opener,
+        "#!/bin/sh\necho \"$1\" >\"$OPENED.new\"; mv \"$OPENED.new\" \"$OPENED\"\n",
+    )
+    .expect("it is ours");
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&opener, executable).expect("it is ours");
+    for display in ["", ":0"] {
+        let path = std::env::var("PATH").expect("there is one");
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_discovery"));
+        command
+            .args(["open", "--server", &service.address().to_string()])
+            .env("PATH", format!("{}:{path}", folder.path().display()))
+            .env("OPENED", &opened)
+            .env("DISPLAY", display)
+            .env_remove("WAYLAND_DISPLAY");
+        assert_eq!(finish(command).stdout, format!("{page}\n"));
+        if display.is_empty() {
+            assert!(!opened.exists(), "there is no desktop");
+        }
+    }
+    wait_until("the desktop opens it", || opened.exists().then_some(()));
+    let said = std::fs::read_to_string(&opened).expect("it is there");
+    assert_eq!(said.trim_end(), page);
+}

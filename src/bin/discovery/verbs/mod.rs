@@ -8,6 +8,7 @@ mod completions;
 mod failure;
 mod health;
 mod lookup;
+mod open;
 mod options;
 mod outage;
 mod registration;
@@ -44,6 +45,7 @@ pub(crate) enum Verb {
     #[cfg(unix)]
     Run(run::Run),
     Ping(health::Ping),
+    Open(open::Open),
     Completions(completions::Completions),
 }
 
@@ -66,6 +68,7 @@ impl Verb {
             #[cfg(unix)]
             Verb::Run(verb) => return verb.run(),
             Verb::Ping(verb) => verb.run(),
+            Verb::Open(verb) => verb.run(),
             Verb::Completions(verb) => verb.run(),
         };
         match result {

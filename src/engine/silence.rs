@@ -111,8 +111,11 @@ impl<T> Connection<T> {
             network.guard(transport.stream(), patience.time());
             silence.guarded = Some(patience);
         }
-        if (wrote || is_new) && silence.check.is_none() {
-            silence.check = Some(Box::new(Check::new(patience, now)));
+        match &mut silence.check {
+            // A shorter time may have come with this visit.
+            Some(check) if is_new => check.at = check.at.min(Check::new(patience, now).at),
+            None if wrote || is_new => silence.check = Some(Box::new(Check::new(patience, now))),
+            _ => {}
         }
     }
 

@@ -101,6 +101,8 @@ pub struct Pipe {
     fate: Option<Fate>,
     /// The time within which the service must notice that, for one that it has promised to.
     pub guarded: Option<Duration>,
+    /// When it promised that.
+    pub guarded_since: Duration,
     /// The service was told that the connection has failed.
     pub has_failed: bool,
 }
@@ -556,7 +558,8 @@ impl Network for FakeNetwork {
     }
 
     fn guard(&mut self, client: &mut usize, time: Duration) {
-        self.pipes[*client].guarded = Some(time);
+        let pipe = &mut self.pipes[*client];
+        (pipe.guarded, pipe.guarded_since) = (Some(time), self.now);
     }
 
     fn release(&mut self, client: &mut usize) {

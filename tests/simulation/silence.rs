@@ -76,6 +76,19 @@ fn row_49_a_dark_holder_is_gone_in_the_shortest_ttl_of_what_it_holds() {
 }
 
 #[test]
+fn row_49_a_shorter_ttl_counts_from_the_hold_that_brings_it() {
+    let mut rig = Rig::new();
+    let holder = rig.connect();
+    // The next look is planned for the usual time.
+    rig.ask(holder, "hold bee 10.0.0.1 80");
+    rig.send(holder, b"hold bee 10.0.0.1 81 ttl=2\n");
+    rig.net.go_dark(holder);
+    rig.turn();
+    let ms = passes_until_closed(&mut rig, holder, TTL_MS);
+    assert!(ms <= 3_000, "{ms} ms");
+}
+
+#[test]
 fn row_49_who_acknowledges_a_closed_window_is_ended_by_nothing_but_an_unread_answer() {
     let mut rig = Rig::new();
     let (watcher, holder, client) = (rig.connect(), rig.connect(), rig.connect());

@@ -425,6 +425,8 @@ impl World {
             let Some((time, since)) = pipe.guarded.zip(pipe.dark_since) else {
                 continue;
             };
+            // What a dead host has sent before may be run later, and ask for less time.
+            let since = since.max(pipe.guarded_since);
             // Three looks decide, each at the end of a step; and TCP counts in whole seconds, which
             // matters where the time is short.
             let time = time + 4 * TURNS_APART_MAX + (self.stalled - stalled_before);

@@ -114,6 +114,32 @@ pub(super) fn push_number(text: &mut Vec<u8>, number: impl itoa::Integer) {
     text.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
+/// Appends an array of strings.
+pub(super) fn push_strings(text: &mut Vec<u8>, strings: &[Box<str>]) {
+    text.push(b'[');
+    for (position, string) in strings.iter().enumerate() {
+        if position > 0 {
+            text.push(b',');
+        }
+        push_string(text, string);
+    }
+    text.push(b']');
+}
+
+/// Appends an object whose values are strings.
+pub(super) fn push_pairs(text: &mut Vec<u8>, pairs: &[(Box<str>, Box<str>)]) {
+    text.push(b'{');
+    for (position, (key, value)) in pairs.iter().enumerate() {
+        if position > 0 {
+            text.push(b',');
+        }
+        push_string(text, key);
+        text.push(b':');
+        push_string(text, value);
+    }
+    text.push(b'}');
+}
+
 /// Appends a string in quotes, escaped by RFC 8259 section 7.
 pub(super) fn push_string(text: &mut Vec<u8>, string: &str) {
     let plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::json::{push_address, push_number, push_string};
+use super::json::{push_address, push_number, push_pairs, push_string, push_strings};
 use crate::message::{Bytes, Delta, Form, Labels, Removal, Service, Share, Snapshot, Update};
 
 /// Calls `take` with each line for an update, with its line end.
@@ -90,26 +90,12 @@ fn push_service(line: &mut Vec<u8>, service: &Service) {
 /// Appends `"tags"` and `"meta"`, those that there are.
 fn push_labels(line: &mut Vec<u8>, labels: &Labels) {
     if !labels.tags().is_empty() {
-        line.extend_from_slice(br#","tags":["#);
-        for (position, tag) in labels.tags().iter().enumerate() {
-            if position > 0 {
-                line.push(b',');
-            }
-            push_string(line, tag);
-        }
-        line.push(b']');
+        line.extend_from_slice(br#","tags":"#);
+        push_strings(line, labels.tags());
     }
     if !labels.meta().is_empty() {
-        line.extend_from_slice(br#","meta":{"#);
-        for (position, (key, value)) in labels.meta().iter().enumerate() {
-            if position > 0 {
-                line.push(b',');
-            }
-            push_string(line, key);
-            line.push(b':');
-            push_string(line, value);
-        }
-        line.push(b'}');
+        line.extend_from_slice(br#","meta":"#);
+        push_pairs(line, labels.meta());
     }
 }
 

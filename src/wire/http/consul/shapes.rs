@@ -4,7 +4,7 @@
 use super::super::route::Consul;
 use super::super::site::Site;
 use crate::message::{Form, Labels, Name, Service};
-use crate::wire::json::{push_ip, push_number, push_string};
+use crate::wire::json::{push_ip, push_number, push_pairs, push_string, push_strings};
 
 /// The one node, and its id, which some clients need.
 const NODE: &str = "discovery";
@@ -88,7 +88,7 @@ pub(in super::super) fn push_services(
 pub(in super::super) fn push_name(text: &mut Vec<u8>, name: &Name) {
     push_string(text, &name.service_type);
     text.push(b':');
-    push_tags(text, &name.tags);
+    push_strings(text, &name.tags);
 }
 
 fn push_health_entry(text: &mut Vec<u8>, service: &Service, site: &Site) {
@@ -101,12 +101,17 @@ fn push_health_entry(text: &mut Vec<u8>, service: &Service, site: &Site) {
     text.extend_from_slice(b"]}");
 }
 
-fn push_node(text: &mut Vec<u8>, site: &Site) {
+/// Appends the beginning of an object: what says which node it is.
+fn begin_node(text: &mut Vec<u8>, site: &Site) {
     text.extend_from_slice(br#"{"ID":"#);
     push_string(text, NODE_ID);
     push_member(text, "Node", NODE);
     push_member(text, "Address", NODE_ADDRESS);
     push_member(text, "Datacenter", &site.datacenter);
+}
+
+fn push_node(text: &mut Vec<u8>, site: &Site) {
+    begin_node(text, site);
     text.extend_from_slice(br#","TaggedAddresses":{},"Meta":{},"#);
     text.extend_from_slice(INDEXES);
     text.push(b'}');
@@ -140,11 +145,7 @@ fn push_agent_service(text: &mut Vec<u8>, service: &Service, _: &Site) {
 }
 
 fn push_catalog_entry(text: &mut Vec<u8>, service: &Service, site: &Site) {
-    text.extend_from_slice(br#"{"ID":"#);
-    push_string(text, NODE_ID);
-    push_member(text, "Node", NODE);
-    push_member(text, "Address", NODE_ADDRESS);
-    push_member(text, "Datacenter", &site.datacenter);
+    begin_node(text, site);
     text.extend_from_slice(br#","TaggedAddresses":{},"NodeMeta":{},"ServiceID":""#);
     text.extend_from_slice(&service.id.digits());
     text.push(b'"');
@@ -173,7 +174,7 @@ fn push_check(text: &mut Vec<u8>, service: &Service, _: &Site) {
     text.push(b'"');
     push_member(text, "ServiceName", &service.service_type);
     text.extend_from_slice(br#","ServiceTags":"#);
-    push_tags(text, tags(service));
+    push_strings(text, tags(service));
     text.extend_from_slice(br#","Type":"ttl","#);
     text.extend_from_slice(INDEXES);
     text.push(b'}');
@@ -183,32 +184,12 @@ fn tags(service: &Service) -> &[Box<str>] {
     service.labels.as_deref().map_or(&[], Labels::tags)
 }
 
-fn push_tags(text: &mut Vec<u8>, tags: &[Box<str>]) {
-    text.push(b'[');
-    for (position, tag) in tags.iter().enumerate() {
-        if position > 0 {
-            text.push(b',');
-        }
-        push_string(text, tag);
-    }
-    text.push(b']');
-}
-
 fn push_labels(text: &mut Vec<u8>, service: &Service, tags_name: &str, meta_name: &str) {
     push_name_of(text, tags_name);
-    push_tags(text, tags(service));
+    push_strings(text, tags(service));
     push_name_of(text, meta_name);
-    text.push(b'{');
     let meta = service.labels.as_deref().map_or(&[][..], Labels::meta);
-    for (position, (key, value)) in meta.iter().enumerate() {
-        if position > 0 {
-            text.push(b',');
-        }
-        push_string(text, key);
-        text.push(b':');
-        push_string(text, value);
-    }
-    text.push(b'}');
+    push_pairs(text, meta);
 }
 
 /// The weight is in the metadata, where it is a number that may be one.

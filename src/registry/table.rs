@@ -39,15 +39,23 @@ impl<T> Default for Table<T> {
 impl<T: Keyed + Default> Table<T> {
     /// The slot of the value with this hash for which `is` returns `true`.
     pub(crate) fn find(&self, hash: u64, is: impl Fn(&T) -> bool) -> Option<u32> {
-        let mut slot = self.index.first(hash);
-        while slot != NONE {
-            let node = &self.nodes[slot];
-            if is(&node.value) {
-                return Some(slot);
+        self.find_all(hash, is).next()
+    }
+
+    /// The slots of all values with this hash for which `is` returns `true`.
+    pub(crate) fn find_all(&self, hash: u64, is: impl Fn(&T) -> bool) -> impl Iterator<Item = u32> {
+        let mut next = self.index.first(hash);
+        std::iter::from_fn(move || {
+            while next != NONE {
+                let slot = next;
+                let node = &self.nodes[slot];
+                next = node.chain;
+                if is(&node.value) {
+                    return Some(slot);
+                }
             }
-            slot = node.chain;
-        }
-        None
+            None
+        })
     }
 
     /// Stores a value that must be new; returns its slot.

@@ -1,7 +1,7 @@
 //! Service types: each name is stored once, with the list of its registrations.
 
 use std::collections::BTreeMap;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hasher};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use super::NONE;
 use super::entry::Entries;
 use super::gone_types::GoneTypes;
 use super::table::{Keyed, Table};
+use crate::limits::TYPE_LEN_MAX;
 
 /// A type that has registrations.
 #[derive(Debug, Default)]
@@ -25,8 +26,22 @@ pub(super) struct Type {
 
 impl Keyed for Type {
     fn hash(&self, hasher: &impl BuildHasher) -> u64 {
-        hasher.hash_one(&*self.name)
+        hash_folded(&self.name, hasher)
     }
+}
+
+/// The hash of a name in lower case, as far as its letters are ASCII: names that are equal in DNS
+/// (RFC 4343) are in one chain, and no second index is needed to find them.
+fn hash_folded(name: &str, hasher: &impl BuildHasher) -> u64 {
+    let mut state = hasher.build_hasher();
+    let mut folded = [0; TYPE_LEN_MAX];
+    for part in name.as_bytes().chunks(TYPE_LEN_MAX) {
+        let folded = &mut folded[..part.len()];
+        folded.copy_from_slice(part);
+        folded.make_ascii_lowercase();
+        state.write(folded);
+    }
+    state.finish()
 }
 
 /// All types, by slot number and by name.
@@ -63,7 +78,17 @@ impl Types {
     /// The slot of the type with this name, if it has registrations.
     pub(super) fn find(&self, name: &str, hasher: &impl BuildHasher) -> Option<u32> {
         self.table
-            .find(hasher.hash_one(name), |of| &*of.name == name)
+            .find(hash_folded(name, hasher), |of| &*of.name == name)
+    }
+
+    /// The slots of all types with this name, in any case of its ASCII letters.
+    pub(super) fn find_folded(
+        &self,
+        name: &str,
+        hasher: &impl BuildHasher,
+    ) -> impl Iterator<Item = u32> {
+        let is_named = |of: &Type| of.name.eq_ignore_ascii_case(name);
+        self.table.find_all(hash_folded(name, hasher), is_named)
     }
 
     /// The slot of the type with this name, which is created if it does not exist.

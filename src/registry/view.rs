@@ -122,6 +122,26 @@ impl<S: BuildHasher> Registry<S> {
     pub fn version_of(&self, name: &str) -> u64 {
         self.types.version_of(name, &self.hasher)
     }
+
+    /// The types with this name, in any case of its ASCII letters, in no particular order.
+    pub fn types_named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = TypeView<'a, S>> {
+        let slots = self.types.find_folded(name, &self.hasher);
+        slots.map(|slot| TypeView::new(self, slot))
+    }
+
+    /// The slot of one of the types with this name, in any case of its ASCII letters, and a number that no
+    /// two states of these types have in common.
+    #[must_use]
+    pub fn version_of_named(&self, name: &str) -> Option<(u32, u64)> {
+        let mut types = self.types_named(name);
+        let first = types.next()?;
+        let Some(latest) = types.map(|view| view.version()).max() else {
+            return Some((first.slot(), 2 * first.version()));
+        };
+        // The version of the names tells of a type that has come or gone.
+        let version = latest.max(first.version()).max(self.names_version());
+        Some((first.slot(), 2 * version + 1))
+    }
 }
 
 impl<S> Registry<S> {

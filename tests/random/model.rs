@@ -1,6 +1,6 @@
 //! A plain list that is scanned from front to back, and the steps that it and the registry take side by side.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
@@ -11,7 +11,7 @@ use discovery_service::registry::{RegisterError, Registration, Registry, Sweep};
 use discovery_service::time::Moment;
 use uuid::Uuid;
 
-pub const TYPES: [&str; 3] = ["hive", "queen", "wéb/api"];
+pub const TYPES: [&str; 5] = ["hive", "queen", "wéb/api", "Hive", "HIVE"];
 pub const IPS: [&str; 4] = ["127.0.0.1", "::1", "192.0.2.7", "2001:db8::7"];
 pub const TTLS_MS: [u64; 3] = [1, 100, 30_000];
 pub const UUIDS: usize = 10;
@@ -189,6 +189,8 @@ struct Model {
     told: HashMap<Uuid, (String, ServiceAddress, Labels)>,
     /// What a type's id and version stood for.
     seen: HashMap<(u32, u64), Vec<ServiceAddress>>,
+    /// What the same of a name in any case stood for.
+    seen_named: HashMap<(u32, u64), String>,
 }
 
 impl Model {
@@ -395,6 +397,38 @@ impl Model {
                     .entry((view.slot(), view.version()))
                     .or_insert_with(|| expected.clone());
                 assert_eq!(*seen, expected, "one id and version stood for two lists");
+            }
+        }
+        self.compare_named(registry);
+    }
+
+    /// DNS finds the types that differ in case only by one name.
+    fn compare_named<S: BuildHasher>(&mut self, registry: &Registry<S>) {
+        for name in ["hIVE", "QUEEN", "wéb/API", "wÉb/api"] {
+            let is_named = |of: &&str| of.eq_ignore_ascii_case(name);
+            let lists = TYPES
+                .into_iter()
+                .filter(is_named)
+                .map(|of| (of, query(registry, of)));
+            let expected: BTreeMap<_, _> = lists.filter(|(_, list)| !list.is_empty()).collect();
+            let views: Vec<_> = registry.types_named(name).collect();
+            let found = views
+                .iter()
+                .map(|view| (&**view.name(), view.addresses().collect()));
+            assert_eq!(found.collect::<BTreeMap<_, _>>(), expected);
+            assert_eq!(views.len(), expected.len());
+            let version = registry.version_of_named(name);
+            assert_eq!(version.is_some(), !expected.is_empty());
+            if let Some(version) = version {
+                let expected = format!("{expected:?}");
+                let seen = self
+                    .seen_named
+                    .entry(version)
+                    .or_insert_with(|| expected.clone());
+                assert_eq!(
+                    *seen, expected,
+                    "one version stood for two states of a name"
+                );
             }
         }
     }

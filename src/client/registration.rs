@@ -35,7 +35,7 @@ const STOP_MAX: Duration = Duration::from_secs(2);
 /// # std::thread::spawn(move || {
 /// #     let mut config = discovery_service::server::config::Config::default();
 /// #     config.listen = vec!["127.0.0.1:0".parse().expect("an address")];
-/// #     discovery_service::server::run(&config, &mut |address| sender.send(address).expect("a listener"), || 0)
+/// #     discovery_service::server::run(&config, &mut |listening| sender.send(listening.address()).expect("a listener"), || 0)
 /// # });
 /// # let server = receiver.recv().expect("it listens").to_string();
 /// // `server` is "host:port", such as "127.0.0.1:65432".

@@ -7,9 +7,12 @@ use std::net::SocketAddr;
 use log::debug;
 
 use super::Network;
-use crate::limits::TURN_DATAGRAMS_MAX;
-use crate::message::{Outcome, Peer, Refusal, Reply, Responder};
+use super::alike::{AlikeLimit, Verdict};
+use crate::limits::{DATAGRAM_WORK, REFUSAL_WORK, TURN_DATAGRAMS_MAX, TURN_DATAGRAMS_MIN};
+use crate::message::{Outcome, Peer, Refusal, Reply};
+use crate::service::Handler;
 use crate::session::Scratch;
+use crate::time::Moment;
 use crate::wire::output::Output;
 use crate::wire::{Codec, Decoded, Protocol};
 
@@ -22,6 +25,8 @@ pub struct DatagramCounts {
     pub answered: u64,
     /// Datagrams whose answer was dropped because the socket's send buffer was full.
     pub dropped: u64,
+    /// Datagrams whose answer was held back, or cut to nothing, because too many were alike.
+    pub rate_limited: u64,
 }
 
 /// A datagram socket with its readiness.
@@ -32,6 +37,8 @@ pub(super) struct DatagramSocket<D> {
     pending: bool,
     /// A datagram whose request is to be tried again in the next turn, before any other.
     retry: Option<(SocketAddr, Box<[u8]>)>,
+    /// The limit on answers that are alike, where there is one.
+    limit: Option<AlikeLimit>,
     pub(super) counts: DatagramCounts,
 }
 
@@ -39,6 +46,7 @@ impl<D> DatagramSocket<D> {
     pub(super) fn new(socket: D, protocol: Protocol) -> Self {
         DatagramSocket {
             socket,
+            limit: protocol.limits_rate().then(AlikeLimit::default),
             protocol,
             // A datagram may have arrived before the socket was watched.
             pending: true,
@@ -64,25 +72,31 @@ impl<D> DatagramSocket<D> {
     pub(super) fn serve<N: Network<Datagram = D>>(
         &mut self,
         network: &mut N,
-        responder: &mut impl Responder,
+        handler: &mut impl Handler,
         scratch: &mut Scratch,
+        now: Moment,
     ) {
         if let Some((from, request)) = self.retry.take()
-            && !self.answer(network, responder, from, &request)
+            && !self.answer(network, handler, from, &request, now)
         {
             return;
         }
-        for _ in 0..TURN_DATAGRAMS_MAX {
-            if !self.pending {
+        for count in 0..TURN_DATAGRAMS_MAX {
+            let is_enough = count >= TURN_DATAGRAMS_MIN && handler.work().is_over();
+            if !self.pending || is_enough {
                 return;
             }
+            handler.work().spend(DATAGRAM_WORK);
             let buffer = scratch.sink();
             match network.receive(&mut self.socket, buffer) {
                 Ok((len, from)) => {
                     self.counts.received += 1;
                     // A datagram that fills the buffer may have been cut off.
-                    let whole = len < buffer.len();
-                    if whole && !self.answer(network, responder, from, &buffer[..len]) {
+                    let is_whole = len < buffer.len();
+                    if is_whole
+                        && self.protocol.answers_port(from.port())
+                        && !self.answer(network, handler, from, &buffer[..len], now)
+                    {
                         return;
                     }
                 }
@@ -97,9 +111,10 @@ impl<D> DatagramSocket<D> {
     fn answer<N: Network<Datagram = D>>(
         &mut self,
         network: &mut N,
-        responder: &mut impl Responder,
+        handler: &mut impl Handler,
         from: SocketAddr,
         datagram: &[u8],
+        now: Moment,
     ) -> bool {
         let mut codec = Codec::new(&self.protocol);
         let step = codec.decode(datagram);
@@ -113,17 +128,21 @@ impl<D> DatagramSocket<D> {
             // Nobody sends the rest of a datagram.
             Decoded::Incomplete | Decoded::Continue => return true,
             Decoded::Refused(refusal) | Decoded::Denied(_, refusal) => {
-                Outcome::Done(responder.refuse(refusal, peer))
+                handler.work().spend(REFUSAL_WORK);
+                Outcome::Done(handler.refuse(refusal, peer))
             }
             Decoded::Command(command) if command.request.needs_session() => {
                 let refusal = Refusal::NeedsSession(command.request.verb());
-                Outcome::Done(responder.refuse(refusal, peer))
+                Outcome::Done(handler.refuse(refusal, peer))
             }
-            Decoded::Command(command) => command.run(responder, peer),
+            Decoded::Command(command) => {
+                handler.work().spend(command.request.verb().work());
+                command.run(handler, peer)
+            }
         };
         match outcome {
             Outcome::Done(reply) => {
-                self.send(network, from, &mut codec, &reply);
+                self.send(network, from, &mut codec, &reply, now);
                 true
             }
             // There is no session to deliver to; the peer must ask again.
@@ -141,19 +160,24 @@ impl<D> DatagramSocket<D> {
         to: SocketAddr,
         codec: &mut Codec,
         reply: &Reply,
+        now: Moment,
     ) {
         let mut output = Output::default();
         codec.encode(reply, &mut output);
-        let mut answer = Vec::with_capacity(output.len());
-        while !output.is_empty() {
-            let front = output.front();
-            answer.extend_from_slice(front);
-            output.advance(front.len());
+        if let Some(limit) = &mut self.limit {
+            let verdict = limit.judge(now, to.ip(), codec.alike());
+            if verdict != Verdict::Send {
+                self.counts.rate_limited += 1;
+                output = Output::default();
+            }
+            if verdict == Verdict::Cut {
+                codec.encode_cut(&mut output);
+            }
         }
-        if answer.is_empty() {
+        if output.is_empty() {
             return;
         }
-        match network.send(&mut self.socket, &answer, to) {
+        match network.send(&mut self.socket, &output.take(), to) {
             Ok(()) => self.counts.answered += 1,
             Err(error) => {
                 self.counts.dropped += 1;

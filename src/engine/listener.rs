@@ -125,7 +125,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
         const REFUSAL: Refusal = Refusal::TooManyConnections;
         let lingering = self.sessions.refused_lingering();
         let connections_max = self.settings.connections_max;
-        let requires_token = self.handler.requires_token();
+        let requires_token = self.handler.requires_token() && protocol.has_tokens();
         let refused = self.sessions.len() - lingering >= connections_max
             || requires_token && self.sessions.strangers() >= strangers_max(connections_max);
         if refused {

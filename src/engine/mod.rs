@@ -4,6 +4,7 @@
 //! its caller passes in the time once a turn, so a test can drive the whole service with a network
 //! and a clock of its own.
 
+mod alike;
 mod clock;
 mod datagrams;
 mod dismissal;
@@ -11,6 +12,7 @@ mod exchange;
 mod interface;
 mod links;
 mod listener;
+mod meter;
 mod network;
 mod ready;
 mod sessions;
@@ -24,8 +26,8 @@ use std::time::Duration;
 use log::{debug, warn};
 
 use crate::limits::{LOG_QUIET_MS, REFUSAL_WORK, SHUTDOWN_MS_MAX};
-use crate::message::{CloseReason, Delivery, Tally, Update};
-use crate::service::{Handler, Meter, Turn};
+use crate::message::{CloseReason, Delivery, Update};
+use crate::service::{Handler, Turn};
 use crate::session::{Phase, Scratch, Timeout};
 use crate::time::Moment;
 use crate::time::rate_limit::RateLimit;
@@ -37,6 +39,7 @@ use exchange::{Budget, Visit};
 pub use interface::{Reading, Settings, Sockets, Turned};
 use links::Links;
 use listener::Listener;
+use meter::Counters;
 pub use network::{Event, Network, Readiness, Unacknowledged};
 use ready::Reason;
 use sessions::Sessions;
@@ -65,18 +68,6 @@ pub struct Engine<N: Network, H> {
     /// The time cut off from registry time since the last log line about it.
     stall_to_log: Duration,
     stall_warnings: RateLimit,
-}
-
-/// The engine's counters.
-#[derive(Default)]
-struct Counters {
-    /// The monotonic clock at the start.
-    start: Duration,
-    /// Connections that were refused at the limit of `--max-connections`.
-    refused: u64,
-    closed: Tally<CloseReason, { CloseReason::ALL.len() }>,
-    bytes_in: u64,
-    bytes_out: u64,
 }
 
 impl<N: Network, H: Handler> Engine<N, H> {
@@ -148,7 +139,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
         self.accept_ready(network, now);
         self.serve_ready(network, now);
         for socket in self.datagrams.iter_mut().flatten() {
-            socket.serve(network, &mut self.handler, &mut self.scratch);
+            socket.serve(network, &mut self.handler, &mut self.scratch, now);
         }
         self.links
             .serve(network, &mut self.handler, &mut self.scratch, now);
@@ -196,27 +187,6 @@ impl<N: Network, H: Handler> Engine<N, H> {
     pub fn end(mut self, network: &mut N) {
         self.sessions.give_up_all(CloseReason::Stopped);
         self.reap(network);
-    }
-
-    fn meter(&self, reading: &Reading) -> Meter {
-        let Counters {
-            start,
-            refused,
-            closed,
-            bytes_in,
-            bytes_out,
-        } = self.counters;
-        Meter {
-            uptime: reading.monotonic.saturating_sub(start),
-            connections: self.sessions.len() - self.sessions.refused_lingering(),
-            refused_connections: refused,
-            connections_closed: closed,
-            bytes_in,
-            bytes_out,
-            stalled: self.clock.stalled(),
-            worst_turn: reading.worst_turn,
-            log_lines_dropped: reading.log_lines_dropped,
-        }
     }
 
     fn on_event(&mut self, event: Event) {

@@ -47,6 +47,7 @@ impl Refusal {
     pub const fn code(&self) -> Code {
         match self {
             Refusal::Http(refusal) => refusal.code(),
+            Refusal::Dns(refusal) => refusal.code(),
             Refusal::AuthenticationFailed | Refusal::AuthenticationRequired => {
                 Code::Unauthenticated
             }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::close_reason::CloseReason;
 use super::tally::Tally;
-use super::{Id, Labels, ServiceAddress, Verb};
+use super::{DnsStats, Id, Labels, ServiceAddress, Verb};
 use crate::time::WallTime;
 
 /// One of the documents.
@@ -200,6 +200,9 @@ pub struct Stats {
     /// Log lines that were dropped because standard error could not take them at once.
     #[serde(default)]
     pub log_lines_dropped: u64,
+    /// The counters of DNS, where it is served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dns: Option<DnsStats>,
 }
 
 /// A time as seconds, to the millisecond.

@@ -9,7 +9,9 @@ mod change;
 mod close_reason;
 mod code;
 mod credential;
+mod dns;
 mod document;
+mod endpoint;
 mod http_refusal;
 mod id;
 mod labels;
@@ -38,7 +40,9 @@ pub use change::{Change, ChangeKind};
 pub use close_reason::CloseReason;
 pub use code::Code;
 pub use credential::Credential;
+pub use dns::{DnsCode, DnsRefusal, DnsStats, DnsTransport};
 pub use document::{Document, Gone, Metrics, Process, Reason, Record, Stats, TypeCount, Why};
+pub use endpoint::{Endpoint, Endpoints};
 pub use http_refusal::HttpRefusal;
 pub use id::Id;
 pub use labels::Labels;
@@ -162,6 +166,11 @@ pub enum Request<'a> {
         labels: Option<Box<Labels>>,
         /// At most so many services, drawn at random.
         limit: Option<u32>,
+    },
+    /// The endpoints of all types with this name, in any case of its ASCII letters.
+    Resolve {
+        /// The name; without one, only the count of changes is asked for.
+        service_type: Option<ServiceType<'a>>,
     },
     /// The names of all types, with the number of their registrations.
     Types,

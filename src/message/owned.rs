@@ -104,6 +104,9 @@ impl Request<'_> {
                 labels,
                 limit,
             },
+            Request::Resolve { service_type } => Request::Resolve {
+                service_type: service_type.map(ServiceType::into_owned),
+            },
             Request::Types => Request::Types,
             Request::List {
                 service_type,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::{CloseReason, HttpRefusal, Verb};
+use super::{CloseReason, DnsRefusal, HttpRefusal, Verb};
 use crate::limits::{FRAME_MS_MAX, LINE_MS_MAX};
 
 /// Why a command was refused, in words that a person can act on.
@@ -87,6 +87,8 @@ pub enum Refusal {
     OtherHttp,
     /// A request over HTTP was refused before it was run.
     Http(HttpRefusal),
+    /// A message of DNS was refused.
+    Dns(DnsRefusal),
     /// The peer speaks another line protocol, such as SMTP, SSH or that of Redis.
     OtherProtocol,
     /// The peer speaks TLS.
@@ -114,6 +116,7 @@ impl Refusal {
     pub fn close_reason(&self) -> Option<CloseReason> {
         match self {
             Refusal::Http(refusal) => refusal.close_reason(),
+            Refusal::Dns(refusal) => refusal.close_reason(),
             Refusal::TooManyConnections => Some(CloseReason::TooMany),
             Refusal::AuthenticationFailed => Some(CloseReason::Token),
             Refusal::LineOverdue | Refusal::FrameOverdue => Some(CloseReason::Incomplete),
@@ -242,6 +245,7 @@ impl Refusal {
             Refusal::AuthenticationRequired => "authentication required",
             Refusal::TooManyConnections => "too many connections",
             Refusal::Http(refusal) => return refusal.reason(),
+            Refusal::Dns(refusal) => refusal.reason(),
             Refusal::OtherHttp => {
                 "HTTP is spoken here in its versions 1.0 and 1.1, from the first line of a connection on"
             }

@@ -32,6 +32,12 @@ pub enum Form {
     ConsulAgent,
     /// The names of Consul's services.
     ConsulNames,
+    /// SRV records of DNS.
+    DnsServices,
+    /// Address records of DNS for IPv4.
+    DnsIpv4,
+    /// Address records of DNS for IPv6.
+    DnsIpv6,
 }
 
 /// A value with its renderings. Each is made when a peer first needs it, and is shared from then on.

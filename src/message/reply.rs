@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use uuid::Uuid;
 
-use super::{Catalog, Document, Names, Refusal, Rendered, ServiceAddress};
+use super::{Catalog, Document, Endpoints, Names, Refusal, Rendered, ServiceAddress};
 
 /// The addresses of the live services of one type, oldest registration first. The service collects
 /// them once for each state of the type and shares them between replies.
@@ -31,6 +31,13 @@ pub enum Reply {
     Constant {
         /// Never 0.
         index: u64,
+    },
+    /// The endpoints of a name, for [`Request::Resolve`](super::Request::Resolve).
+    Endpoints {
+        /// The registry's count of changes.
+        index: u64,
+        /// Where the services are; `None` when there are none. Many replies share it.
+        endpoints: Option<Rc<Rendered<Endpoints>>>,
     },
     /// The answer to `ping`.
     Pong,

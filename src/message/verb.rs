@@ -145,7 +145,7 @@ impl Request<'_> {
             Request::Heartbeat { .. } | Request::Revive { .. } => Verb::Heartbeat,
             Request::Deregister { .. } => Verb::Deregister,
             Request::Update { .. } => Verb::Update,
-            Request::Query { .. } => Verb::Query,
+            Request::Query { .. } | Request::Resolve { .. } => Verb::Query,
             Request::Types | Request::Names { .. } => Verb::Types,
             Request::List { .. } | Request::Catalog { .. } | Request::Constant { .. } => Verb::List,
             Request::Why { .. } => Verb::Why,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::limits;
 use crate::message::check_ip;
+pub use crate::wire::dns::{Zone, ZoneError};
 pub use crate::wire::http::DATACENTER_DEFAULT;
 
 const PORT_DEFAULT: u16 = 65_432;
@@ -49,6 +50,30 @@ pub struct Config {
     pub own_address: bool,
     /// What is special to HTTP.
     pub http: HttpConfig,
+    /// Whether and how services are told over DNS.
+    pub dns: DnsConfig,
+}
+
+/// What the service is over DNS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnsConfig {
+    /// Addresses to answer at, over UDP and TCP; port 0 takes a free port. None turns DNS off.
+    pub listen: Vec<SocketAddr>,
+    /// The name below which the types of services lie.
+    pub zone: Zone,
+    /// Seconds for which clients may keep answers about services.
+    pub ttl: u32,
+}
+
+impl Default for DnsConfig {
+    fn default() -> Self {
+        let zone = limits::DNS_ZONE_DEFAULT.parse();
+        DnsConfig {
+            listen: Vec::new(),
+            zone: zone.expect("the default is a zone"),
+            ttl: 0,
+        }
+    }
 }
 
 /// What the service is over HTTP.
@@ -87,6 +112,7 @@ impl Default for Config {
             advertise: None,
             own_address: false,
             http: HttpConfig::default(),
+            dns: DnsConfig::default(),
         }
     }
 }
@@ -102,6 +128,11 @@ pub enum ConfigError {
     /// This address of a listener is an IPv4 address mapped into IPv6, which a socket for IPv6 does not
     /// serve.
     Mapped(SocketAddr),
+    /// This address of DNS is not a loopback address, and there is no [`Config::insecure`].
+    DnsUnprotected(SocketAddr),
+    /// This address of DNS stands for all of the host, so answers might leave from another one than was
+    /// asked.
+    DnsWildcard(SocketAddr),
     /// Nobody can connect to this [`Config::advertise`].
     Advertise(IpAddr),
     /// The value of the field with this name is out of its range.
@@ -121,6 +152,16 @@ impl fmt::Display for ConfigError {
                 "{address} is an IPv4 address in the form of IPv6: listen on {}:{}",
                 address.ip().to_canonical(),
                 address.port()
+            ),
+            ConfigError::DnsUnprotected(address) => write!(
+                f,
+                "{address} is not a loopback address: DNS knows no tokens, so whoever can reach it could \
+                 look up every service, and only --insecure allows that"
+            ),
+            ConfigError::DnsWildcard(address) => write!(
+                f,
+                "DNS must answer from the address that was asked, so {address} does not say where: \
+                 give it each address of this host"
             ),
             ConfigError::Advertise(ip) => write!(f, "nobody can connect to {ip}"),
             ConfigError::OutOfRange(field) => write!(f, "{field} is out of its range"),
@@ -159,6 +200,7 @@ impl Config {
                     within(time, 1..=limits::IDLE_SECONDS_MAX, Duration::from_secs)
                 }),
             ),
+            ("dns.ttl", self.dns.ttl <= limits::DNS_TTL_MAX),
         ];
         if let Some((field, _)) = in_range.into_iter().find(|(_, is_right)| !is_right) {
             return Err(ConfigError::OutOfRange(field));
@@ -167,9 +209,10 @@ impl Config {
             return Err(ConfigError::NoAddress);
         }
         let is_mapped = |address: &&SocketAddr| address.ip().to_canonical() != address.ip();
-        if let Some(&address) = self.listen.iter().find(is_mapped) {
+        if let Some(&address) = self.listen.iter().chain(&self.dns.listen).find(is_mapped) {
             return Err(ConfigError::Mapped(address));
         }
+        self.validate_dns()?;
         if let Some(ip) = self.advertise
             && check_ip(ip) != Ok(ip)
         {
@@ -182,6 +225,21 @@ impl Config {
         match self.listen.iter().find(is_public) {
             Some(&address) => Err(ConfigError::Unprotected(address)),
             None => Ok(()),
+        }
+    }
+}
+
+impl Config {
+    fn validate_dns(&self) -> Result<(), ConfigError> {
+        let listen = &self.dns.listen;
+        let is_wildcard = |address: &&SocketAddr| address.ip().is_unspecified();
+        if let Some(&address) = listen.iter().find(is_wildcard) {
+            return Err(ConfigError::DnsWildcard(address));
+        }
+        let is_public = |address: &&SocketAddr| !address.ip().is_loopback();
+        match listen.iter().find(is_public) {
+            Some(&address) if !self.insecure => Err(ConfigError::DnsUnprotected(address)),
+            _ => Ok(()),
         }
     }
 }
@@ -221,6 +279,11 @@ mod tests {
                 datacenter: "dc1".into(),
                 metrics_types: false,
             },
+            dns: DnsConfig {
+                listen: Vec::new(),
+                zone: "service.internal".parse().unwrap(),
+                ttl: 0,
+            },
         };
         assert_eq!(Config::default(), expected);
         assert_eq!(expected.validate(), Ok(()));
@@ -245,6 +308,39 @@ mod tests {
         }
         let loopback = listening(&["127.8.9.10:1", "[::1]:1"]);
         assert_eq!(loopback.validate(), Ok(()));
+    }
+
+    #[test]
+    fn dns_leaves_this_host_only_with_consent_and_from_the_address_that_was_asked() {
+        let with_dns = |address: &str, insecure| Config {
+            insecure,
+            token_file: Some("tokens".into()),
+            dns: DnsConfig {
+                listen: vec![address.parse().unwrap()],
+                ..DnsConfig::default()
+            },
+            ..Config::default()
+        };
+        for (address, insecure, expected) in [
+            ("127.0.0.1:8600", false, None),
+            ("[::1]:8600", false, None),
+            ("192.0.2.1:53", true, None),
+            (
+                "192.0.2.1:53",
+                false,
+                Some(ConfigError::DnsUnprotected as fn(_) -> _),
+            ),
+            ("0.0.0.0:53", true, Some(ConfigError::DnsWildcard)),
+            ("[::]:53", true, Some(ConfigError::DnsWildcard)),
+            ("[::ffff:127.0.0.1]:53", true, Some(ConfigError::Mapped)),
+        ] {
+            let expected = expected.map_or(Ok(()), |error| Err(error(address.parse().unwrap())));
+            assert_eq!(
+                with_dns(address, insecure).validate(),
+                expected,
+                "{address}"
+            );
+        }
     }
 
     #[test]

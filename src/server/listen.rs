@@ -1,13 +1,15 @@
-//! Listening sockets with the socket options of the service.
+//! Listening and datagram sockets with the socket options of the service.
 
 use std::io;
 use std::net::SocketAddr;
 
-use mio::net::TcpListener;
+use mio::net::{TcpListener, UdpSocket};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use super::options::bound;
-use crate::limits::{BACKLOG, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES};
+use crate::limits::{
+    BACKLOG, DATAGRAM_BUFFER_LEN, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES,
+};
 
 /// Opens a non-blocking listener on exactly `address`.
 ///
@@ -39,4 +41,25 @@ pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(TcpListener::from_std(socket.into()))
+}
+
+/// Opens a non-blocking datagram socket at exactly `address`, so that answers leave from where the
+/// questions came to.
+///
+/// # Errors
+/// As [`listen`].
+pub(super) fn bind_datagram(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::DGRAM,
+        Some(Protocol::UDP),
+    )?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // The kernel grants what its own limit allows.
+    socket.set_recv_buffer_size(DATAGRAM_BUFFER_LEN)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(UdpSocket::from_std(socket.into()))
 }

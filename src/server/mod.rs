@@ -3,6 +3,7 @@
 mod advertise;
 pub mod config;
 mod descriptors;
+mod dns;
 mod ids;
 mod listen;
 mod memory;
@@ -32,8 +33,10 @@ use crate::server::config::{Config, ConfigError};
 use crate::service::Service;
 use crate::time::WallTime;
 use crate::wire::Protocol;
+use crate::wire::dns::Counters;
 use crate::wire::http::Site;
 
+use dns::DnsSockets;
 use network::MioNetwork;
 use signals::{Signal, Signals};
 
@@ -67,6 +70,34 @@ impl fmt::Display for StartError {
 
 impl std::error::Error for StartError {}
 
+/// What is served, and at which real address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listening {
+    /// The registry.
+    Registry(SocketAddr),
+    /// DNS, over UDP and TCP.
+    Dns(SocketAddr),
+}
+
+impl Listening {
+    /// The address.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        match *self {
+            Listening::Registry(address) | Listening::Dns(address) => address,
+        }
+    }
+}
+
+impl fmt::Display for Listening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Listening::Registry(address) => write!(f, "listening on {address}"),
+            Listening::Dns(address) => write!(f, "dns listening on {address}"),
+        }
+    }
+}
+
 /// Runs the service until a signal stops it. Calls `announce` with the real address of each
 /// listener as soon as it is ready. `log_lines_dropped` returns how many log lines were dropped
 /// since the start, for `stats`; pass `|| 0` where the log drops none.
@@ -76,7 +107,7 @@ impl std::error::Error for StartError {}
 /// for good.
 pub fn run(
     config: &Config,
-    announce: &mut dyn FnMut(SocketAddr),
+    announce: &mut dyn FnMut(Listening),
     log_lines_dropped: fn() -> u64,
 ) -> Result<(), StartError> {
     config.validate().map_err(StartError::Config)?;
@@ -103,11 +134,13 @@ pub fn run(
         listeners.push((listener, Protocol::RegistryAndHttp(site)));
         addresses.push(address);
     }
+    let dns = DnsSockets::open(&mut network, &config.dns, listeners.len())?;
+    listeners.extend(dns.listeners);
     let start = Instant::now();
     let settings = Settings {
         connections_max: descriptors::fit_connections(
             config.connections_max as usize,
-            listeners.len(),
+            listeners.len() + dns.datagrams.len(),
         ),
         idle_ms_max: config
             .idle_timeout
@@ -120,6 +153,10 @@ pub fn run(
     let registry = Registry::new(config.services_max, RandomState::new()).counting_from(begin);
     let mut service = Service::new(registry, uuids, config.ttl);
     service.set_process_source(Box::new(process::read));
+    if !dns.addresses.is_empty() {
+        let counters = Rc::clone(&dns.counters);
+        service.set_dns_source(Box::new(move || counters.stats()));
+    }
     if config.own_address {
         service.require_own_address();
     }
@@ -137,10 +174,12 @@ pub fn run(
     }
     log_start(config, &settings, &addresses, advertised);
     memory::check(config.services_max);
-    addresses.iter().copied().for_each(announce);
+    let of_registry = addresses.into_iter().map(Listening::Registry);
+    let of_dns = dns.addresses.into_iter().map(Listening::Dns);
+    of_registry.chain(of_dns).for_each(announce);
     let sockets = Sockets {
         listeners,
-        datagrams: Vec::new(),
+        datagrams: dns.datagrams,
     };
     let server = Server {
         poll,
@@ -148,6 +187,7 @@ pub fn run(
         signals,
         engine: Engine::new(settings, service, sockets, start.elapsed()),
         token_file: config.token_file.clone(),
+        dns: dns.counters,
         log_lines_dropped,
         start,
     };
@@ -223,6 +263,7 @@ struct Server {
     signals: Signals,
     engine: Engine<MioNetwork, Service>,
     token_file: Option<PathBuf>,
+    dns: Rc<Counters>,
     log_lines_dropped: fn() -> u64,
     start: Instant,
 }
@@ -265,6 +306,7 @@ impl Server {
             let turned = self
                 .engine
                 .turn(&mut self.network, events, more_events, reading);
+            dns::log_cut(&self.dns);
             deadline = turned.wait.map(|wait| turn_start.saturating_add(wait));
             // Measured here, because an interrupted poll begins the loop again without a turn.
             worst_turn = worst_turn.max(self.start.elapsed().saturating_sub(turn_start));

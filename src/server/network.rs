@@ -9,7 +9,7 @@ use mio::net::{TcpListener, TcpStream, UdpSocket};
 use mio::{Interest, Registry, Token};
 use socket2::SockRef;
 
-use super::listen::listen;
+use super::listen::{bind_datagram, listen};
 use super::options::{bound, guard, release, unacknowledged};
 use crate::engine::{Event, Network, Readiness, Unacknowledged};
 
@@ -55,6 +55,19 @@ impl MioNetwork {
             .register(&mut listener, token(LISTENER, number), Interest::READABLE)?;
         let address = listener.local_addr()?;
         Ok((listener, address))
+    }
+
+    /// Opens the datagram socket with this number; returns it and its real address.
+    pub(super) fn bind_datagram(
+        &mut self,
+        address: SocketAddr,
+        number: usize,
+    ) -> io::Result<(UdpSocket, SocketAddr)> {
+        let mut socket = bind_datagram(address)?;
+        self.registry
+            .register(&mut socket, token(DATAGRAM, number), Interest::READABLE)?;
+        let address = socket.local_addr()?;
+        Ok((socket, address))
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use crate::limits::ANSWERS_KEPT_LEN_MAX;
-use crate::message::{Catalog, Rendered, Service, ServiceAddress, Services};
+use crate::message::{Catalog, Endpoint, Endpoints, Rendered, Service, ServiceAddress, Services};
 
 /// The latest answer for each type, by the type's slot in the registry.
 ///
@@ -52,6 +52,12 @@ impl Kept for Services {
 impl Kept for Rendered<Catalog> {
     fn memory_len(&self) -> usize {
         self.services.len() * size_of::<Service>() + self.rendered_len()
+    }
+}
+
+impl Kept for Rendered<Endpoints> {
+    fn memory_len(&self) -> usize {
+        self.0.len() * size_of::<Endpoint>() + self.rendered_len()
     }
 }
 

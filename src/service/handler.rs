@@ -44,6 +44,10 @@ pub struct Meter {
     pub stalled: Duration,
     /// The longest turn.
     pub worst_turn: Duration,
+    /// Answers in datagrams that were dropped because the socket could not take them at once.
+    pub datagrams_dropped: u64,
+    /// Answers in datagrams that were held back, or cut to nothing, because too many were alike.
+    pub datagrams_rate_limited: u64,
     /// Log lines that were dropped.
     pub log_lines_dropped: u64,
 }

@@ -16,6 +16,7 @@ mod query;
 mod reach;
 mod register;
 mod report;
+mod resolve;
 mod streams;
 mod topic;
 mod turn;
@@ -32,8 +33,8 @@ use uuid::Uuid;
 use crate::auth::Tokens;
 use crate::limits::{RECORDS_A_UNIT, REMOVAL_WORK, SWEPT_ALONE_MAX};
 use crate::message::{
-    Catalog, Document, Outcome, Peer, Process, Reason, Refusal, Rendered, Reply, Request,
-    Responder, ServiceType, Services, Verb,
+    Catalog, DnsStats, Document, Endpoints, Outcome, Peer, Process, Reason, Refusal, Rendered,
+    Reply, Request, Responder, ServiceType, Services, Verb,
 };
 use crate::registry::{Heartbeat, Registry};
 
@@ -58,11 +59,15 @@ pub type UuidSource = Box<dyn FnMut() -> Uuid>;
 /// The source of what the system tells of the process.
 pub type ProcessSource = Box<dyn FnMut() -> Process>;
 
+/// The source of the counters of DNS.
+pub type DnsSource = Box<dyn Fn() -> DnsStats>;
+
 /// The registry with its verbs.
 pub struct Service<S = RandomState> {
     registry: Registry<S>,
     answers: Answers<Services>,
     catalogs: Answers<Rendered<Catalog>>,
+    endpoints: Answers<Rendered<Endpoints>>,
     latest: Latest,
     waits: Waits,
     departures: Departures,
@@ -73,6 +78,7 @@ pub struct Service<S = RandomState> {
     notices: Notices,
     uuids: UuidSource,
     process: ProcessSource,
+    dns: Option<DnsSource>,
     ttl: Duration,
     tokens: Option<Tokens>,
     reach: Reach,
@@ -95,6 +101,7 @@ impl<S: BuildHasher> Service<S> {
             registry,
             answers: Answers::default(),
             catalogs: Answers::default(),
+            endpoints: Answers::default(),
             latest: Latest::default(),
             waits: Waits::default(),
             departures: Departures::default(),
@@ -105,6 +112,7 @@ impl<S: BuildHasher> Service<S> {
             notices: Notices::default(),
             uuids,
             process: Box::new(Process::default),
+            dns: None,
             ttl,
             tokens: None,
             reach: Reach::default(),
@@ -120,6 +128,11 @@ impl<S: BuildHasher> Service<S> {
     /// Takes from here what [`Request::Metrics`] tells of the process.
     pub fn set_process_source(&mut self, source: ProcessSource) {
         self.process = source;
+    }
+
+    /// Takes from here what [`Request::Stats`] tells of DNS.
+    pub fn set_dns_source(&mut self, source: DnsSource) {
+        self.dns = Some(source);
     }
 
     /// Requires peers to present one of these tokens. Peers whose token is not among them any more have
@@ -208,7 +221,8 @@ impl<S: BuildHasher> Service<S> {
     /// Runs a request of any peer.
     fn apply_any(&mut self, request: &Request<'_>, peer: &mut Peer) -> Outcome {
         let refusal = match request {
-            Request::Ping => None,
+            // DNS knows no tokens.
+            Request::Ping | Request::Resolve { .. } => None,
             Request::Quit if peer.watches => None,
             _ if peer.watches => Some(Refusal::Watching),
             Request::Auth { .. } => None,
@@ -255,6 +269,7 @@ impl<S: BuildHasher> Service<S> {
                 let selection = Selection::new(*max_age, labels.as_deref(), *limit);
                 return self.query(service_type, selection, peer);
             }
+            Request::Resolve { service_type } => self.resolve(service_type.as_ref()),
             Request::Types => return self.types(peer),
             Request::List {
                 service_type,
@@ -339,12 +354,18 @@ impl<S: BuildHasher> Responder for Service<S> {
             Outcome::Done(Reply::Refused(_)) => self.counts.errors += 1,
             Outcome::Done(_) | Outcome::Parked { .. } | Outcome::Parts => {}
         }
-        self.counts.commands.add(request.verb());
+        // Queries of DNS are no commands, and are counted where they are answered.
+        if !matches!(request, Request::Resolve { .. }) {
+            self.counts.commands.add(request.verb());
+        }
         outcome
     }
 
     /// A peer that is not authenticated learns nothing from a malformed command.
     fn refuse(&mut self, refusal: Refusal, peer: &Peer) -> Reply {
+        if matches!(refusal, Refusal::Dns(_)) {
+            return Reply::Refused(refusal);
+        }
         self.counts.errors += 1;
         let told =
             refusal.close_reason().is_some() || refusal.is_told_to_strangers() || self.admits(peer);

@@ -11,8 +11,8 @@ use super::parts::{ROW_LEN_MAX, TYPE_COUNT_LEN_MAX};
 use super::{Selection, Service, Turn, What};
 use crate::limits::{LISTED_AT_ONCE_MAX, METRICS_TYPES_MAX};
 use crate::message::{
-    Document, Id, Metrics, Outcome, Peer, Record, Reply, ServiceType, Stats, Tally, TypeCount,
-    Verb, Why,
+    DnsStats, Document, Id, Metrics, Outcome, Peer, Record, Reply, ServiceType, Stats, Tally,
+    TypeCount, Verb, Why,
 };
 use crate::registry;
 use crate::time::{Moment, WallTime};
@@ -136,6 +136,11 @@ impl<S: BuildHasher> Service<S> {
             worst_turn: meter.worst_turn,
             connections_closed: meter.connections_closed,
             log_lines_dropped: meter.log_lines_dropped,
+            dns: self.dns.as_ref().map(|source| DnsStats {
+                dropped: meter.datagrams_dropped,
+                rate_limited: meter.datagrams_rate_limited,
+                ..source()
+            }),
         })
     }
 }

@@ -114,6 +114,7 @@ impl<S: BuildHasher> Handler for Service<S> {
         if self.registry.is_empty() {
             self.answers.clear();
             self.catalogs.clear();
+            self.endpoints.clear();
             self.latest.clear();
         }
     }

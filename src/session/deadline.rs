@@ -60,6 +60,7 @@ impl Session {
                 }
                 self.limit_unread(&mut next);
                 let may_idle = self.peer.stays() || self.is_stranger();
+                let idle_ms_max = self.codec.idle_ms_max(idle_ms_max);
                 if let (Some(ms), None, false) = (idle_ms_max, self.awaited, may_idle) {
                     next.close(self.completed_at, ms, CloseReason::Idle);
                 }

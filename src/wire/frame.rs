@@ -183,6 +183,7 @@ pub fn encode(reply: &Reply, output: &mut Output) {
         Reply::Refused(refusal) => push_plain(output, b"ERROR", Some(refusal)),
         // Frames have no request for these.
         Reply::Catalog(_) | Reply::Names(_) | Reply::Constant { .. } => {}
+        Reply::Endpoints { .. } => {}
         Reply::Help | Reply::Bye => {}
     }
 }

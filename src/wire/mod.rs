@@ -1,10 +1,11 @@
 //! The formats on the wire. A connection's first line tells which one it uses.
 //!
 //! Each format has a module: [`mod@text`] for people and simple clients, [`mod@frame`] for the
-//! length-prefixed JSON of the Python clients, [`mod@http`] for browsers, monitors and proxies. This room
-//! sees bytes and [`crate::message`], but no sockets and no registry.
+//! length-prefixed JSON of the Python clients, [`mod@http`] for browsers, monitors and proxies, and, at
+//! sockets of its own, [`mod@dns`] for everything that can resolve a name. This room sees bytes and [`crate::message`], but no sockets and no registry.
 
 mod content;
+pub mod dns;
 pub mod frame;
 mod guard;
 pub mod http;
@@ -18,9 +19,12 @@ mod watch;
 
 use std::rc::Rc;
 
-use crate::limits::{FRAME_HEADER_LEN_MAX, FRAME_MS_MAX, HTTP_MS_MAX, LINE_MS_MAX};
+use crate::limits::{
+    DNS_IDLE_MS_MAX, DNS_MS_MAX, FRAME_HEADER_LEN_MAX, FRAME_MS_MAX, HTTP_MS_MAX, LINE_MS_MAX,
+};
 use crate::message::{
-    Bytes, CloseReason, Command, Credential, HttpRefusal, Part, Peer, Refusal, Reply, Update,
+    Bytes, CloseReason, Command, Credential, DnsRefusal, DnsTransport, HttpRefusal, Part, Peer,
+    Refusal, Reply, Update,
 };
 use crate::wire::http::Site;
 use crate::wire::opening::{Beginning, Opening};
@@ -73,6 +77,30 @@ pub enum Protocol {
     Registry,
     /// Also HTTP, where the first line is an HTTP request's.
     RegistryAndHttp(Rc<Site>),
+    /// DNS, as it is over this transport.
+    Dns(Rc<dns::Site>, DnsTransport),
+}
+
+impl Protocol {
+    /// Whether peers can show a token in it.
+    #[must_use]
+    pub fn has_tokens(&self) -> bool {
+        !matches!(self, Protocol::Dns(..))
+    }
+
+    /// Whether a datagram from this port is answered. What comes from the port of a service that answers
+    /// anything was sent there by somebody else.
+    #[must_use]
+    pub fn answers_port(&self, port: u16) -> bool {
+        const OF_OTHERS: [u16; 6] = [0, 7, 13, 17, 19, 37];
+        !matches!(self, Protocol::Dns(..)) || !OF_OTHERS.contains(&port)
+    }
+
+    /// Whether answers in datagrams that are alike are limited in number.
+    #[must_use]
+    pub fn limits_rate(&self) -> bool {
+        matches!(self, Protocol::Dns(site, _) if site.limits_rate())
+    }
 }
 
 /// The format of one connection, and how much of its present command the decoder has examined.
@@ -91,6 +119,8 @@ pub enum Codec {
     Parts(Box<frame::Collector>),
     /// HTTP.
     Http(Box<http::Exchange>),
+    /// DNS.
+    Dns(Box<dns::Exchange>),
 }
 
 impl Codec {
@@ -100,6 +130,9 @@ impl Codec {
         match protocol {
             Protocol::Registry => Codec::Undecided,
             Protocol::RegistryAndHttp(site) => Codec::Opening(Opening::new(site)),
+            Protocol::Dns(site, transport) => {
+                Codec::Dns(Box::new(dns::Exchange::new(site, *transport)))
+            }
         }
     }
 
@@ -139,6 +172,7 @@ impl Codec {
                 self.decode(input)
             }
             Codec::Http(exchange) => exchange.decode(input),
+            Codec::Dns(exchange) => exchange.decode(input),
             // One frame is answered, and its answer is the last.
             Codec::Parts(_) => Step {
                 consumed: input.len(),
@@ -151,7 +185,7 @@ impl Codec {
     /// [`decode`](Self::decode) did not consume, and it was [`Decoded::Incomplete`].
     pub fn finish<'a>(&mut self, rest: &'a [u8]) -> Decoded<'a> {
         match self {
-            Codec::Undecided | Codec::Parts(_) => Decoded::Incomplete,
+            Codec::Undecided | Codec::Parts(_) | Codec::Dns(_) => Decoded::Incomplete,
             Codec::Opening(_) if rest.is_empty() => Decoded::Incomplete,
             // A line without its end is a command, but no HTTP request.
             Codec::Opening(_) => {
@@ -173,6 +207,17 @@ impl Codec {
             Codec::Undecided | Codec::Opening(_) | Codec::Text(_) => LINE_MS_MAX,
             Codec::Frame(_) | Codec::Parts(_) => FRAME_MS_MAX,
             Codec::Http(_) => HTTP_MS_MAX,
+            Codec::Dns(_) => DNS_MS_MAX,
+        }
+    }
+
+    /// Milliseconds in which a request must be complete, where those are usually `usual`, if there is a
+    /// limit.
+    #[must_use]
+    pub fn idle_ms_max(&self, usual: Option<u64>) -> Option<u64> {
+        match self {
+            Codec::Dns(_) => Some(usual.unwrap_or(u64::MAX).min(DNS_IDLE_MS_MAX)),
+            _ => usual,
         }
     }
 
@@ -183,6 +228,7 @@ impl Codec {
             Codec::Undecided | Codec::Opening(_) | Codec::Text(_) => Refusal::LineOverdue,
             Codec::Frame(_) | Codec::Parts(_) => Refusal::FrameOverdue,
             Codec::Http(_) => Refusal::Http(HttpRefusal::Overdue),
+            Codec::Dns(_) => Refusal::Dns(DnsRefusal::Overdue),
         }
     }
 
@@ -199,6 +245,23 @@ impl Codec {
             Codec::Undecided | Codec::Opening(_) | Codec::Text(_) => text::encode(reply, output),
             Codec::Frame(_) | Codec::Parts(_) => frame::encode(reply, output),
             Codec::Http(exchange) => exchange.encode(reply, output),
+            Codec::Dns(exchange) => exchange.encode(reply, output),
+        }
+    }
+
+    /// Appends an answer with nothing in it in place of the last one, where the format has such.
+    pub fn encode_cut(&mut self, output: &mut Output) {
+        if let Codec::Dns(exchange) = self {
+            exchange.encode_cut(output);
+        }
+    }
+
+    /// A number that the last answer has in common with others of its kind.
+    #[must_use]
+    pub fn alike(&self) -> u64 {
+        match self {
+            Codec::Dns(exchange) => exchange.alike(),
+            _ => 0,
         }
     }
 
@@ -238,6 +301,8 @@ impl Codec {
                 None
             }
             Codec::Http(exchange) => exchange.encode_part(part, output),
+            // Its answers have no parts.
+            Codec::Dns(_) => None,
             Codec::Frame(_) => {
                 *self = Codec::Parts(Box::default());
                 self.encode_part(part, output)
@@ -279,6 +344,7 @@ impl Codec {
     pub fn ends_with(&self, reply: &Reply) -> Option<CloseReason> {
         match (self, reply) {
             (Codec::Http(exchange), _) => exchange.ends_with(reply),
+            (Codec::Dns(exchange), _) => exchange.ends_with(reply),
             (_, Reply::Bye) => Some(CloseReason::Done),
             (Codec::Frame(_) | Codec::Parts(_), Reply::Refused(refusal)) => {
                 refusal.close_reason().or(Some(CloseReason::Done))

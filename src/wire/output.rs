@@ -135,6 +135,22 @@ impl Output {
         }
     }
 
+    /// All pending bytes in one piece.
+    #[must_use]
+    pub fn take(mut self) -> Vec<u8> {
+        if self.shared.is_empty() && self.sent == 0 {
+            return self.bytes;
+        }
+        let mut all = Vec::with_capacity(self.len());
+        while !self.is_empty() {
+            let front = self.front();
+            let len = front.len();
+            all.extend_from_slice(front);
+            self.advance(len);
+        }
+        all
+    }
+
     /// Calls `write` until nothing is pending or it accepts no more, for `len_max` bytes at most.
     /// Returns the number of bytes written.
     ///

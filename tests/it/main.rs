@@ -6,6 +6,7 @@ mod bounds;
 mod client_libraries;
 mod command_line;
 mod common;
+mod dns;
 mod house;
 mod http;
 mod http_tools;

@@ -14,6 +14,7 @@ use std::panic::catch_unwind;
 use std::path::Path;
 use std::time::Instant;
 
+use crate::dns::dns_messages;
 use crate::properties;
 use crate::rng::Rng;
 use crate::wire::frame;
@@ -249,6 +250,59 @@ fn requests(rng: &mut Rng) -> Vec<u8> {
     bytes
 }
 
+/// Queries of DNS, most of them with some damage, as a datagram or on a connection.
+fn queries(rng: &mut Rng) -> Vec<u8> {
+    const LABELS: [&[u8]; 12] = [
+        b"web",
+        b"many",
+        b"_web",
+        b"_many",
+        b"_tcp",
+        b"_UDP",
+        b"addr",
+        b"ns",
+        b"0a000001",
+        b"0A0000010050",
+        b"20010db80000000000000000000000010050",
+        b"\xff\0",
+    ];
+    const TYPES: [u8; 8] = [1, 2, 6, 16, 28, 33, 41, 255];
+    let choice = rng.below(4) as u8;
+    let mut bytes = vec![choice];
+    for _ in 0..rng.between(1, 4) {
+        let mut message = vec![0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+        for _ in 0..rng.below(4) {
+            let label = LABELS[rng.index(LABELS.len())];
+            message.push(label.len() as u8);
+            message.extend(label);
+        }
+        message.extend(b"\x07service\x08INTERNAL\0\0");
+        message.extend([TYPES[rng.index(TYPES.len())], 0, 1]);
+        if rng.chance(60) {
+            message[11] = 1;
+            let [high, low] = (rng.next() as u16).to_be_bytes();
+            message.extend([0, 0, 41, high, low, 0, 0, 0x80, 0, 0, 0]);
+        }
+        for _ in 0..rng.below(3) {
+            let at = rng.index(message.len().max(1));
+            match rng.below(4) {
+                0 if !message.is_empty() => message[at] = rng.next() as u8,
+                1 => drop(message.drain(at..(at + rng.index(8)).min(message.len()))),
+                2 => message.truncate(at.max(1)),
+                _ => {}
+            }
+        }
+        if choice % 2 == 1 {
+            bytes.extend((message.len() as u16).to_be_bytes());
+        }
+        bytes.extend(message);
+        if choice.is_multiple_of(2) {
+            break;
+        }
+    }
+    bytes
+}
+
 /// Any bytes.
 fn noise(rng: &mut Rng, len_max: u64) -> Vec<u8> {
     (0..rng.below(len_max)).map(|_| rng.next() as u8).collect()
@@ -302,6 +356,14 @@ fn row_19_and_20_a_command_of_ours_with_one_argument_is_no_opening_of_another_pr
         let mut bytes: Vec<u8> = (0..2).map(|_| rng.next() as u8).collect();
         bytes.extend(WORDS[rng.index(WORDS.len())]);
         bytes
+    });
+}
+
+#[test]
+fn row_58_what_dns_answers_to_any_bytes_is_well_formed() {
+    fuzz("dns_messages", dns_messages, |rng| match rng.below(8) {
+        0 => noise(rng, 300),
+        _ => queries(rng),
     });
 }
 

@@ -1,5 +1,6 @@
 //! Random input against the registry and the formats: properties that hold for all input.
 
+mod dns;
 mod fuzz;
 mod model;
 mod properties;

@@ -120,6 +120,7 @@ fn sent(request: &Request<'_>) -> String {
         Request::Catalog { .. }
         | Request::Names { .. }
         | Request::Constant { .. }
+        | Request::Resolve { .. }
         | Request::Metrics { .. } => panic!("{request:?} is not text"),
         Request::Why { uuid } => format!("why {}", id(uuid)),
         Request::Watch { service_type } => format!("watch{}", optional(service_type)),

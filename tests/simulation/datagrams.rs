@@ -114,6 +114,7 @@ fn an_answer_for_which_there_is_no_room_is_dropped_and_counted() {
         received: 3,
         answered: 1,
         dropped: 1,
+        rate_limited: 0,
     };
     assert_eq!(rig.engine.datagram_counts(0), counts);
 }

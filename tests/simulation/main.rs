@@ -13,6 +13,7 @@ mod client;
 mod crowds;
 mod datagrams;
 mod deadlines;
+mod dns;
 mod fairness;
 mod faults;
 mod history;

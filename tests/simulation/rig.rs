@@ -28,15 +28,14 @@ pub struct Rig {
 
 impl Rig {
     pub fn new() -> Self {
-        Self::with(Settings {
-            connections_max: 100,
-            idle_ms_max: Some(300_000),
-            tick: Duration::from_millis(TICK_MS),
-            ttl: Duration::from_millis(TTL_MS),
-        })
+        Self::with(settings())
     }
 
     pub fn with(settings: Settings) -> Self {
+        Self::of(settings, sockets())
+    }
+
+    pub fn of(settings: Settings, sockets: Sockets<FakeNetwork>) -> Self {
         let mut last = 0;
         let uuids = Box::new(move || {
             last += 1;
@@ -48,7 +47,7 @@ impl Rig {
             Duration::from_millis(TTL_MS),
         );
         let net = FakeNetwork::new(Rng::new(1), Faults::default(), Owners::default());
-        let engine = Engine::new(settings, service, sockets(), Duration::ZERO);
+        let engine = Engine::new(settings, service, sockets, Duration::ZERO);
         let mut rig = Rig {
             net,
             engine,
@@ -151,6 +150,16 @@ impl Rig {
 
     pub fn is_closed(&self, client: usize) -> bool {
         self.net.pipes[client].closed
+    }
+}
+
+/// What most tests begin with.
+pub fn settings() -> Settings {
+    Settings {
+        connections_max: 100,
+        idle_ms_max: Some(300_000),
+        tick: Duration::from_millis(TICK_MS),
+        ttl: Duration::from_millis(TTL_MS),
     }
 }
 

@@ -10,11 +10,14 @@ use clap::builder::BoolishValueParser;
 
 use discovery_service::limits;
 use discovery_service::message::check_ip;
-use discovery_service::server::config::{Config, DATACENTER_DEFAULT, HttpConfig};
+use discovery_service::server::config::{Config, DATACENTER_DEFAULT, DnsConfig, HttpConfig, Zone};
 
 // Not a doc comment, where `[::1]` would be a link.
 const LISTEN_HELP: &str = "Address to accept on, IPv6 as [::1]:65432; port 0 takes a free one; \
     may be given several times (in the variable: with commas)";
+
+const DNS_LISTEN_HELP: &str = "Answer DNS at this address, over UDP and TCP, such as 127.0.0.1:8600; \
+    may be given several times (in the variable: with commas); default: off";
 
 // No doc comment: it would become the help of the whole command line.
 #[derive(Args)]
@@ -82,6 +85,29 @@ pub(crate) struct Flags {
     /// Tell the registrations of each type in /metrics; as a variable: true or false; default: off
     #[arg(long, env = "DISCOVERY_METRICS_TYPES", value_parser = BoolishValueParser::new())]
     metrics_types: bool,
+
+    #[arg(
+        long,
+        env = "DISCOVERY_DNS_LISTEN",
+        value_name = "ADDR",
+        help = DNS_LISTEN_HELP
+    )]
+    #[arg(value_delimiter = ',', value_parser = address)]
+    dns_listen: Vec<SocketAddr>,
+
+    /// The name below which the types of services lie in DNS
+    #[arg(long, env = "DISCOVERY_DNS_ZONE", value_name = "NAME", default_value = limits::DNS_ZONE_DEFAULT)]
+    dns_zone: Zone,
+
+    /// How long DNS clients may keep answers about services; 0 to 2147483647
+    #[arg(
+        long,
+        env = "DISCOVERY_DNS_TTL",
+        value_name = "SECONDS",
+        default_value_t = 0
+    )]
+    #[arg(value_parser = whole_number(0..=limits::DNS_TTL_MAX))]
+    dns_ttl: u32,
 }
 
 impl From<Flags> for Config {
@@ -102,6 +128,11 @@ impl From<Flags> for Config {
                 hosts: flags.http_host,
                 datacenter: flags.datacenter,
                 metrics_types: flags.metrics_types,
+            },
+            dns: DnsConfig {
+                listen: flags.dns_listen,
+                zone: flags.dns_zone,
+                ttl: flags.dns_ttl,
             },
         }
     }
@@ -195,6 +226,12 @@ mod tests {
             ["--advertise", "-"],
             ["--http-host", "registry.example:80"],
             ["--http-host", ""],
+            ["--dns-listen", "localhost:8600"],
+            ["--dns-zone", ""],
+            ["--dns-zone", "."],
+            ["--dns-zone", "a..b"],
+            ["--dns-zone", "a b"],
+            ["--dns-ttl", "2147483648"],
         ];
         for args in bad {
             let message = config(&args).expect_err(&format!("{args:?}"));
@@ -249,6 +286,9 @@ mod tests {
             ["--listen", "[::1]:65432"],
             ["--advertise", "192.0.2.1"],
             ["--advertise", "2001:db8::1"],
+            ["--dns-listen", "127.0.0.1:8600"],
+            ["--dns-zone", "service.consul."],
+            ["--dns-ttl", "2147483647"],
         ];
         for args in good {
             config(&args).unwrap_or_else(|message| panic!("{args:?}: {message}"));

@@ -7,13 +7,13 @@ mod output;
 mod values;
 mod verbs;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::process::ExitCode;
 
 use command_line::{Invocation, named_by};
 use discovery_service::server::config::Config;
-use discovery_service::server::{self, StartError};
+use discovery_service::server::{self, Listening, StartError};
 #[cfg(unix)]
 use verbs::run::child;
 
@@ -36,10 +36,10 @@ fn main() -> ExitCode {
 
 fn serve(config: &Config) -> ExitCode {
     logging::init();
-    let mut announce = |address| {
+    let mut announce = |listening: Listening| {
         // A closed standard output is no reason to stop.
         let mut stdout = std::io::stdout().lock();
-        let _ = writeln!(stdout, "listening on {address}").and_then(|()| stdout.flush());
+        let _ = writeln!(stdout, "{listening}").and_then(|()| stdout.flush());
     };
     match server::run(config, &mut announce, logging::dropped) {
         Ok(()) => ExitCode::SUCCESS,
@@ -54,12 +54,18 @@ fn serve(config: &Config) -> ExitCode {
 fn origin(error: &StartError) -> String {
     match error {
         StartError::TokenFile(path, _) => named_by("DISCOVERY_TOKEN_FILE", |value| path == value),
-        StartError::Listen(address, _) => named_by("DISCOVERY_LISTEN", |value| {
-            let value = value.to_string_lossy();
-            value
-                .split(',')
-                .any(|one| one.trim().parse() == Ok(*address))
-        }),
+        StartError::Listen(address, _) => {
+            let is_among = |value: &OsStr| {
+                let value = value.to_string_lossy();
+                value
+                    .split(',')
+                    .any(|one| one.trim().parse() == Ok(*address))
+            };
+            let variables = ["DISCOVERY_LISTEN", "DISCOVERY_DNS_LISTEN"];
+            variables
+                .map(|variable| named_by(variable, is_among))
+                .concat()
+        }
         StartError::Config(_) | StartError::System(..) => String::new(),
     }
 }

@@ -50,7 +50,7 @@ impl Exchange {
             Reply::Help => self.encode_constant(output),
             Reply::Refused(refusal) => self.encode_refusal(refusal, output),
             // HTTP has no such request.
-            Reply::Bye => {}
+            Reply::Endpoints { .. } | Reply::Bye => {}
         }
     }
 

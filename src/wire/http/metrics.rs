@@ -4,7 +4,7 @@
 use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
-use crate::message::{Metrics, Named, Process, Tally};
+use crate::message::{DnsStats, Metrics, Named, Process, Tally};
 
 /// All of it.
 pub(super) fn text(metrics: &Metrics) -> Vec<u8> {
@@ -54,6 +54,9 @@ pub(super) fn text(metrics: &Metrics) -> Vec<u8> {
         "Log lines that were dropped because standard error could not take them at once.",
     );
     text.value(stats.log_lines_dropped);
+    if let Some(dns) = &stats.dns {
+        text.dns(dns);
+    }
     if !metrics.types.is_empty() {
         text.gauge("type_registrations", "Live registrations, by type.");
         let types = metrics.types.iter();
@@ -106,6 +109,36 @@ impl Text {
     fn tally<K: Named<N>, const N: usize>(&mut self, label: &str, tally: &Tally<K, N>) {
         let counts = tally.iter();
         self.labelled(label, counts.map(|(key, count)| (key.name(), count)));
+    }
+
+    fn dns(&mut self, dns: &DnsStats) {
+        self.counter(
+            "dns_queries_total",
+            "Queries that were answered, by transport.",
+        );
+        self.tally("transport", &dns.queries);
+        self.counter("dns_answers_total", "Answers over DNS, by response code.");
+        self.tally("rcode", &dns.answers);
+        for (name, help, count) in [
+            (
+                "truncated",
+                "Answers that were cut and said so.",
+                dns.truncated,
+            ),
+            (
+                "dropped",
+                "Answers that the socket could not take at once.",
+                dns.dropped,
+            ),
+            (
+                "rate_limited",
+                "Answers that were held back, or cut to nothing, because too many were alike.",
+                dns.rate_limited,
+            ),
+        ] {
+            self.counter(&format!("dns_{name}_total"), help);
+            self.value(count);
+        }
     }
 
     /// The metrics that every process has

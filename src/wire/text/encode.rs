@@ -22,7 +22,8 @@ pub fn encode(reply: &Reply, output: &mut Output) {
             output.push(refusal.reason().as_bytes());
         }
         // Text has no request for these.
-        Reply::Catalog(_) | Reply::Names(_) | Reply::Constant { .. } | Reply::Bye => return,
+        Reply::Catalog(_) | Reply::Names(_) | Reply::Constant { .. } => return,
+        Reply::Endpoints { .. } | Reply::Bye => return,
     }
     output.push(b"\n");
 }

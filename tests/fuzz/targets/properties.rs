@@ -1,5 +1,7 @@
 //! The properties of `tests/random`, compiled for libFuzzer.
 
+#[path = "../../random/dns.rs"]
+mod dns;
 #[path = "../../random/model.rs"]
 mod model;
 #[path = "../../random/properties.rs"]
@@ -7,6 +9,7 @@ mod properties;
 #[path = "../../random/reference.rs"]
 mod reference;
 
+pub use dns::dns_messages;
 pub use properties::{
     any_split, foreign_opening, frame_input, own_first_line, registry_operations, text_input,
 };

@@ -12,6 +12,7 @@ use super::wait_until;
 pub struct Service {
     child: Child,
     addresses: Vec<SocketAddr>,
+    dns_addresses: Vec<SocketAddr>,
     stdout: Captured,
     log: Captured,
 }
@@ -29,11 +30,8 @@ impl Service {
 
     /// Starts the service with this command and waits until it has announced every listener.
     pub fn spawn(mut command: Command) -> Self {
-        let listeners = command
-            .get_args()
-            .filter(|arg| *arg == "--listen")
-            .count()
-            .max(1);
+        let count = |flag| command.get_args().filter(|arg| *arg == flag).count();
+        let listeners = count("--listen").max(1) + count("--dns-listen");
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -44,6 +42,7 @@ impl Service {
         let mut service = Service {
             child,
             addresses: Vec::new(),
+            dns_addresses: Vec::new(),
             stdout,
             log,
         };
@@ -53,13 +52,15 @@ impl Service {
             assert_eq!(ended, None, "{said:?}; log: {}", service.log());
             (said.matches('\n').count() >= listeners).then_some(said)
         });
-        let addresses = announced.lines().map(|line| {
-            let address = line
-                .strip_prefix("listening on ")
-                .unwrap_or_else(|| panic!("{line:?}"));
-            address.parse().expect("an address")
-        });
-        service.addresses = addresses.collect();
+        for line in announced.lines() {
+            let (what, address) = line.split_once("listening on ").expect("an address");
+            let address = address.parse().expect("an address");
+            match what {
+                "" => service.addresses.push(address),
+                "dns " => service.dns_addresses.push(address),
+                _ => panic!("{line:?}"),
+            }
+        }
         service
     }
 
@@ -75,6 +76,15 @@ impl Service {
 
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Where it answers DNS.
+    pub fn dns_address(&self) -> SocketAddr {
+        self.dns_addresses[0]
+    }
+
+    pub fn dns_addresses(&self) -> &[SocketAddr] {
+        &self.dns_addresses
     }
 
     pub fn pid(&self) -> u32 {

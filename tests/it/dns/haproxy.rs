@@ -4,12 +4,11 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 use super::*;
-use crate::common::wait_until;
+use crate::common::{Running, tool, wait_until};
 
 /// HAProxy with a backend whose servers DNS tells.
 pub(super) struct HaProxy {
@@ -18,8 +17,10 @@ pub(super) struct HaProxy {
 }
 
 impl HaProxy {
-    /// It asks at `nameserver`, in HAProxy's words, and takes answers of `payload_len` bytes.
-    pub(super) fn start(nameserver: &str, payload_len: u16, servers: u16) -> Self {
+    /// It asks at `nameserver`, in HAProxy's words, and takes answers of `payload_len` bytes. `None` where
+    /// it is not installed.
+    pub(super) fn start(nameserver: &str, payload_len: u16, servers: u16) -> Option<Self> {
+        let mut command = tool("haproxy")?;
         let folder = tempfile::tempdir().expect("a folder");
         let path = |name: &str| folder.path().join(name).to_str().expect("text").to_owned();
         let config = format!(
@@ -43,12 +44,11 @@ impl HaProxy {
             front = path("front"),
         );
         std::fs::write(path("cfg"), config).expect("it is written");
-        let process =
-            Running::start(Command::new("haproxy").args(["-db", "-q", "-f", &path("cfg")]));
-        HaProxy {
-            _process: process,
+        command.args(["-db", "-q", "-f", &path("cfg")]);
+        Some(HaProxy {
+            _process: Running::spawn(command),
             folder,
-        }
+        })
     }
 
     fn socket(&self) -> PathBuf {
@@ -91,32 +91,32 @@ impl HaProxy {
 
 #[test]
 fn haproxy_uses_all_instances_of_one_host_and_drops_one_that_goes() {
-    if !is_installed("haproxy") {
-        return;
-    }
     let service = service();
     let client = &mut service.connect();
     let uuids = register(client, "web", &ports(5));
-    let haproxy = HaProxy::start(&service.dns_address().to_string(), 8192, 10);
+    let nameserver = service.dns_address().to_string();
+    let Some(haproxy) = HaProxy::start(&nameserver, 8192, 10) else {
+        return;
+    };
     haproxy.wait_for(5);
     assert_eq!(client.ask(&format!("deregister {}", uuids[2])), "OK");
-    let begin = Instant::now();
     haproxy.wait_for(4);
-    assert!(begin.elapsed() < Duration::from_secs(15));
     let left: Vec<u16> = haproxy.servers().iter().map(SocketAddr::port).collect();
     assert_eq!(left, [1, 2, 4, 5]);
 }
 
 #[test]
 fn haproxy_uses_a_hundred_instances_with_long_datagrams_and_over_tcp() {
-    if !is_installed("haproxy") {
-        return;
-    }
     let service = service();
     register(&mut service.connect(), "web", &hosts(100, 80));
     let address = service.dns_address();
-    let over_udp = HaProxy::start(&address.to_string(), 8192, 100);
-    let over_tcp = HaProxy::start(&format!("tcp@{address}"), 65_535, 100);
-    over_udp.wait_for(100);
-    over_tcp.wait_for(100);
+    for (nameserver, payload_len) in [
+        (address.to_string(), 8192),
+        (format!("tcp@{address}"), 65_535),
+    ] {
+        let Some(haproxy) = HaProxy::start(&nameserver, payload_len, 100) else {
+            return;
+        };
+        haproxy.wait_for(100);
+    }
 }

@@ -8,7 +8,6 @@ mod unbound;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
-use std::process::{Child, Command, Stdio};
 
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query};
 use hickory_proto::rr::{Name, RecordType};
@@ -106,33 +105,4 @@ fn receive_tcp(stream: &mut TcpStream) -> Vec<u8> {
     let mut message = vec![0; u16::from_be_bytes(len).into()];
     stream.read_exact(&mut message).expect("a whole answer");
     message
-}
-
-/// Whether this program is installed. A test that needs it ends where it is not, and says so.
-fn is_installed(program: &str) -> bool {
-    let found = Command::new(program)
-        .arg("-v")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    if found.is_err() {
-        eprintln!("NOT TESTED: {program} is not installed");
-    }
-    found.is_ok()
-}
-
-/// A program that runs; killed when dropped.
-struct Running(Child);
-
-impl Running {
-    fn start(command: &mut Command) -> Self {
-        Running(command.stdin(Stdio::null()).spawn().expect("it runs"))
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }

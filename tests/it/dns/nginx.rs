@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 
 use super::*;
-use crate::common::{free_port, wait_until};
+use crate::common::{Running, free_port, tool, wait_until};
 
 /// Answers every request over HTTP, at as many addresses of loopback.
 fn backends(len: u8) -> u16 {
@@ -27,9 +27,9 @@ fn backends(len: u8) -> u16 {
 
 #[test]
 fn nginx_finds_one_of_forty_addresses_over_tcp() {
-    if !is_installed("nginx") {
+    let Some(mut nginx) = tool("nginx") else {
         return;
-    }
+    };
     let service = service();
     let backend = backends(40);
     register(&mut service.connect(), "web", &hosts(40, backend));
@@ -47,13 +47,9 @@ fn nginx_finds_one_of_forty_addresses_over_tcp() {
     );
     let conf = folder.path().join("conf");
     std::fs::write(&conf, config).expect("it is written");
-    let _nginx = Running::start(
-        Command::new("nginx")
-            .arg("-c")
-            .arg(&conf)
-            .arg("-e")
-            .arg(folder.path().join("error")),
-    );
+    nginx.arg("-c").arg(&conf);
+    nginx.arg("-e").arg(folder.path().join("error"));
+    let _nginx = Running::spawn(nginx);
     let answer = wait_until("nginx listens", || {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
         stream.write_all(b"GET / HTTP/1.0\r\n\r\n").ok()?;

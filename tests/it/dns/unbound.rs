@@ -4,10 +4,11 @@ use hickory_proto::op::ResponseCode;
 
 use super::haproxy::HaProxy;
 use super::*;
-use crate::common::{free_port, wait_until};
+use crate::common::{Running, free_port, tool, wait_until};
 
-/// unbound in front of the service; its address.
-fn unbound(service: &Service, folder: &tempfile::TempDir) -> (Running, SocketAddr) {
+/// unbound in front of the service; its address. `None` where it is not installed.
+fn unbound(service: &Service, folder: &tempfile::TempDir) -> Option<(Running, SocketAddr)> {
+    let mut command = tool("unbound")?;
     let port = free_port();
     let upstream = service.dns_address();
     let folder_name = folder.path().display();
@@ -34,8 +35,11 @@ fn unbound(service: &Service, folder: &tempfile::TempDir) -> (Running, SocketAdd
     );
     let path = folder.path().join("conf");
     std::fs::write(&path, config).expect("it is written");
-    let process = Running::start(Command::new("unbound").arg("-d").arg("-c").arg(&path));
-    (process, SocketAddr::new(upstream.ip(), port))
+    command.arg("-d").arg("-c").arg(&path);
+    Some((
+        Running::spawn(command),
+        SocketAddr::new(upstream.ip(), port),
+    ))
 }
 
 /// The answer of a server that may still be starting.
@@ -55,13 +59,12 @@ fn ask(address: SocketAddr, name: &str, rtype: RecordType) -> Message {
 
 #[test]
 fn unbound_finds_the_services_of_the_zone_and_what_is_not_there() {
-    if !is_installed("unbound") {
-        return;
-    }
     let service = service();
     register(&mut service.connect(), "web", &ports(5));
     let folder = tempfile::tempdir().expect("a folder");
-    let (_process, address) = unbound(&service, &folder);
+    let Some((_process, address)) = unbound(&service, &folder) else {
+        return;
+    };
     let found = ask(address, "_web._tcp.service.internal.", RecordType::SRV);
     assert_eq!(found.answers.len(), 5);
     let target = "7f0000010001.addr.service.internal.";
@@ -76,14 +79,15 @@ fn unbound_finds_the_services_of_the_zone_and_what_is_not_there() {
 
 #[test]
 fn haproxy_behind_unbound_uses_all_instances_of_one_host() {
-    if !is_installed("unbound") || !is_installed("haproxy") {
-        return;
-    }
     let service = service();
     register(&mut service.connect(), "web", &ports(5));
     let folder = tempfile::tempdir().expect("a folder");
-    let (_process, address) = unbound(&service, &folder);
+    let Some((_process, address)) = unbound(&service, &folder) else {
+        return;
+    };
     ask(address, "service.internal.", RecordType::SOA);
-    let haproxy = HaProxy::start(&address.to_string(), 8192, 10);
+    let Some(haproxy) = HaProxy::start(&address.to_string(), 8192, 10) else {
+        return;
+    };
     haproxy.wait_for(5);
 }

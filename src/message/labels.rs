@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_and_pairs_have_their_bounds() {
+    fn row_57_tags_and_pairs_have_their_bounds() {
         let long = |len: usize| "x".repeat(len);
         assert!(labels(&[&long(255)], &[(&long(63), &long(1024))]).is_ok());
         assert_eq!(labels(&[""], &[]), Err(Refusal::Tag));

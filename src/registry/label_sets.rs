@@ -158,11 +158,15 @@ impl<S: BuildHasher> Registry<S> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::limits::LABELS_COUNT_MAX;
+    use crate::message::{Reason, ServiceAddress};
+    use crate::registry::Registration;
 
     #[test]
-    fn what_is_counted_for_a_set_is_not_less_than_it_takes() {
+    fn row_57_what_is_counted_for_a_set_is_not_less_than_it_takes() {
         for (tags, pairs) in [(0, 0), (1, 1), (LABELS_COUNT_MAX, 0), (0, LABELS_COUNT_MAX)] {
             let mut labels = Labels::default();
             for number in 0..tags {
@@ -181,7 +185,8 @@ mod tests {
     }
 
     #[test]
-    fn a_new_set_that_does_not_fit_is_refused_and_there_is_room_again_when_others_have_gone() {
+    fn row_57_a_new_set_that_does_not_fit_is_refused_and_there_is_room_again_when_others_have_gone()
+    {
         let hasher = std::hash::RandomState::new();
         let labels = |tag| {
             let mut labels = Labels::default();
@@ -199,5 +204,49 @@ mod tests {
         sets.leave(first, &hasher);
         assert!(sets.take(&labels("b"), &hasher).is_some());
         assert!(sets.take(&labels("c"), &hasher).is_none());
+    }
+
+    #[test]
+    fn row_57_a_million_updates_between_equal_sets_store_two_and_give_their_memory_back() {
+        const ENTRIES: u32 = 10_000;
+        const ROUNDS: usize = 100;
+        let uuid = |number: u32| Uuid::from_u128(number.into());
+        let labels = [("blue", "1"), ("green", "2")].map(|(tag, version)| {
+            let mut labels = Labels::default();
+            labels.add_tag(tag).unwrap();
+            labels.add_pair("version", version).unwrap();
+            labels
+        });
+        let mut registry = Registry::new(ENTRIES, std::hash::RandomState::new());
+        for number in 0..ENTRIES {
+            let new = Registration {
+                uuid: uuid(number),
+                service_type: "hive",
+                address: ServiceAddress::new("::1", 80).unwrap(),
+                ttl: Duration::from_secs(30),
+                labels: Some(&labels[0]),
+            };
+            registry.register(Moment::START, new).unwrap();
+        }
+        for round in 1..=ROUNDS {
+            for number in 0..ENTRIES {
+                let wanted = &labels[round % 2];
+                let done = registry.update(Moment::START, &uuid(number), Some(wanted));
+                assert_eq!(done, Ok(true));
+            }
+            registry.clear_changes();
+            assert_eq!(
+                registry.label_sets.memory_len,
+                memory_len(&labels[round % 2])
+            );
+            assert_eq!(registry.tags.len(), 1, "the tag of the other set is gone");
+        }
+        for number in 0..ENTRIES {
+            assert!(registry.deregister(Moment::START, &uuid(number), Reason::Deregistered));
+        }
+        assert_eq!(
+            registry.label_sets.memory_len + registry.tags.memory_len(),
+            0
+        );
     }
 }

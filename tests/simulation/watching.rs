@@ -548,7 +548,7 @@ fn a_long_snapshot_comes_in_parts_of_at_most_64_kib_with_changes_between_them() 
 }
 
 /// What a new watcher is told.
-fn whole_picture(rig: &mut Rig) -> Picture {
+pub fn whole_picture(rig: &mut Rig) -> Picture {
     let watcher = rig.connect();
     let told = rig.ask(watcher, "watch");
     let mut stream = Stream::default();

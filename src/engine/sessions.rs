@@ -183,10 +183,9 @@ impl<T> Sessions<T> {
         let Connection {
             session, stranger, ..
         } = &mut self.connections[key];
-        if *stranger && !session.is_stranger() {
-            *stranger = false;
-            self.strangers -= 1;
-        }
+        // Over HTTP who has shown a token may show none the next time.
+        let was_stranger = std::mem::replace(stranger, session.is_stranger());
+        self.strangers = self.strangers + usize::from(*stranger) - usize::from(was_stranger);
         self.waiting.add(key, session);
         if session.phase() == Phase::Done {
             self.over.push(key);

@@ -75,6 +75,26 @@ fn row_25_strangers_never_take_the_places_that_are_kept_for_those_with_a_token()
     }
 }
 
+/// Found by the simulator.
+#[test]
+fn who_shows_a_token_over_http_and_then_none_is_a_stranger_again() {
+    let mut rig = guarded(2);
+    let client = rig.connect();
+    let get = |fields: &str| format!("GET /api/types HTTP/1.1\r\nHost: a\r\n{fields}\r");
+    for _ in 0..2 {
+        let answer = rig.ask(client, &get("Authorization: Bearer secret\r\n"));
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        let answer = rig.ask(client, &get(""));
+        assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+    }
+    let other = rig.connect();
+    let told = rig.received(other);
+    assert_eq!(told, "ERROR too many connections\n", "one place is kept");
+    rig.ask(client, &get("Authorization: Bearer secret\r\n"));
+    let other = rig.connect();
+    assert_eq!(rig.received(other), "", "there is room for a stranger");
+}
+
 #[test]
 fn with_own_address_a_peer_on_another_host_registers_holds_revives_and_replaces_its_own_only() {
     const REFUSED: &str = "ERROR this service registers only the address that you connect from: \

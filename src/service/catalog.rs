@@ -132,7 +132,7 @@ impl<S: BuildHasher> Service<S> {
         if let Some(until) = self.block(Followed::Names, after, peer) {
             return Outcome::Blocked { until };
         }
-        let index = self.registry.names_version().max(1);
+        let index = self.index_of(&Followed::Names);
         let len = self.registry.types_len() + self.registry.tags_len();
         if len > self.at_once_max(LISTED_AT_ONCE_MAX, TYPE_COUNT_LEN_MAX) {
             return self.answer_in_parts(What::Names(None, index), Verb::Types, peer);
@@ -195,14 +195,14 @@ impl<S: BuildHasher> Service<S> {
             Some(name) => self.registry.version_of(name),
             None => self.registry.index(),
         };
-        index.max(1)
+        told(index)
     }
 
     fn index_of(&self, followed: &Followed) -> u64 {
         match followed {
             Followed::Nothing => 1,
             Followed::All => self.index_of_type(None),
-            Followed::Names => self.registry.names_version().max(1),
+            Followed::Names => told(self.registry.names_version()),
             Followed::Type(name) => self.index_of_type(Some(name)),
         }
     }
@@ -231,6 +231,11 @@ impl<S: BuildHasher> Service<S> {
             deliver(session, &Delivery::Wake);
         }
     }
+}
+
+/// The index that is told for a count of changes. It is never 0, which stands for no answer.
+fn told(count: u64) -> u64 {
+    count + 1
 }
 
 /// The public part of a registration that stays the same while it lives.

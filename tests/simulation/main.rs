@@ -17,6 +17,7 @@ mod dns;
 mod fairness;
 mod faults;
 mod history;
+mod http;
 mod labels;
 mod links;
 mod long_answers;

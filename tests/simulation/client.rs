@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use discovery_service::limits::{FRAME_MS_MAX, LINE_LEN_MAX, LINGER_MS_MAX};
-use discovery_service::message::{Labels, Offer, Refusal, Reply, Request, ServiceType, Ttl};
+use discovery_service::message::{After, Labels, Offer, Refusal, Reply, Request, ServiceType, Ttl};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::model::{Picture, written};
@@ -15,12 +16,12 @@ use crate::stream::Stream;
 /// A request and its answer, as text.
 #[derive(Debug)]
 pub struct Exchange {
-    request: String,
-    reply: String,
+    pub request: String,
+    pub reply: String,
 }
 
 /// Stands for the answer to `watch`, which is a stream.
-const STREAM: &str = "(stream)";
+pub const STREAM: &str = "(stream)";
 /// Stands for the answer to `quit`, which has none.
 const NOTHING: &str = "(nothing)";
 
@@ -28,6 +29,7 @@ impl Exchange {
     pub fn new(request: &Request<'_>, reply: &Reply) -> Self {
         let reply = match reply {
             Reply::Bye => NOTHING.to_owned(),
+            Reply::Catalog(_) | Reply::Names(_) | Reply::Constant { .. } => followed(reply),
             reply => written(reply),
         };
         let request = sent(request);
@@ -117,11 +119,17 @@ fn sent(request: &Request<'_>) -> String {
         }
         Request::Types => "types".to_owned(),
         Request::List { service_type, .. } => format!("list{}", optional(service_type)),
-        Request::Catalog { .. }
-        | Request::Names { .. }
-        | Request::Constant { .. }
-        | Request::Resolve { .. }
-        | Request::Metrics { .. } => panic!("{request:?} is not text"),
+        Request::Catalog {
+            service_type,
+            labels,
+            after,
+        } => {
+            let (name, labels) = (optional(service_type), label_words(labels));
+            format!("catalog{name}{labels}{}", behind(after))
+        }
+        Request::Names { after } => format!("names{}", behind(after)),
+        Request::Constant { after } => format!("constant{}", behind(after)),
+        Request::Resolve { .. } | Request::Metrics { .. } => panic!("{request:?} is not sent"),
         Request::Why { uuid } => format!("why {}", id(uuid)),
         Request::Watch { service_type } => format!("watch{}", optional(service_type)),
         Request::Stats => "stats".to_owned(),
@@ -129,6 +137,41 @@ fn sent(request: &Request<'_>) -> String {
         Request::Help => "help".to_owned(),
         Request::Quit => "quit".to_owned(),
     }
+}
+
+/// The answer that a client has, behind a request that waits for the next one.
+fn behind(after: &Option<After>) -> String {
+    after.map_or(String::new(), |After { index, wait_ms }| {
+        format!(" index={index} wait={wait_ms}")
+    })
+}
+
+/// An answer that is followed by its index, as JSON.
+fn followed(reply: &Reply) -> String {
+    let told = match reply {
+        Reply::Catalog(catalog) => {
+            let services = catalog.services.iter().map(|service| {
+                let labels = service.labels.as_deref().cloned().unwrap_or_default();
+                json!({
+                    "id": service.id,
+                    "type": service.service_type,
+                    "ip": service.address.ip,
+                    "port": service.address.port,
+                    "tags": labels.tags(),
+                    "meta": json!(labels)["meta"],
+                })
+            });
+            json!({"index": catalog.index, "told": services.collect::<Vec<_>>()})
+        }
+        Reply::Names(names) => {
+            let pairs = names.names.iter();
+            let names_told = pairs.map(|name| (name.service_type.to_string(), json!(name.tags)));
+            json!({"index": names.index, "told": Value::Object(names_told.collect())})
+        }
+        Reply::Constant { index } => json!({"index": index}),
+        other => panic!("{other:?} is not followed"),
+    };
+    told.to_string()
 }
 
 fn label_words(labels: &Option<Box<Labels>>) -> String {
@@ -164,7 +207,46 @@ pub struct Circumstances {
     pub now: Duration,
     pub idle_ms_max: Option<u64>,
     pub stopped: bool,
+    /// Its request waits for a change.
+    pub is_waiting: bool,
 }
+
+/// A client of any format.
+pub trait Speaker {
+    fn number(&self) -> usize;
+
+    /// The next bytes to send: part of a request, or several.
+    fn next_bytes(&mut self, uuids: &[String]) -> Vec<u8>;
+
+    /// The rest of a partly sent request.
+    fn rest(&mut self) -> Vec<u8>;
+
+    /// The unsent bytes, and one more request.
+    fn whole_commands(&mut self) -> Vec<u8>;
+
+    /// Whether it is between two requests.
+    fn is_finished(&self) -> bool;
+
+    /// Whether it is a watcher.
+    fn is_watching(&self) -> bool;
+
+    /// Checks that the received bytes are a prefix of the expected ones.
+    fn check_prefix(&mut self, pipe: &Pipe, log: Option<&Vec<Exchange>>);
+
+    /// What a watcher that has received everything watches, and its picture of that.
+    fn picture(&self, pipe: &Pipe, log: Option<&Vec<Exchange>>) -> Option<Watched<'_>>;
+
+    /// Checks, when nothing is under way any more, that everything expected has arrived.
+    fn check_complete(
+        &self,
+        pipe: &Pipe,
+        log: Option<&Vec<Exchange>>,
+        circumstances: Circumstances,
+    );
+}
+
+/// The watched type, or all, and a watcher's picture of it.
+pub type Watched<'a> = (Option<&'static str>, &'a Picture);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Format {
@@ -173,7 +255,7 @@ enum Format {
 }
 
 pub struct Client {
-    pub number: usize,
+    number: usize,
     rng: Rng,
     format: Format,
     /// The token that the service requires.
@@ -193,10 +275,10 @@ pub struct Client {
 
 /// The token of the services that require one.
 pub const TOKEN: &str = "open-sesame";
-const WRONG_TOKEN: &str = "open-barley";
+pub const WRONG_TOKEN: &str = "open-barley";
 
-const TYPES: [&str; 4] = ["hive", "a", "web/1", "日本"];
-const IPS: [&str; 4] = ["127.0.0.1", "10.0.0.7", "::1", "2001:db8::7"];
+pub const TYPES: [&str; 4] = ["hive", "a", "web/1", "日本"];
+pub const IPS: [&str; 4] = ["127.0.0.1", "10.0.0.7", "::1", "2001:db8::7"];
 
 impl Client {
     pub fn new(number: usize, seed: u64, token: Option<&'static str>, now: Duration) -> Self {
@@ -254,27 +336,6 @@ impl Client {
         }
     }
 
-    /// The next bytes to send: part of a command, or several.
-    pub fn next_bytes(&mut self, uuids: &[String]) -> Vec<u8> {
-        if self.unsent.is_empty() {
-            let commands = if self.rng.chance(20) {
-                self.rng.between(1, 40)
-            } else {
-                1
-            };
-            for _ in 0..commands {
-                self.add_command(uuids);
-            }
-        }
-        let n = if self.rng.chance(30) {
-            1 + self.rng.index(self.unsent.len().max(1))
-        } else {
-            self.unsent.len()
-        };
-        let n = n.min(self.unsent.len());
-        self.unsent.drain(..n).collect()
-    }
-
     /// A request or malformed input as one datagram, perhaps without a line end.
     pub fn datagram(&mut self, uuids: &[String]) -> Vec<u8> {
         self.format = Format::Text;
@@ -293,22 +354,6 @@ impl Client {
         };
         line += ["", "\n", "\r\n", "\nquery hive\n"][self.rng.index(4)];
         line.into_bytes()
-    }
-
-    /// The rest of a partly sent command.
-    pub fn rest(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.unsent)
-    }
-
-    /// The unsent bytes, and one more command.
-    pub fn whole_commands(&mut self) -> Vec<u8> {
-        self.add_command(&[]);
-        self.rest()
-    }
-
-    /// Whether it is between two commands.
-    pub fn is_finished(&self) -> bool {
-        self.unsent.is_empty()
     }
 
     fn is_over(&self) -> bool {
@@ -504,8 +549,64 @@ impl Client {
         expected
     }
 
-    /// Checks that the received bytes are a prefix of the expected ones.
-    pub fn check_prefix(&mut self, pipe: &Pipe, log: Option<&Vec<Exchange>>) {
+    /// Whether what it has received is a part of the expected bytes, and then of the refusal of a command that
+    /// was not complete in time.
+    fn is_told_overdue(&self, received: &[u8], expected: &[u8]) -> bool {
+        let refusal = self.overdue();
+        (0..received.len()).any(|at| {
+            let (answers, rest) = received.split_at(at);
+            expected.starts_with(answers) && refusal.starts_with(rest)
+        })
+    }
+
+    /// The refusal of a command that was not complete in time.
+    fn overdue(&self) -> Vec<u8> {
+        match self.format {
+            Format::Text => format!("ERROR {}\n", Refusal::LineOverdue).into_bytes(),
+            Format::Frame => refusal_frame(&Refusal::FrameOverdue.reason()),
+        }
+    }
+}
+
+impl Speaker for Client {
+    fn number(&self) -> usize {
+        self.number
+    }
+
+    fn next_bytes(&mut self, uuids: &[String]) -> Vec<u8> {
+        if self.unsent.is_empty() {
+            let commands = if self.rng.chance(20) {
+                self.rng.between(1, 40)
+            } else {
+                1
+            };
+            for _ in 0..commands {
+                self.add_command(uuids);
+            }
+        }
+        let n = if self.rng.chance(30) {
+            1 + self.rng.index(self.unsent.len().max(1))
+        } else {
+            self.unsent.len()
+        };
+        let n = n.min(self.unsent.len());
+        self.unsent.drain(..n).collect()
+    }
+
+    fn rest(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.unsent)
+    }
+
+    fn whole_commands(&mut self) -> Vec<u8> {
+        self.add_command(&[]);
+        self.rest()
+    }
+
+    fn is_finished(&self) -> bool {
+        self.unsent.is_empty()
+    }
+
+    fn check_prefix(&mut self, pipe: &Pipe, log: Option<&Vec<Exchange>>) {
         let expected = self.expected(log);
         let refused = format!("ERROR {}\n", Refusal::TooManyConnections);
         if log.is_none() && refused.as_bytes().starts_with(&pipe.received) {
@@ -542,35 +643,11 @@ impl Client {
         }
     }
 
-    /// Whether what it has received is a part of the expected bytes, and then of the refusal of a command that
-    /// was not complete in time.
-    fn is_told_overdue(&self, received: &[u8], expected: &[u8]) -> bool {
-        let refusal = self.overdue();
-        (0..received.len()).any(|at| {
-            let (answers, rest) = received.split_at(at);
-            expected.starts_with(answers) && refusal.starts_with(rest)
-        })
-    }
-
-    /// The refusal of a command that was not complete in time.
-    fn overdue(&self) -> Vec<u8> {
-        match self.format {
-            Format::Text => format!("ERROR {}\n", Refusal::LineOverdue).into_bytes(),
-            Format::Frame => refusal_frame(&Refusal::FrameOverdue.reason()),
-        }
-    }
-
-    /// Whether it is a watcher.
-    pub fn is_watching(&self) -> bool {
+    fn is_watching(&self) -> bool {
         self.watching.is_some()
     }
 
-    /// What a watcher that has received everything watches, and its picture of that.
-    pub fn picture(
-        &self,
-        pipe: &Pipe,
-        log: Option<&Vec<Exchange>>,
-    ) -> Option<(Option<&'static str>, &Picture)> {
+    fn picture(&self, pipe: &Pipe, log: Option<&Vec<Exchange>>) -> Option<Watched<'_>> {
         let over = pipe.reset || pipe.closed || pipe.shut || pipe.client_ended;
         let streams = self.expected(log).replies.is_some();
         if over || !streams || pipe.is_going_dark() {
@@ -580,8 +657,7 @@ impl Client {
         }
     }
 
-    /// Checks, when nothing is under way any more, that everything expected has arrived.
-    pub fn check_complete(
+    fn check_complete(
         &self,
         pipe: &Pipe,
         log: Option<&Vec<Exchange>>,
@@ -591,6 +667,7 @@ impl Client {
             now,
             idle_ms_max,
             stopped,
+            ..
         } = circumstances;
         if pipe.reset || pipe.key.is_none() || pipe.is_going_dark() {
             return;

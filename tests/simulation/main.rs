@@ -16,6 +16,7 @@ mod deadlines;
 mod dns;
 mod fairness;
 mod faults;
+mod follow;
 mod history;
 mod http;
 mod labels;
@@ -35,6 +36,7 @@ mod strangers;
 mod stream;
 mod sweeping;
 mod watching;
+mod web;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

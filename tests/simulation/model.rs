@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use discovery_service::message::{
-    Document, Id, Labels, Offer, Peer, Refusal, Reply, Request, ServiceAddress, Ttl,
+    After, Document, Id, Labels, Offer, Peer, Refusal, Reply, Request, ServiceAddress, ServiceType,
+    Ttl,
 };
 use discovery_service::registry::Registration;
 use discovery_service::time::Moment;
@@ -13,6 +14,8 @@ use discovery_service::wire::Codec;
 use discovery_service::wire::output::Output;
 use serde_json::{Value, json};
 use uuid::Uuid;
+
+use crate::follow::{Follow, Names, Topic};
 
 pub struct Model {
     entries: Vec<Entry>,
@@ -24,8 +27,12 @@ pub struct Model {
     token: Option<&'static str>,
     /// The clients that have presented it.
     admitted: BTreeSet<usize>,
+    /// The clients that show a token with each request, or none.
+    of_messages: BTreeSet<usize>,
     /// The connections that watch.
     watching: BTreeSet<usize>,
+    /// The indexes that answers are followed by.
+    pub follow: Follow,
     /// When what had expired was last removed.
     swept: Moment,
     /// When what is heard in this turn counts as heard.
@@ -86,7 +93,9 @@ impl Model {
             ttl,
             token,
             admitted: BTreeSet::new(),
+            of_messages: BTreeSet::new(),
             watching: BTreeSet::new(),
+            follow: Follow::default(),
             swept: Moment::START,
             heard: Moment::START,
         }
@@ -161,6 +170,7 @@ impl Model {
         let before = self.entries.len();
         for entry in self.entries.iter().filter(|entry| goes(entry)) {
             self.departures.push((entry.uuid, reason));
+            self.follow.change(&entry.service_type);
         }
         self.entries.retain(|entry| !goes(entry));
         before - self.entries.len()
@@ -182,6 +192,7 @@ impl Model {
             self.entries.iter().all(|entry| entry.uuid != uuid),
             "a UUID was given twice"
         );
+        self.follow.change(offer.service_type.as_str());
         self.entries.push(Entry {
             uuid,
             service_type: offer.service_type.as_str().to_owned(),
@@ -312,7 +323,10 @@ impl Model {
                 let entry = entries.find(|entry| Some(entry.uuid) == *uuid);
                 match (entry, reply) {
                     (Some(entry), Reply::Ok) => {
-                        entry.labels = labels.as_deref().cloned().unwrap_or_default();
+                        let labels = labels.as_deref().cloned().unwrap_or_default();
+                        if std::mem::replace(&mut entry.labels, labels) != entry.labels {
+                            self.follow.change(&entry.service_type);
+                        }
                     }
                     (None, Reply::NotFound) => {}
                     (entry, other) => {
@@ -403,10 +417,94 @@ impl Model {
                 assert_eq!(stats.registrations, live as u64);
                 assert_eq!(stats.watchers, self.watching.len() as u64);
             }
+            (
+                Request::Catalog {
+                    service_type,
+                    labels,
+                    ..
+                },
+                Reply::Catalog(catalog),
+            ) => {
+                let name = service_type.as_ref().map(|name| name.as_str());
+                let labels = labels.as_deref();
+                let mut entries: Vec<&Entry> = self
+                    .entries
+                    .iter()
+                    .filter(|entry| name.is_none_or(|name| name == entry.service_type))
+                    .filter(|entry| labels.is_none_or(|wanted| entry.labels.contains(wanted)))
+                    .collect();
+                entries.sort_by(|a, b| a.service_type.cmp(&b.service_type));
+                let ids: Vec<Id> = entries.iter().map(|entry| Id::of(&entry.uuid)).collect();
+                let told: Vec<Id> = catalog.services.iter().map(|service| service.id).collect();
+                assert_eq!(told, ids, "{request:?}");
+                for (entry, service) in entries.into_iter().zip(&catalog.services) {
+                    assert_eq!(service.address, entry.address);
+                    let labels = service.labels.as_deref().cloned().unwrap_or_default();
+                    assert_eq!(labels, entry.labels);
+                }
+                self.tell(request, catalog.index);
+            }
+            (Request::Names { .. }, Reply::Names(names)) => {
+                let told = names.names.iter().map(|name| {
+                    let tags = name.tags.iter().map(|tag| tag.to_string());
+                    (name.service_type.to_string(), tags.collect())
+                });
+                assert_eq!(told.collect::<Names>(), self.names());
+                self.tell(request, names.index);
+            }
+            (Request::Constant { .. }, Reply::Constant { index }) => self.tell(request, *index),
             (Request::Ping, Reply::Pong)
             | (Request::Help, Reply::Help)
             | (Request::Quit, Reply::Bye) => {}
             (request, reply) => panic!("{request:?} was answered {reply:?}"),
+        }
+    }
+
+    /// The names of all types, with their tags.
+    fn names(&self) -> Names {
+        names_of(&self.entries)
+    }
+
+    fn tell(&mut self, request: &Request<'_>, index: u64) {
+        let (topic, _) = followed(request).expect("it can be followed");
+        let entries = &self.entries;
+        self.follow.tell(topic, index, || names_of(entries));
+    }
+
+    /// Checks that this request may wait for a change. `moments` are until when it has waited before, until
+    /// when it waits, and now.
+    pub fn check_wait(
+        &mut self,
+        client: usize,
+        request: &Request<'_>,
+        moments: (Option<Moment>, Moment, Moment),
+        now: Moment,
+    ) {
+        self.live(now);
+        let (topic, after) = followed(request).expect("it can be followed");
+        let after = after.expect("only who has an answer waits");
+        let entries = &self.entries;
+        self.follow
+            .wait(client, (topic, after), moments, || names_of(entries));
+    }
+
+    /// Checks after a turn that no request waits any more for what has happened.
+    pub fn nobody_is_forgotten(&mut self, timers_at: Moment, now: Moment) {
+        self.live(now);
+        let entries = &self.entries;
+        self.follow
+            .nobody_is_forgotten(timers_at, || names_of(entries));
+    }
+
+    /// This client shows a token with each request, or none.
+    pub fn shows_each_time(&mut self, client: usize) {
+        self.of_messages.insert(client);
+    }
+
+    /// A message of this client was answered.
+    pub fn end_message(&mut self, client: usize) {
+        if self.of_messages.contains(&client) {
+            self.admitted.remove(&client);
         }
     }
 
@@ -454,6 +552,32 @@ impl Model {
             }
         }
     }
+}
+
+/// What a request follows, and the answer that its client has.
+fn followed(request: &Request<'_>) -> Option<(Topic, Option<After>)> {
+    Some(match request {
+        Request::Catalog {
+            service_type,
+            after,
+            ..
+        } => {
+            let of = |name: &ServiceType<'_>| Topic::Type(name.as_str().to_owned());
+            (service_type.as_ref().map_or(Topic::All, of), *after)
+        }
+        Request::Names { after } => (Topic::Names, *after),
+        Request::Constant { after } => (Topic::Nothing, *after),
+        _ => return None,
+    })
+}
+
+fn names_of(entries: &[Entry]) -> Names {
+    let mut names = Names::new();
+    for entry in entries {
+        let tags = names.entry(entry.service_type.clone()).or_default();
+        tags.extend(entry.labels.tags().iter().map(|tag| tag.to_string()));
+    }
+    names
 }
 
 fn listed(entry: &Entry, now: Moment) -> Value {

@@ -18,13 +18,14 @@ use discovery_service::service::{Deliver, Handler, Service, Turn};
 use discovery_service::time::{Moment, WallTime};
 use uuid::{Builder, Uuid};
 
-use crate::client::{Circumstances, Client, Exchange, TOKEN};
+use crate::client::{Circumstances, Client, Exchange, Speaker, TOKEN};
 use crate::history::History;
 use crate::model::{Model, written};
 use crate::net::{FakeNetwork, Faults, Owners, Pipe, weight};
 use crate::parking::Parking;
 use crate::rig::sockets;
 use crate::rng::Rng;
+use crate::web::Web;
 
 /// The exchanges of each client, by client number.
 pub type Log = Rc<RefCell<BTreeMap<usize, Vec<Exchange>>>>;
@@ -92,14 +93,23 @@ impl Responder for Shadowed {
             return self.apply_datagram(request, peer, outcome);
         };
         self.parking.nothing_is_run_for(peer.session);
+        let is_auth = matches!(request, Request::Auth { .. });
+        let earlier = (!is_auth).then(|| self.model.follow.end(client)).flatten();
         let exchange = match &outcome {
-            Outcome::Retry => return outcome,
+            Outcome::Retry => {
+                self.model.end_message(client);
+                return outcome;
+            }
             Outcome::Done(reply) => {
                 self.model.check(client, peer, request, reply, self.now);
                 Exchange::new(request, reply)
             }
-            Outcome::Parked { .. } | Outcome::Blocked { .. } => {
-                panic!("{request:?} waits")
+            Outcome::Parked { .. } => panic!("{request:?} is parked"),
+            &Outcome::Blocked { until } => {
+                let moments = (earlier, until, self.uptime);
+                self.model.check_wait(client, request, moments, self.now);
+                self.model.end_message(client);
+                return outcome;
             }
             Outcome::Parts => {
                 if let Request::Watch { .. } = request {
@@ -109,6 +119,9 @@ impl Responder for Shadowed {
                 Exchange::stream(request)
             }
         };
+        if !is_auth {
+            self.model.end_message(client);
+        }
         let mut log = self.log.borrow_mut();
         log.entry(client).or_default().push(exchange);
         self.parking
@@ -117,6 +130,9 @@ impl Responder for Shadowed {
 
     fn refuse(&mut self, refusal: Refusal, peer: &Peer) -> Reply {
         let reply = self.service.refuse(refusal, peer);
+        if let Some(&client) = self.owners.borrow().get(&peer.session) {
+            self.model.end_message(client);
+        }
         if *peer == Peer::without_session(peer.address) {
             self.answers.push((peer.address, written(&reply)));
         }
@@ -147,6 +163,15 @@ impl Handler for Shadowed {
         self.parking.expire(peer.session, self.uptime)
     }
 
+    fn end_wait(&mut self, peer: &Peer) {
+        self.service.end_wait(peer);
+    }
+
+    fn stop(&mut self) {
+        self.model.follow.stop();
+        self.service.stop();
+    }
+
     fn wants_part(&mut self, session: usize) {
         self.service.wants_part(session);
     }
@@ -158,6 +183,9 @@ impl Handler for Shadowed {
     fn leave(&mut self, peer: &mut Peer) {
         if peer.stays() {
             self.model.leave(peer.session, self.now);
+        }
+        if let Some(client) = self.owners.borrow().get(&peer.session) {
+            self.model.follow.end(*client);
         }
         self.parking.leave(peer.session);
         self.service.leave(peer);
@@ -206,7 +234,7 @@ pub struct World {
     engine: Engine<FakeNetwork, Shadowed>,
     settings: Settings,
     token: Option<&'static str>,
-    clients: Vec<Client>,
+    clients: Vec<Box<dyn Speaker>>,
     log: Log,
     clock: Duration,
     wait: Option<Duration>,
@@ -214,6 +242,8 @@ pub struct World {
     stall: u64,
     hostile: u64,
     lazy: u64,
+    /// Percentage of the clients that speak HTTP.
+    web: u64,
     /// How long the clock has stalled, in all.
     stalled: Duration,
     /// Clients whose host has lost its power, and how long the clock had stalled by then.
@@ -241,6 +271,7 @@ impl World {
             weight(&mut rng, 10),
             weight(&mut rng, 90),
         );
+        let web = weight(&mut rng, 60);
         let parked = weight(&mut rng, 30);
         let parking = Parking::new(Rng::new(rng.next()), parked);
         let ttl = Duration::from_secs(rng.between(1, 8));
@@ -278,6 +309,7 @@ impl World {
             stall,
             hostile,
             lazy,
+            web,
             stalled: Duration::ZERO,
             dark: Vec::new(),
             history: History::default(),
@@ -327,8 +359,14 @@ impl World {
     fn connect(&mut self) {
         if self.clients.len() < 60 {
             let number = self.net.connect();
-            self.clients
-                .push(Client::new(number, self.rng.next(), self.token, self.clock));
+            let (seed, token) = (self.rng.next(), self.token);
+            self.clients.push(if self.rng.chance(self.web) {
+                let model = &mut self.engine.handler_mut().model;
+                model.shows_each_time(number);
+                Box::new(Web::new(number, seed, token, self.clock))
+            } else {
+                Box::new(Client::new(number, seed, token, self.clock))
+            });
         }
     }
 
@@ -340,15 +378,15 @@ impl World {
         let Some(i) = self.any_client() else { return };
         let uuids = self.uuids();
         let client = &mut self.clients[i];
-        let pipe = &mut self.net.pipes[client.number];
+        let pipe = &mut self.net.pipes[client.number()];
         if pipe.client_ended || pipe.reset {
             return;
         }
         let bytes = client.next_bytes(&uuids);
-        self.net.send(client.number, &bytes);
+        self.net.send(client.number(), &bytes);
         let tired = if client.is_watching() { 2 } else { 20 };
         if client.is_finished() && self.rng.chance(tired) {
-            self.net.pipes[client.number].client_ended = true;
+            self.net.pipes[client.number()].client_ended = true;
         }
     }
 
@@ -359,7 +397,7 @@ impl World {
         } else {
             20_000
         };
-        self.net.deliver(self.clients[i].number, n as usize);
+        self.net.deliver(self.clients[i].number(), n as usize);
     }
 
     fn take_some(&mut self) {
@@ -369,7 +407,7 @@ impl World {
         } else {
             20_000
         };
-        self.net.take(self.clients[i].number, n as usize);
+        self.net.take(self.clients[i].number(), n as usize);
     }
 
     /// Sends one request as a datagram; none that needs a session.
@@ -402,14 +440,14 @@ impl World {
 
     fn break_one(&mut self) {
         if let Some(i) = self.any_client() {
-            self.net.reset(self.clients[i].number);
+            self.net.reset(self.clients[i].number());
         }
     }
 
     /// A host loses its power.
     fn lose_power(&mut self) {
         if let Some(i) = self.any_client() {
-            let number = self.clients[i].number;
+            let number = self.clients[i].number();
             if !self.net.pipes[number].is_going_dark() {
                 self.net.go_dark(number);
                 self.dark.push((number, self.stalled));
@@ -478,6 +516,10 @@ impl World {
             let shadowed = self.engine.handler_mut();
             shadowed.timers_at = shadowed.uptime;
         }
+        let shadowed = self.engine.handler_mut();
+        shadowed
+            .model
+            .nobody_is_forgotten(shadowed.timers_at, shadowed.now);
         self.the_dead_are_noticed();
         self.check_datagrams();
         // Of a pause, registry time counts no more than of a turn that is a little late.
@@ -494,8 +536,8 @@ impl World {
         assert!(self.engine.connections() <= self.settings.connections_max + LINGERING_REFUSED_MAX);
         for client in &mut self.clients {
             client.check_prefix(
-                &self.net.pipes[client.number],
-                self.log.borrow().get(&client.number),
+                &self.net.pipes[client.number()],
+                self.log.borrow().get(&client.number()),
             );
         }
     }
@@ -509,8 +551,8 @@ impl World {
         for _ in 0..10_000 {
             self.net.deliver_datagrams();
             for client in &self.clients {
-                self.net.deliver(client.number, usize::MAX);
-                self.net.take(client.number, usize::MAX);
+                self.net.deliver(client.number(), usize::MAX);
+                self.net.take(client.number(), usize::MAX);
             }
             let passed = match self.wait {
                 Some(Duration::ZERO) => Duration::ZERO,
@@ -529,26 +571,32 @@ impl World {
     fn every_client_has_its_answers(&self) {
         for client in &self.clients {
             let log = self.log.borrow();
-            let pipe = &self.net.pipes[client.number];
+            let pipe = &self.net.pipes[client.number()];
             let circumstances = Circumstances {
                 now: self.clock,
                 idle_ms_max: self.settings.idle_ms_max,
                 stopped: self.engine.is_stopped(),
+                is_waiting: self
+                    .engine
+                    .handler()
+                    .model
+                    .follow
+                    .is_waiting(client.number()),
             };
-            client.check_complete(pipe, log.get(&client.number), circumstances);
+            client.check_complete(pipe, log.get(&client.number()), circumstances);
         }
     }
 
     fn every_watcher_knows_the_truth(&mut self) {
         let shadowed = self.engine.handler_mut();
         for client in &self.clients {
-            let (log, pipe) = (shadowed.log.borrow(), &self.net.pipes[client.number]);
-            if let Some((watched, picture)) = client.picture(pipe, log.get(&client.number)) {
+            let (log, pipe) = (shadowed.log.borrow(), &self.net.pipes[client.number()]);
+            if let Some((watched, picture)) = client.picture(pipe, log.get(&client.number())) {
                 assert_eq!(
                     picture,
                     &shadowed.model.picture(watched, shadowed.now),
                     "watcher {}",
-                    client.number
+                    client.number()
                 );
                 self.watchers += 1;
             }
@@ -563,11 +611,11 @@ impl World {
 
     fn everybody_leaves(&mut self) {
         for client in &mut self.clients {
-            let pipe = &self.net.pipes[client.number];
-            if !pipe.is_going_dark() && !self.net.pipes[client.number].client_ended {
+            let pipe = &self.net.pipes[client.number()];
+            if !pipe.is_going_dark() && !self.net.pipes[client.number()].client_ended {
                 let bytes = client.rest();
-                self.net.send(client.number, &bytes);
-                self.net.pipes[client.number].client_ended = true;
+                self.net.send(client.number(), &bytes);
+                self.net.pipes[client.number()].client_ended = true;
             }
         }
         self.calm_down();
@@ -591,7 +639,7 @@ impl World {
         let bytes = client.rest();
         self.net.send(number, &bytes);
         self.net.pipes[number].client_ended = true;
-        self.clients.push(client);
+        self.clients.push(Box::new(client));
         self.calm_down();
         assert!(self.net.pipes[number].closed, "served and closed");
         assert!(!self.net.pipes[number].received.is_empty());
@@ -624,11 +672,11 @@ impl World {
 
     fn stop_with_replies_in_flight(&mut self) {
         for client in &mut self.clients {
-            let pipe = &self.net.pipes[client.number];
+            let pipe = &self.net.pipes[client.number()];
             if !pipe.client_ended && !pipe.reset && !pipe.closed {
                 let bytes = client.whole_commands();
-                self.net.send(client.number, &bytes);
-                self.net.deliver(client.number, usize::MAX);
+                self.net.send(client.number(), &bytes);
+                self.net.deliver(client.number(), usize::MAX);
             }
         }
         self.turn(Duration::ZERO);
@@ -637,10 +685,10 @@ impl World {
         let begun = self.clock;
         while !self.engine.is_stopped() {
             for client in &self.clients {
-                self.net.take(client.number, usize::MAX);
-                if self.net.pipes[client.number].shut {
-                    self.net.pipes[client.number].client_ended = true;
-                    self.net.deliver(client.number, usize::MAX);
+                self.net.take(client.number(), usize::MAX);
+                if self.net.pipes[client.number()].shut {
+                    self.net.pipes[client.number()].client_ended = true;
+                    self.net.deliver(client.number(), usize::MAX);
                 }
             }
             let wait = self
@@ -655,7 +703,7 @@ impl World {
         }
         self.net.reset_backlog();
         for client in &self.clients {
-            self.net.take(client.number, usize::MAX);
+            self.net.take(client.number(), usize::MAX);
         }
         self.every_client_has_its_answers();
     }

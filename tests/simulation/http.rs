@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use discovery_service::engine::Settings;
 use discovery_service::limits::{
-    HTTP_MS_MAX, LINGER_MS_MAX, OUTPUT_WAITING_LEN_MAX, TURN_WORK_MAX,
+    HTTP_MS_MAX, LINGER_MS_MAX, OUTPUT_WAITING_LEN_MAX, TURN_TOLD_MAX, TURN_WORK_MAX,
+    WAIT_JITTER_ONE_IN, WAIT_MS_DEFAULT, WAIT_MS_MAX,
 };
 
 use crate::rig::{Rig, TICK_MS, TTL_MS};
@@ -339,4 +340,89 @@ fn row_56_who_waits_is_answered_when_its_type_ends_when_its_time_is_over_and_whe
     for client in [client, patient] {
         assert_eq!(followed(&rig.received(client)), (gone, "[]"), "at once");
     }
+}
+
+#[test]
+fn a_change_wakes_all_who_wait_for_it_a_bounded_part_in_each_turn() {
+    const COUNT: usize = 1_000;
+    for target in ["/v1/health/state/any", "/v1/catalog/services"] {
+        let mut rig = rig();
+        let other = rig.connect();
+        rig.ask(other, "register hive 10.0.0.1 80 ttl=86400");
+        let clients = crowd(&mut rig, COUNT);
+        settle_lightly(&mut rig);
+        let index = followed(&ask(&mut rig, clients[0], target)).0;
+        follow(&mut rig, &clients, target, index);
+        settle_lightly(&mut rig);
+        rig.send(other, b"register other 10.0.0.2 80 ttl=86400\n");
+        let mut told = 0;
+        for _ in 0..40 {
+            rig.turn_lightly();
+            let mut answered = |&&client: &&usize| !rig.received(client).is_empty();
+            let of_turn = clients.iter().filter(|client| answered(client)).count();
+            assert!(of_turn <= TURN_TOLD_MAX, "{of_turn} in a turn");
+            told += of_turn;
+            if rig.wait != Some(Duration::ZERO) {
+                break;
+            }
+        }
+        assert_eq!(told, COUNT, "{target}: all of them, without a pause");
+    }
+}
+
+#[test]
+fn a_wait_is_as_long_as_its_own_request_says_and_has_a_bound() {
+    const TARGET: &str = "/v1/health/service/hive";
+    for (wait, least_ms) in [
+        ("", WAIT_MS_DEFAULT),
+        ("&wait=0s", WAIT_MS_DEFAULT),
+        ("&wait=100h", WAIT_MS_MAX),
+    ] {
+        let mut rig = rig();
+        let client = rig.connect();
+        let index = followed(&ask(&mut rig, client, TARGET)).0;
+        assert_eq!(
+            ask(&mut rig, client, &format!("{TARGET}?index={index}{wait}")),
+            ""
+        );
+        rig.pass(least_ms - 1);
+        rig.settle();
+        assert_eq!(rig.received(client), "", "{wait}");
+        rig.pass(least_ms / WAIT_JITTER_ONE_IN + 1);
+        rig.settle();
+        assert_eq!(followed(&rig.received(client)).0, index, "{wait}");
+    }
+    // One that has gone leaves nothing to who comes to its place.
+    let mut rig = rig();
+    let first = rig.connect();
+    let index = followed(&ask(&mut rig, first, TARGET)).0;
+    follow(&mut rig, &[first], TARGET, index);
+    rig.settle();
+    rig.net.reset(first);
+    rig.settle();
+    let second = rig.connect();
+    ask(&mut rig, second, &format!("{TARGET}?index={index}&wait=1s"));
+    rig.pass(1_100);
+    rig.settle();
+    assert_eq!(followed(&rig.received(second)).0, index);
+}
+
+#[test]
+fn who_reads_events_until_the_end_gets_them_without_chunks_beside_one_who_gets_chunks() {
+    let mut rig = rig();
+    let (other, old, new) = (rig.connect(), rig.connect(), rig.connect());
+    for (client, version) in [(new, "1.1"), (old, "1.0")] {
+        let accept = "Accept: text/event-stream";
+        let request = format!("GET /api/watch HTTP/{version}\r\nHost: a\r\n{accept}\r\n\r\n");
+        rig.send(client, request.as_bytes());
+        rig.settle();
+        rig.received(client);
+    }
+    rig.ask(other, "register hive 10.0.0.1 80");
+    let (plain, chunk) = (rig.received(old), rig.received(new));
+    assert!(
+        plain.starts_with("id: 1\nevent: change\ndata: {"),
+        "{plain}"
+    );
+    assert_eq!(chunk, format!("{:x}\r\n{plain}\r\n", plain.len()));
 }

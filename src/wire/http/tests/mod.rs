@@ -5,7 +5,7 @@ mod smuggling;
 use std::rc::Rc;
 
 use super::Site;
-use crate::message::{Refusal, Reply};
+use crate::message::{Peer, Refusal, Reply};
 use crate::wire::output::Output;
 use crate::wire::{Codec, Decoded, Protocol};
 
@@ -225,4 +225,52 @@ fn the_overdue_and_the_unfinished_are_told_so() {
     );
     let refusal = Refusal::Http(crate::message::HttpRefusal::Overdue);
     assert!(refusal.close_reason().is_some());
+}
+
+#[test]
+fn a_peer_is_told_to_go_on_only_where_it_may_wait_for_that() {
+    let begin = "Host: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n";
+    for (request, goes_on) in [
+        (format!("POST /api/why HTTP/1.1\r\n{begin}"), true),
+        (format!("POST /api/why HTTP/1.1\r\n{begin}{{"), false),
+        (format!("POST /api/why HTTP/1.0\r\n{begin}"), false),
+    ] {
+        let mut codec = Codec::new(&Protocol::RegistryAndHttp(Rc::default()));
+        let step = codec.decode(request.as_bytes());
+        assert_eq!(step.decoded == Decoded::Continue, goes_on, "{request}");
+    }
+}
+
+#[test]
+fn of_fields_that_stand_twice_each_counts() {
+    let get = "GET /api/watch HTTP/1.1\r\nHost: a\r\n";
+    for fields in [
+        "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Site: none\r\n",
+        "Sec-Fetch-Site: none\r\nSec-Fetch-Site: same-site\r\n",
+    ] {
+        let answer = answered(Site::default(), &format!("{get}{fields}\r\n"));
+        assert_eq!(status(&answer), 403, "{fields}");
+    }
+    for (fields, style) in [
+        (
+            "Accept: text/html, Text/Event-Stream;q=0.9\r\n",
+            "text/event-stream",
+        ),
+        (
+            "Accept: text/event-stream\r\nAccept: text/html\r\n",
+            "text/event-stream",
+        ),
+        ("Accept: text/event-streams\r\n", "application/x-ndjson"),
+    ] {
+        let mut codec = Codec::new(&Protocol::RegistryAndHttp(Rc::default()));
+        codec.decode(format!("{get}{fields}\r\n").as_bytes());
+        let mut output = Output::default();
+        let peer = Peer::without_session((std::net::Ipv4Addr::LOCALHOST, 1).into());
+        codec.open_stream(&peer, &mut output);
+        let head = String::from_utf8(output.front().to_vec()).unwrap();
+        assert!(
+            head.contains(&format!("Content-Type: {style}\r\n")),
+            "{head}"
+        );
+    }
 }

@@ -2,6 +2,7 @@
 //! is cut, and nothing in a body is ever run.
 
 use super::decode;
+use crate::limits::HTTP_HEAD_LEN_MAX;
 
 /// A command that would be seen if a body, or what follows a refused request, were run.
 const NEXT: &str = "GET /api/query?type=next HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -41,6 +42,8 @@ fn row_52_what_two_readers_could_understand_differently_is_refused_at_every_cut(
         ("POST /api/why HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".into(), "Malformed"),
         (format!("{head}Transfer-Encoding: chunked\r\n\r\n2;x=y\r\n{{}}\r\n0\r\n\r\n"), "Malformed"),
         (format!("{head}Transfer-Encoding: chunked\r\n\r\n0x2\r\n{{}}\r\n0\r\n\r\n"), "Malformed"),
+        (format!("{head}Transfer-Encoding: chunked\r\n\r\n+2\r\n{{}}\r\n0\r\n\r\n"), "Malformed"),
+        (format!("{head}Transfer-Encoding: chunked\r\n\r\n2\n{{}}\r\n0\r\n\r\n"), "Malformed"),
         (format!("{head}Transfer-Encoding: chunked\r\n\r\n 2\r\n{{}}\r\n0\r\n\r\n"), "Malformed"),
         (format!("{head}Transfer-Encoding: chunked\r\n\r\n2\n{{}}\n0\n\n"), "Malformed"),
         (format!("{head}Transfer-Encoding: chunked\r\n\r\n1\r\n{{}}\r\n0\r\n\r\n"), "Malformed"),
@@ -118,6 +121,15 @@ fn row_52_what_is_allowed_is_one_request_with_its_body_at_every_cut() {
             2,
         ),
         (
+            format!("GET HTTP://a/api/ping HTTP/1.1\r\nHost: b\r\n\r\n{NEXT}"),
+            2,
+        ),
+        (format!("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n{NEXT}"), 2),
+        (
+            format!("GET /api/ping HTTP/1.1\r\nHost: a\r\nConnection: x, Close\r\n\r\n{NEXT}"),
+            1,
+        ),
+        (
             format!("GET /api/ping HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n{NEXT}"),
             2,
         ),
@@ -178,6 +190,27 @@ fn row_52_what_is_allowed_is_one_request_with_its_body_at_every_cut() {
         assert_eq!(seen.len(), commands, "{input:?} was taken for {seen:?}");
         let next = seen.last().filter(|_| commands == 2);
         assert!(next.is_none_or(|next| next.contains("next")), "{seen:?}");
+    }
+}
+
+#[test]
+fn row_53_a_head_has_its_bound_to_the_byte_and_what_has_no_end_is_refused_at_the_bound() {
+    let begin = "GET /api/ping HTTP/1.1\r\nHost: a\r\nX: ";
+    let head = |len: usize| format!("{begin}{}\r\n\r\n", "y".repeat(len - begin.len() - 4));
+    let longest = decode(&[head(HTTP_HEAD_LEN_MAX).as_bytes()]);
+    assert!(longest[0].contains("Ping"), "{longest:?}");
+    for wrong in [
+        head(HTTP_HEAD_LEN_MAX + 1),
+        format!("{begin}{}", "y".repeat(HTTP_HEAD_LEN_MAX)),
+    ] {
+        let seen = decode(&[wrong.as_bytes()]);
+        assert_eq!(seen, ["Refused(Http(HeadTooLong))"]);
+    }
+    let chunked = "POST /api/why HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for wrong in ["000000002", "2;", "x"] {
+        let seen = decode(&[chunked.as_bytes(), wrong.as_bytes()]);
+        let refused = "the length of a chunk is malformed";
+        assert!(seen[0].contains(refused), "{wrong}: {seen:?}");
     }
 }
 

@@ -37,8 +37,8 @@ pub struct Exchange {
     transport: DnsTransport,
     /// The question that is not answered yet.
     asked: Option<Asked>,
-    /// What the last answer has in common with others of its kind.
-    alike: u64,
+    /// The response code of the last answer.
+    answered: Option<DnsCode>,
 }
 
 impl Exchange {
@@ -49,7 +49,7 @@ impl Exchange {
             site: Rc::clone(site),
             transport,
             asked: None,
-            alike: 0,
+            answered: None,
         }
     }
 
@@ -156,7 +156,7 @@ impl Exchange {
             }
             _ => return,
         };
-        self.alike = self.site.counters().alike(code, &asked.question);
+        self.answered = Some(code);
         self.push(&message, output);
     }
 
@@ -172,7 +172,10 @@ impl Exchange {
     /// with one refusal.
     #[must_use]
     pub fn alike(&self) -> u64 {
-        self.alike
+        match (&self.asked, self.answered) {
+            (Some(asked), Some(code)) => self.site.counters().alike(code, &asked.question),
+            _ => 0,
+        }
     }
 
     /// What is served.

@@ -2,6 +2,7 @@
 
 mod encode;
 mod telnet;
+mod words;
 
 use memchr::memchr;
 
@@ -14,6 +15,7 @@ use crate::message::{
 };
 
 pub use encode::{encode, encode_part};
+use words::{Words, has_control_character};
 
 /// Finds lines in the input of one connection.
 #[derive(Debug, Default)]
@@ -179,66 +181,6 @@ fn plain_heartbeat(line: &[u8]) -> Option<uuid::Uuid> {
     uuid::Uuid::try_parse_ascii(word).ok()
 }
 
-/// Whether the text contains a control character other than the tab. Nearly all lines are printable
-/// ASCII without one.
-fn has_control_character(text: &str) -> bool {
-    !is_printable(text.as_bytes()) && text.chars().any(|c| c.is_control() && c != '\t')
-}
-
-/// Whether all bytes are printable ASCII, a word of eight at a time.
-fn is_printable(bytes: &[u8]) -> bool {
-    let (words, rest) = bytes.as_chunks();
-    let mut last = [b' '; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    words
-        .iter()
-        .fold(unprintable(last), |found, &word| found | unprintable(word))
-        == 0
-}
-
-/// Not 0 where one of eight bytes is no printable ASCII character.
-fn unprintable(bytes: [u8; 8]) -> u64 {
-    const fn each(byte: u8) -> u64 {
-        u64::from_ne_bytes([byte; 8])
-    }
-    let word = u64::from_ne_bytes(bytes);
-    // The lowest byte that is below the blank, or DEL and so 0 without it, borrows into its highest bit,
-    // which bytes beyond ASCII have set.
-    let below = word.wrapping_sub(each(b' '));
-    let deleted = (word ^ each(0x7f)).wrapping_sub(each(1));
-    (word | below | deleted) & each(0x80)
-}
-
-/// The words of a line, separated by blanks and tabs.
-struct Words<'a>(&'a str);
-
-impl Words<'_> {
-    /// Whether the line has no further word.
-    fn is_over(&self) -> bool {
-        self.0.bytes().all(|byte| is_blank(&byte))
-    }
-}
-
-fn is_blank(byte: &u8) -> bool {
-    matches!(byte, b' ' | b'\t')
-}
-
-impl<'a> Iterator for Words<'a> {
-    type Item = &'a str;
-
-    fn next(&mut self) -> Option<&'a str> {
-        let bytes = self.0.as_bytes();
-        let start = bytes.iter().position(|byte| !is_blank(byte))?;
-        let len = bytes[start..]
-            .iter()
-            .position(is_blank)
-            .unwrap_or(bytes.len() - start);
-        let (word, rest) = self.0[start..].split_at(len);
-        self.0 = rest;
-        Some(word)
-    }
-}
-
 /// `auth <token>`
 fn auth(words: Words<'_>) -> Result<Request<'_>, Refusal> {
     let [token] = arguments(words, Verb::Auth)?;
@@ -388,25 +330,4 @@ fn first_arguments<'a, const N: usize>(
         *argument = words.next().ok_or(Refusal::Usage(verb))?;
     }
     Ok(arguments)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_control_character_is_found_wherever_it_stands_and_nothing_else_is_taken_for_one() {
-        for len in 1..=20 {
-            for at in 0..len {
-                for code in 0..=0x100_u32 {
-                    let character = char::from_u32(code).unwrap();
-                    let mut text = "~".repeat(at);
-                    text.push(character);
-                    text.push_str(&" ".repeat(len - at - 1));
-                    let is_one = character.is_control() && character != '\t';
-                    assert_eq!(has_control_character(&text), is_one, "{text:?}");
-                }
-            }
-        }
-    }
 }

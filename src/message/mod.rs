@@ -22,6 +22,7 @@ mod part;
 mod refusal;
 mod rendering;
 mod reply;
+mod service_type;
 mod tally;
 mod update;
 mod verb;
@@ -32,7 +33,7 @@ use std::time::Duration;
 
 use uuid::{Uuid, Variant, Version};
 
-use crate::limits::{QUERY_LIMIT_MAX, TTL_SECONDS, TYPE_LEN_MAX};
+use crate::limits::{QUERY_LIMIT_MAX, TTL_SECONDS};
 
 pub use address::{Offer, ServiceAddress, check_ip, parse_port};
 pub use catalog::{After, Catalog, Name, Names};
@@ -52,6 +53,7 @@ pub use part::{Part, Rows};
 pub use refusal::Refusal;
 pub use rendering::{Bytes, Form, Rendered};
 pub use reply::{Reply, Services};
+pub use service_type::ServiceType;
 pub use tally::{Named, Tally};
 pub use update::{Delta, Removal, Service, Share, Snapshot, Update};
 pub use verb::Verb;
@@ -250,40 +252,6 @@ impl Ttl {
     }
 }
 
-/// The name of a kind of service: 1 to 63 bytes without white space or control characters.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServiceType<'a>(Cow<'a, str>);
-
-impl<'a> ServiceType<'a> {
-    /// Takes a name as it came from a client.
-    ///
-    /// # Errors
-    /// A [`Refusal`] that says which rule the name breaks.
-    pub fn new(name: impl Into<Cow<'a, str>>) -> Result<Self, Refusal> {
-        let name = name.into();
-        if name.is_empty() {
-            return Err(Refusal::TypeEmpty);
-        }
-        if name.len() > TYPE_LEN_MAX {
-            return Err(Refusal::TypeTooLong);
-        }
-        // Nearly all names are of these characters, which one pass without a branch for each byte detects.
-        let plain = name
-            .bytes()
-            .fold(true, |plain, byte| plain & byte.is_ascii_graphic());
-        if !plain && name.chars().any(|c| c.is_whitespace() || c.is_control()) {
-            return Err(Refusal::TypeCharacter);
-        }
-        Ok(ServiceType(name))
-    }
-
-    /// The name.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 /// Reads the limit of a query.
 ///
 /// # Errors
@@ -378,40 +346,5 @@ mod tests {
             );
         }
         assert_eq!(parse_random_uuid("ERROR"), Err(Refusal::Uuid));
-    }
-
-    #[test]
-    fn types_are_1_to_63_bytes_without_white_space_or_control_characters() {
-        for name in [
-            "a",
-            "hive",
-            "web/API_v2.1",
-            "ß",
-            "日本語",
-            &"x".repeat(63),
-            &"é".repeat(31),
-        ] {
-            assert_eq!(ServiceType::new(name).unwrap().as_str(), name);
-        }
-        assert_eq!(ServiceType::new(""), Err(Refusal::TypeEmpty));
-        assert_eq!(ServiceType::new("x".repeat(64)), Err(Refusal::TypeTooLong));
-        assert_eq!(ServiceType::new("é".repeat(32)), Err(Refusal::TypeTooLong));
-        for name in [
-            "a b",
-            "a\tb",
-            "a\u{a0}b",
-            "a\u{2028}b",
-            "a\nb",
-            "a\0",
-            "\u{1b}[31m",
-            "a\u{7f}",
-            "a\u{85}",
-        ] {
-            assert_eq!(
-                ServiceType::new(name),
-                Err(Refusal::TypeCharacter),
-                "{name:?}"
-            );
-        }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Each format has a module: [`mod@text`] for people and simple clients, [`mod@frame`] for the
 //! length-prefixed JSON of the Python clients, [`mod@http`] for browsers, monitors and proxies, and, at
-//! sockets of its own, [`mod@dns`] for everything that can resolve a name. This room sees bytes and [`crate::message`], but no sockets and no registry.
+//! sockets of its own, [`mod@dns`] for everything that can resolve a name. This room sees bytes and
+//! [`crate::message`], but no sockets and no registry.
 
 mod content;
 pub mod dns;

@@ -648,9 +648,8 @@ impl Speaker for Client {
     }
 
     fn picture(&self, pipe: &Pipe, log: Option<&Vec<Exchange>>) -> Option<Watched<'_>> {
-        let over = pipe.reset || pipe.closed || pipe.shut || pipe.client_ended;
         let streams = self.expected(log).replies.is_some();
-        if over || !streams || pipe.is_going_dark() {
+        if !streams || !pipe.is_told() {
             None
         } else {
             Some((self.watching?, &self.stream.picture))
@@ -669,7 +668,7 @@ impl Speaker for Client {
             stopped,
             ..
         } = circumstances;
-        if pipe.reset || pipe.key.is_none() || pipe.is_going_dark() {
+        if pipe.is_lost() {
             return;
         }
         // Registry time counts whole milliseconds.
@@ -722,20 +721,21 @@ impl Speaker for Client {
                 self.number
             );
         }
-        if over || pipe.client_ended || stopped {
-            assert!(
-                pipe.shut || pipe.closed,
-                "client {} must see the end: {pipe:?} {:?}",
-                self.number,
-                self.items
-            );
-        } else {
-            assert!(
-                !pipe.closed,
-                "client {} was closed without a reason after {age_ms} ms: {:?} {pipe:?}",
-                self.number, self.items
-            );
-        }
+        let must_end = over || pipe.client_ended || stopped;
+        check_end(pipe, must_end, || {
+            format!("client {} after {age_ms} ms: {:?}", self.number, self.items)
+        });
+    }
+}
+
+/// A connection has ended if it must, and otherwise it has not. `whose` says which it is.
+pub fn check_end(pipe: &Pipe, must_end: bool, whose: impl Fn() -> String) {
+    if must_end {
+        let has_ended = pipe.shut || pipe.closed;
+        assert!(has_ended, "{} must see the end: {pipe:?}", whose());
+    } else {
+        let is_open = !pipe.closed;
+        assert!(is_open, "{} was closed without a reason: {pipe:?}", whose());
     }
 }
 

@@ -140,6 +140,16 @@ impl Pipe {
         self.dark_since.is_some()
     }
 
+    /// Whether nobody can say what its client must have received.
+    pub fn is_lost(&self) -> bool {
+        self.reset || self.key.is_none() || self.is_going_dark()
+    }
+
+    /// Whether its client is still told what changes.
+    pub fn is_told(&self) -> bool {
+        !(self.reset || self.closed || self.shut || self.client_ended || self.is_going_dark())
+    }
+
     /// Moves bytes to the client's host as far as it has room, which acknowledges them.
     fn carry(&mut self, now: Duration) {
         let room = self.window.saturating_sub(self.outbound.len());

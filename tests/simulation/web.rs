@@ -11,7 +11,7 @@ use discovery_service::message::Refusal;
 use serde_json::{Value, json};
 
 use crate::client::{
-    Circumstances, Exchange, IPS, STREAM, Speaker, TOKEN, TYPES, WRONG_TOKEN, Watched,
+    Circumstances, Exchange, IPS, STREAM, Speaker, TOKEN, TYPES, WRONG_TOKEN, Watched, check_end,
 };
 use crate::net::Pipe;
 use crate::rng::Rng;
@@ -614,8 +614,7 @@ impl Speaker for Web {
     }
 
     fn picture(&self, pipe: &Pipe, _: Option<&Vec<Exchange>>) -> Option<Watched<'_>> {
-        let over = pipe.reset || pipe.closed || pipe.shut || pipe.client_ended;
-        if over || pipe.is_going_dark() || self.lines.is_none() || self.has_ended {
+        if !pipe.is_told() || self.lines.is_none() || self.has_ended {
             return None;
         }
         Some((self.watched?, &self.stream.picture))
@@ -633,7 +632,7 @@ impl Speaker for Web {
             stopped,
             is_waiting,
         } = circumstances;
-        if pipe.reset || pipe.key.is_none() || pipe.is_going_dark() {
+        if pipe.is_lost() {
             return;
         }
         let age_ms = (now - self.connected_at).as_millis() as u64 + 1;
@@ -672,20 +671,10 @@ impl Speaker for Web {
         if self.lines.is_some() && (pipe.shut || pipe.closed) {
             assert!(self.has_ended, "a stream ends whole: {pipe:?}");
         }
-        if self.ends() || pipe.client_ended || stopped {
-            assert!(
-                pipe.shut || pipe.closed,
-                "client {} must see the end: {pipe:?} {:?}",
-                self.number,
-                self.items
-            );
-        } else {
-            assert!(
-                !pipe.closed,
-                "client {} was closed without a reason after {age_ms} ms: {:?} {pipe:?}",
-                self.number, self.items
-            );
-        }
+        let must_end = self.ends() || pipe.client_ended || stopped;
+        check_end(pipe, must_end, || {
+            format!("client {} after {age_ms} ms: {:?}", self.number, self.items)
+        });
     }
 }
 

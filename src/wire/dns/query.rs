@@ -1,7 +1,6 @@
 //! Reads queries.
 
 use domain::base::iana::{Class, Opcode, Rtype};
-use domain::base::name::ToLabelIter;
 use domain::base::opt::Opt;
 use domain::base::{Header, Message, ParsedRecord};
 
@@ -90,16 +89,28 @@ pub(super) fn parse(bytes: &[u8]) -> Parsed<'_> {
 
 fn question(message: &Message<[u8]>) -> Option<Question<'_>> {
     let question = message.question().next()?.ok()?;
-    let name = question.qname();
-    if name.is_compressed() {
-        return None;
-    }
-    let end = HEADER_LEN + usize::from(name.compose_len()) + 4;
+    let bytes = message.as_slice().get(HEADER_LEN..)?;
+    let len = plain_name_len(bytes)? + 4;
     Some(Question {
-        bytes: message.as_slice().get(HEADER_LEN..end)?,
+        bytes: bytes.get(..len)?,
         rtype: question.qtype(),
         class: question.qclass(),
     })
+}
+
+/// Bytes of the name that stands here, with the empty label at its end; `None` where it is compressed.
+fn plain_name_len(bytes: &[u8]) -> Option<usize> {
+    const LABEL_LEN_MAX: u8 = 63;
+    let mut at = 0;
+    loop {
+        let len = *bytes.get(at)?;
+        at += 1 + usize::from(len);
+        match len {
+            0 => return Some(at),
+            1..=LABEL_LEN_MAX => {}
+            _ => return None,
+        }
+    }
 }
 
 /// The OPT record, if there is one; `None` when the additional section is malformed.

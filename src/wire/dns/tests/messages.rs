@@ -66,8 +66,17 @@ fn row_58_malformed_queries_are_refused_with_the_header_alone() {
     long.splice(12..12, labels);
     let mut behind = query("", A);
     behind.splice(12..13, [3, b'w', b'e', b'b', 0xC0, 0x00]);
+    let extended = |at: usize, count: u8, more: &[u8]| {
+        let mut message = set(at, count);
+        message.extend_from_slice(more);
+        message
+    };
+    let record = [0, 0, 16, 0, 1, 0, 0, 0, 0, 0, 0];
     for (what, message) in [
         ("no question", set(5, 0)),
+        ("two whole questions", extended(5, 2, &web()[12..])),
+        ("a whole answer", extended(7, 1, &record)),
+        ("a whole authority", extended(9, 1, &record)),
         ("two questions", set(5, 2)),
         ("65280 questions", set(4, 0xFF)),
         ("an answer", set(7, 1)),
@@ -94,7 +103,18 @@ fn row_58_malformed_queries_are_refused_with_the_header_alone() {
 
 #[test]
 fn row_58_a_compressed_name_in_the_question_is_refused() {
-    // The pointer leads to a name in an additional record, which is well-formed.
+    // The pointer leads to a byte of the header that is 0, which is the name of the root; and to the id,
+    // which is the beginning of a name.
+    for pointer in [4, 0] {
+        let mut message = query("", A);
+        message[..3].copy_from_slice(&[1, b'x', 0]);
+        message.splice(12..13, [0xC0, pointer]);
+        let mut expected = header(FORMERR);
+        expected[..2].copy_from_slice(&message[..2]);
+        expected[2] &= !1;
+        assert_eq!(answer(&message), Some(expected), "to {pointer}");
+    }
+    // It leads to a name in an additional record, which is well-formed.
     let mut message = query("", A);
     message[11] = 1;
     message.splice(12..13, [0xC0, 18]);

@@ -568,10 +568,12 @@ impl World {
         panic!("the service does not become idle");
     }
 
-    fn every_client_has_its_answers(&self) {
-        for client in &self.clients {
+    fn every_client_has_its_answers(&mut self) {
+        for client in &mut self.clients {
             let log = self.log.borrow();
             let pipe = &self.net.pipes[client.number()];
+            // What it has taken since the last turn.
+            client.check_prefix(pipe, log.get(&client.number()));
             let circumstances = Circumstances {
                 now: self.clock,
                 idle_ms_max: self.settings.idle_ms_max,

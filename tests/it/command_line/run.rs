@@ -5,7 +5,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::common::{
-    Client, Service, Talking, finish, free_port, path, private_file, signal, verb, wait_until,
+    Captured, Client, Service, Talking, finish, free_port, path, private_file, signal, verb,
+    wait_until,
 };
 
 /// A program that listens, prints each signal that it gets, and exits with 3 at SIGTERM.
@@ -476,26 +477,27 @@ fn the_program_is_registered_again_after_the_registry_has_restarted() {
     let port = free_port();
     let listen = format!("127.0.0.1:{port}");
     let mut running = Running::start(&listen, &[]);
-    let own_port = running.port;
     running.ready();
-    for _ in 0..2 {
-        let mut service = Service::start(&["--listen", &listen]);
-        let mut client = service.connect();
-        wait_until("it is registered", || {
-            is_registered(&mut client, own_port).then_some(())
+    let mut told = Captured::new(running.run.child.stderr.take().expect("it is piped"));
+    let tells = |told: &Captured, words: &str, times: usize| {
+        wait_until(words, || {
+            (told.text().matches(words).count() == times).then_some(())
         });
+    };
+    tells(&told, "is not registered, and runs on", 1);
+    for round in 1..=2 {
+        let mut service = Service::start(&["--listen", &listen]);
+        tells(&told, "is registered with", round);
+        assert!(is_registered(&mut service.connect(), running.port));
         service.signal("TERM");
         assert!(service.wait().success());
+        tells(&told, "is not registered, and runs on", round + 1);
         assert!(running.goes_on(), "it runs on");
     }
     running.signal("TERM");
     assert_eq!(running.run.line(), "got SIGTERM");
     assert_eq!(running.run.status(), Some(3));
-    let said = running.stderr();
-    assert!(
-        said.contains("runs on") && said.contains("is registered with"),
-        "{said}"
-    );
+    let said = told.whole();
     assert!(
         said.lines().count() <= 6,
         "a line when something changes, not for each try: {said}"

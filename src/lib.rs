@@ -28,6 +28,7 @@
 //! | [`service`] | the verbs, holders and watchers | bytes, sockets, clocks |
 //! | [`wire`] | one format a file, and the output that waits for one peer | sockets, the service |
 //! | [`session`] | one connection as a state machine | sockets, clocks, the service |
+//! | [`state`] | the records of the state file: how they are read, and how a file is made short | files, the registry |
 //! | [`engine`] | the turn: sessions, datagrams, links, their budgets and timers | real sockets and clocks |
 //! | [`server`] | mio, the clock, signals, files, the validated configuration | the formats |
 //! | [`client`] | the other side of the wire, for programs that use the service | the service |
@@ -102,6 +103,8 @@ pub mod server;
 pub mod service;
 #[cfg(feature = "server")]
 pub mod session;
+#[cfg(feature = "server")]
+pub mod state;
 pub mod time;
 #[cfg(feature = "server")]
 pub mod wire;

@@ -36,6 +36,11 @@ pub enum ChangeKind {
     Up,
     /// Its tags and metadata were replaced.
     Updated,
+    /// A connection holds it that did not make it: its TTL is that connection's from now on.
+    Adopted {
+        /// The UUID that is the right to change it from now on.
+        right: Uuid,
+    },
     /// It was removed.
     Down {
         /// The reason for the removal.

@@ -78,6 +78,11 @@ impl Entry {
         self.ttl_and_flags & ((1 << TTL_BITS) - 1)
     }
 
+    /// Gives it another TTL; it must not be in the wheel.
+    pub(super) fn set_ttl_ms(&mut self, ttl_ms: u32) {
+        self.ttl_and_flags = self.ttl_and_flags & !((1 << TTL_BITS) - 1) | ttl_ms;
+    }
+
     /// Makes it live until it is removed, whatever its TTL; it must not be in the wheel.
     pub(super) fn hold(&mut self) {
         self.ttl_and_flags |= Flag::Held as u32;

@@ -21,6 +21,7 @@ mod label_sets;
 mod marks;
 mod operation;
 mod pages;
+mod restoring;
 mod slots;
 mod sweep;
 pub(crate) mod table;

@@ -204,7 +204,7 @@ fn for_each_net(changes: &[&Change], mut tell: impl FnMut(Service, Option<Reason
     for (position, change) in changes.iter().enumerate() {
         let (was_there, last) = ends.get(&change.uuid).copied().unwrap_or((true, position));
         let reason = match change.kind {
-            ChangeKind::Up | ChangeKind::Updated => None,
+            ChangeKind::Up | ChangeKind::Updated | ChangeKind::Adopted { .. } => None,
             ChangeKind::Down { reason, .. } => Some(reason),
         };
         if position == last && (was_there || reason.is_none()) {

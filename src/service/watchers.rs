@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Deliver;
 use super::topic::Topic;
 use crate::limits::{CHANGES_COLLECTED_LEN, TURN_TOLD_HURRIED_MAX, TURN_TOLD_MAX};
-use crate::message::Change;
+use crate::message::{Change, ChangeKind};
 
 /// The watchers, and the updates that they need.
 #[derive(Debug, Default)]
@@ -116,12 +116,18 @@ impl Watchers {
 
     /// Takes the changes of a turn for those that watch their types, and for those that watch all.
     pub(super) fn publish(&mut self, index: u64, changes: &[Change]) {
+        // Who holds it is nothing that a watcher is told.
+        let is_news = |change: &&Change| !matches!(change.kind, ChangeKind::Adopted { .. });
         if !changes.is_empty() && !self.of_all.is_unwatched() {
-            self.publish_to(None, index, &changes.iter().collect::<Vec<_>>());
+            let changes: Vec<&Change> = changes.iter().filter(is_news).collect();
+            if !changes.is_empty() {
+                self.publish_to(None, index, &changes);
+            }
         }
         if !self.by_type.is_empty() {
             let is_watched = |change: &&Change| self.by_type.contains_key(&change.service_type);
-            let mut watched: Vec<&Change> = changes.iter().filter(is_watched).collect();
+            let news = changes.iter().filter(is_news);
+            let mut watched: Vec<&Change> = news.filter(is_watched).collect();
             // Stable, so that the changes of a type stay in their order.
             watched.sort_by(|a, b| a.service_type.cmp(&b.service_type));
             for of_type in watched.chunk_by(|a, b| a.service_type == b.service_type) {

@@ -17,6 +17,7 @@ use std::time::Instant;
 use crate::dns::dns_messages;
 use crate::properties;
 use crate::rng::Rng;
+use crate::state_file;
 use crate::wire::frame;
 
 /// Executions of each property in a plain `cargo test`.
@@ -374,4 +375,13 @@ fn any_operations_leave_what_a_plain_list_holds() {
         properties::registry_operations,
         |rng| noise(rng, 400),
     );
+}
+
+#[test]
+fn row_60_whatever_is_done_to_a_state_file_is_read_the_same_before_and_after_it_was_made_short() {
+    fuzz("state_file", state_file::state_file, |rng| {
+        let mut bytes = vec![rng.below(4) as u8];
+        bytes.extend(noise(rng, 240));
+        bytes
+    });
 }

@@ -8,5 +8,7 @@ mod reference;
 mod registry;
 #[path = "../simulation/rng.rs"]
 mod rng;
+mod state;
+mod state_file;
 mod walks;
 mod wire;

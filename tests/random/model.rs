@@ -449,6 +449,9 @@ impl Model {
                     let before = self.told.insert(change.uuid, service);
                     assert!(before.is_some(), "what is updated has come");
                 }
+                ChangeKind::Adopted { .. } => {
+                    assert_eq!(self.told.get(&change.uuid), Some(&service));
+                }
                 ChangeKind::Down { at: gone_at, .. } => {
                     assert!(change.heartbeat <= gone_at && gone_at <= at(self.now));
                     let before = self.told.remove(&change.uuid);

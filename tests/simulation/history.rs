@@ -26,9 +26,9 @@ impl History {
                     let before = self.0.insert(change.uuid, record);
                     assert!(before.is_none(), "registered twice: {change:?}");
                 }
-                ChangeKind::Updated => {
+                ChangeKind::Updated | ChangeKind::Adopted { .. } => {
                     let before = self.0.insert(change.uuid, record);
-                    assert!(before.is_some(), "updated, but not registered: {change:?}");
+                    assert!(before.is_some(), "changed, but not registered: {change:?}");
                 }
                 ChangeKind::Down { at, .. } => {
                     assert!(change.heartbeat <= at, "{change:?}");

@@ -8,8 +8,11 @@ mod model;
 mod properties;
 #[path = "../../random/reference.rs"]
 mod reference;
+#[path = "../../random/state_file.rs"]
+mod state_file;
 
 pub use dns::dns_messages;
 pub use properties::{
     any_split, foreign_opening, frame_input, own_first_line, registry_operations, text_input,
 };
+pub use state_file::state_file;

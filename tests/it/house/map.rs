@@ -29,6 +29,7 @@ const MAP: &[(&str, &[&str])] = &[
         &["auth", "limits", "message", "registry", "time"],
     ),
     ("session", &["limits", "message", "time", "wire"]),
+    ("state", &["limits", "message"]),
     ("time", &[]),
     ("wire", &["limits", "message"]),
 ];

@@ -17,6 +17,7 @@ mod network;
 mod ready;
 mod sessions;
 mod silence;
+mod stopping;
 mod transport;
 mod waiting;
 
@@ -26,7 +27,7 @@ use std::time::Duration;
 use log::{debug, warn};
 
 use crate::limits::{LOG_QUIET_MS, REFUSAL_WORK, SHUTDOWN_MS_MAX};
-use crate::message::{CloseReason, Delivery, Update};
+use crate::message::{Delivery, Update};
 use crate::service::{Handler, Turn};
 use crate::session::{Phase, Scratch, Timeout};
 use crate::time::Moment;
@@ -158,35 +159,6 @@ impl<N: Network, H: Handler> Engine<N, H> {
             wait,
             changes: self.handler.changes(),
         }
-    }
-
-    /// Begins to stop: accepts no more, finishes the replies in flight and closes the connections.
-    pub fn stop(&mut self, network: &mut N) {
-        if std::mem::replace(&mut self.stopping, true) {
-            return;
-        }
-        for listener in self.listeners.iter_mut().filter_map(Option::take) {
-            network.close_listener(listener.into_socket());
-        }
-        for socket in self.datagrams.iter_mut().filter_map(Option::take) {
-            network.close_datagram(socket.into_socket());
-        }
-        self.handler.stop();
-        self.sessions.stop();
-    }
-
-    /// Whether a stopped engine has no work left.
-    #[must_use]
-    pub fn is_stopped(&self) -> bool {
-        let is_late = |deadline| self.clock.uptime() >= deadline;
-        self.stopping && (self.sessions.len() == 0 || self.stop_by.is_some_and(is_late))
-    }
-
-    /// Closes every connection at once, before the process ends: those that are owed something are reset,
-    /// so that the kernel keeps nothing for them.
-    pub fn end(mut self, network: &mut N) {
-        self.sessions.give_up_all(CloseReason::Stopped);
-        self.reap(network);
     }
 
     fn on_event(&mut self, event: Event) {

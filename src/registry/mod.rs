@@ -21,6 +21,7 @@ mod label_sets;
 mod marks;
 mod operation;
 mod pages;
+mod replacing;
 mod restoring;
 mod slots;
 mod sweep;
@@ -36,7 +37,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::limits::TTL_SECONDS;
-use crate::message::{Change, ChangeKind, Reason, ServiceAddress};
+use crate::message::{Change, ChangeKind, Reason};
 use crate::time::Moment;
 use crate::time::wheel::Wheel;
 
@@ -208,38 +209,6 @@ impl<S: BuildHasher> Registry<S> {
             // Only the sweep removes expired registrations.
             _ => false,
         }
-    }
-
-    /// Removes every registration of this type at this address, so that a new one can replace them.
-    /// Works within `budget` and reduces it; `false` when the work is not finished: call again.
-    pub fn replace(
-        &mut self,
-        now: Moment,
-        service_type: &str,
-        address: ServiceAddress,
-        budget: &mut usize,
-    ) -> bool {
-        if !self
-            .by_address
-            .make(&mut self.entries, &self.hasher, now, *budget)
-        {
-            *budget = 0;
-            return false;
-        }
-        let Some(of) = self.types.find(service_type, &self.hasher) else {
-            return true;
-        };
-        while let Some(slot) = self
-            .by_address
-            .entry_at(&self.entries, &self.hasher, of, address)
-        {
-            if *budget == 0 {
-                return false;
-            }
-            *budget -= 1;
-            self.remove(slot, now, Reason::Replaced);
-        }
-        true
     }
 
     /// The registration with this UUID, if it is live.

@@ -5,11 +5,13 @@
 //! values in force live in [`crate::server::config::Config`].
 
 mod dns;
+mod state;
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 pub use dns::*;
+pub use state::*;
 
 /// Bytes of a text command before its line end.
 pub const LINE_LEN_MAX: usize = 1024;
@@ -277,11 +279,6 @@ pub const LINGERING_REFUSED_MAX: usize = 64;
 pub const ACCEPT_FAILURES_MAX: usize = 8;
 /// Milliseconds after which accepting is retried when the process lacked descriptors or memory.
 pub const ACCEPT_RETRY_MS: u64 = 50;
-/// Bytes of the payload of a record in the state file. The longest of today takes 4473; records of later
-/// versions are skipped by their length.
-pub const STATE_PAYLOAD_LEN_MAX: usize = 8 * 1024;
-/// Bytes of the pieces in which a state file is read.
-pub const STATE_PIECE_LEN: usize = 64 * 1024;
 
 /// Milliseconds that a stopping service takes at most to finish the replies in flight.
 pub const SHUTDOWN_MS_MAX: u64 = 2_000;
@@ -354,12 +351,6 @@ const _: () = {
         ACCEPT_RETRY_MS <= 100,
         "accepting resumes within 100 ms of a free descriptor"
     );
-    assert!(
-        STATE_PAYLOAD_LEN_MAX <= u16::MAX as usize
-            && STATE_PAYLOAD_LEN_MAX >= LABELS_LEN_MAX + 4 * LABELS_COUNT_MAX + TYPE_LEN_MAX + 64,
-        "the longest record has room, and its length fits"
-    );
-    assert!(STATE_PIECE_LEN >= 2 * STATE_PAYLOAD_LEN_MAX);
     assert!(
         *SERVICES.end() < u32::MAX,
         "the last slot number means none"

@@ -6,13 +6,15 @@ use log::debug;
 
 use super::Network;
 use super::ready::Reason;
+use super::saving::{Batch, Gates};
 use super::sessions::Connection;
 use super::transport::Read;
 use crate::limits::{
     BYTES_A_UNIT, FIRST_SHARE_WORK_MAX, INPUT_BYTES_A_UNIT, PART_LEN_MAX, SHARE_WORK_MAX,
     TURN_READ_LEN_MAX, TURN_WRITE_LEN_MAX, VISIT_WORK,
 };
-use crate::message::{CloseReason, Responder};
+use crate::message::CloseReason;
+use crate::service::Handler;
 use crate::session::{Active, Bounds, Pause, Phase, Scratch, Session};
 use crate::time::Moment;
 
@@ -94,15 +96,16 @@ impl<T> Connection<T> {
         &mut self,
         network: &mut N,
         scratch: &mut Scratch,
-        responder: &mut impl Responder,
+        responder: &mut impl Handler,
         now: Moment,
         budget: &mut Budget,
+        gates: Gates,
     ) -> Visit {
         let visit = match self.session.phase() {
             Phase::Done => Visit::Blocked,
             Phase::Lingering { .. } => self.drain(network, scratch, budget),
             Phase::Open | Phase::Ending { .. } => {
-                self.exchange(network, scratch, responder, now, budget)
+                self.exchange(network, scratch, responder, now, budget, gates)
             }
         };
         if let Visit::Failed = visit {
@@ -116,25 +119,34 @@ impl<T> Connection<T> {
         &mut self,
         network: &mut N,
         scratch: &mut Scratch,
-        responder: &mut impl Responder,
+        responder: &mut impl Handler,
         now: Moment,
         budget: &mut Budget,
+        gates: Gates,
     ) -> Visit {
         let Connection {
             transport,
             session,
             stopping,
+            gate,
             ..
         } = self;
         let stopping = *stopping;
+        let has_waited = gate.take_if(|batch| !gates.are_shut_for(*batch)).is_some();
         let mut wire = Wire {
             transport,
             network,
             budget,
+            gate,
         };
+        let changes = responder.changes().len();
         let mut active = session.activate(scratch);
         // A watcher's pending updates are sent before the reply to its next request.
         active.refill(now);
+        // What has waited is not made to wait again for what the next requests change.
+        if has_waited && let Err(visit) = wire.send(&mut active, now) {
+            return visit;
+        }
         loop {
             if stopping {
                 // A short read leaves the rest to an event, which nobody waits for any more.
@@ -143,6 +155,7 @@ impl<T> Connection<T> {
             let Budget { share, bounds, .. } = wire.budget;
             let pause = active.run(responder, now, bounds.run_len_max, share);
             let waiting = active.session().output().len();
+            wire.wait_for(gates.after(&responder.changes()[changes..]));
             if let Err(visit) = wire.send(&mut active, now) {
                 return visit;
             }
@@ -191,6 +204,7 @@ impl<T> Connection<T> {
             transport: &mut self.transport,
             network,
             budget,
+            gate: &mut self.gate,
         };
         loop {
             match wire.read_into(scratch.sink(), self.session.peer()) {
@@ -212,18 +226,26 @@ struct Wire<'a, N: Network> {
     transport: &'a mut super::transport::Transport<N::Stream>,
     network: &'a mut N,
     budget: &'a mut Budget,
+    /// The batch of changes for which the answers wait, if they do.
+    gate: &'a mut Option<Batch>,
 }
 
 impl<N: Network> Wire<'_, N> {
-    /// Writes pending output. `Err` ends the visit.
+    /// Lets the answers wait for this batch as well.
+    fn wait_for(&mut self, batch: Option<Batch>) {
+        *self.gate = batch.or(*self.gate);
+    }
+
+    /// Writes pending output, unless it has to wait. `Err` ends the visit.
     fn send(&mut self, active: &mut Active<'_>, now: Moment) -> Result<(), Visit> {
-        if !self.transport.is_writable() {
+        if !self.transport.is_writable() || self.gate.is_some() {
             return Ok(());
         }
         let Wire {
             transport,
             network,
             budget,
+            ..
         } = self;
         let write = |bytes: &[u8]| transport.write(*network, bytes);
         let (sent, result) = active.send(budget.write_len, now, write);
@@ -288,9 +310,9 @@ impl<N: Network> Wire<'_, N> {
         Visit::Blocked
     }
 
-    /// The peer must read pending output first.
+    /// The peer must read pending output first, or may be sent it only later.
     fn wait_for_room(&self) -> Visit {
-        if self.transport.is_writable() {
+        if self.transport.is_writable() && self.gate.is_none() {
             Visit::Again
         } else {
             Visit::Blocked

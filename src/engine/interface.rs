@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{DatagramCounts, Engine, Network};
+use super::{DatagramCounts, Engine, Journal, Network};
 use crate::message::Change;
 use crate::service::Handler;
 use crate::time::WallTime;
@@ -53,6 +53,11 @@ pub struct Sockets<N: Network> {
 }
 
 impl<N: Network, H: Handler> Engine<N, H> {
+    /// Saves all changes from now on, and lets no answer say that a change was made before it is saved.
+    pub fn save_to(&mut self, journal: Box<dyn Journal>) {
+        self.saving.begin(journal);
+    }
+
     /// Whether [`stop`](Self::stop) has been called.
     #[must_use]
     pub fn is_stopping(&self) -> bool {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Engine, Network, Reading};
 use crate::message::{CloseReason, Tally};
 use crate::service::{Handler, Meter};
+use crate::time::Moment;
 
 /// The engine's counters.
 #[derive(Default)]
@@ -19,7 +20,7 @@ pub(super) struct Counters {
 }
 
 impl<N: Network, H: Handler> Engine<N, H> {
-    pub(super) fn meter(&self, reading: &Reading) -> Meter {
+    pub(super) fn meter(&mut self, reading: &Reading, now: Moment) -> Meter {
         let Counters {
             start,
             refused,
@@ -40,6 +41,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
             datagrams_dropped: datagrams().map(|counts| counts.dropped).sum(),
             datagrams_rate_limited: datagrams().map(|counts| counts.rate_limited).sum(),
             log_lines_dropped: reading.log_lines_dropped,
+            state: self.saving.stats(now),
         }
     }
 }

@@ -15,6 +15,7 @@ mod listener;
 mod meter;
 mod network;
 mod ready;
+mod saving;
 mod sessions;
 mod silence;
 mod stopping;
@@ -43,6 +44,8 @@ use listener::Listener;
 use meter::Counters;
 pub use network::{Event, Network, Readiness, Unacknowledged};
 use ready::Reason;
+use saving::Saving;
+pub use saving::{Batch, Journal};
 use sessions::Sessions;
 
 /// The service with all its sessions.
@@ -55,6 +58,7 @@ pub struct Engine<N: Network, H> {
     links: Links<N::Stream>,
     sessions: Sessions<N::Stream>,
     scratch: Scratch,
+    saving: Saving,
     /// Sessions whose timers need the service in this turn.
     due: Vec<(usize, Timeout)>,
     counters: Counters,
@@ -85,6 +89,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
             links: Links::default(),
             sessions: Sessions::new(settings.idle_ms_max),
             scratch: Scratch::default(),
+            saving: Saving::default(),
             due: Vec::new(),
             counters: Counters {
                 start: monotonic,
@@ -126,7 +131,9 @@ impl<N: Network, H: Handler> Engine<N, H> {
             self.stop_by.get_or_insert(deadline);
         }
         self.log_stall(cut, now);
-        let meter = self.meter(&reading);
+        let sessions = &mut self.sessions;
+        self.saving.advance(now, |key| sessions.open_gate(key));
+        let meter = self.meter(&reading, now);
         self.handler.begin_turn(Turn {
             now: self.clock.now(),
             heard: self.clock.present(),
@@ -152,6 +159,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
         self.check_tokens();
         self.reap(network);
         self.end_turn(now);
+        self.saving.take(self.handler.changes(), self.stopping, now);
         self.links.run_commands(network, &mut self.handler, now);
         let wait = self.wait(now);
         self.waited = wait.unwrap_or(Duration::MAX / 2);
@@ -198,7 +206,12 @@ impl<N: Network, H: Handler> Engine<N, H> {
         };
         let mut budget = Budget::new(reason, bounds);
         let (scratch, handler) = (&mut self.scratch, &mut self.handler);
-        let visit = connection.serve(network, scratch, handler, now, &mut budget);
+        let gates = self.saving.gates(now);
+        let before = connection.gate;
+        let visit = connection.serve(network, scratch, handler, now, &mut budget, gates);
+        if let Some(batch) = connection.gate.filter(|_| connection.gate != before) {
+            self.saving.gate(key, batch, now);
+        }
         handler.work().spend(budget.visit_work());
         // One that only waits for its peer to read is as heavy as it was.
         let waits = connection.session.pending_since().is_some();
@@ -295,6 +308,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
     }
 
     /// Whether there is work without an event.
+    #[inline]
     fn has_backlog(&self) -> bool {
         let accepts = self.listeners.iter().flatten().any(Listener::can_accept);
         let mut datagrams = self.datagrams.iter().flatten();
@@ -303,6 +317,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
             || self.sessions.has_ready()
             || datagrams.any(DatagramSocket::has_backlog)
             || self.links.has_backlog()
+            || self.saving.has_backlog()
     }
 
     fn wait(&mut self, now: Moment) -> Option<Duration> {
@@ -322,6 +337,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
             self.sessions.next_due(),
             self.sessions.makes_room_at(),
             self.links.next_due(),
+            self.saving.next_due(),
             self.stop_by,
         ];
         let next = deadlines.into_iter().flatten().min()?;

@@ -8,6 +8,7 @@ use std::ops::Range;
 use slab::Slab;
 
 use super::ready::{Ready, Reason};
+use super::saving::Batch;
 use super::silence::Silence;
 use super::transport::Transport;
 use super::waiting::Waiting;
@@ -35,6 +36,8 @@ pub(super) struct Connection<T> {
     pub(super) stopping: bool,
     /// The service has been asked for its next part.
     waits_for_part: bool,
+    /// The batch of changes for which its answers wait, if they do.
+    pub(super) gate: Option<Batch>,
     /// Whether its peer's host is still there, for one that holds or watches.
     pub(super) silence: Silence,
     /// When its timer fires.
@@ -132,6 +135,7 @@ impl<T> Sessions<T> {
             stranger,
             stopping: false,
             waits_for_part: false,
+            gate: None,
             silence: Silence::default(),
             alarm: None,
             timer: WheelLink::default(),

@@ -30,6 +30,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
     /// Closes every connection at once, before the process ends: those that are owed something are reset,
     /// so that the kernel keeps nothing for them.
     pub fn end(mut self, network: &mut N) {
+        self.saving.finish(self.clock.uptime());
         self.sessions.give_up_all(CloseReason::Stopped);
         self.reap(network);
     }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::close_reason::CloseReason;
 use super::tally::Tally;
-use super::{DnsStats, Id, Labels, ServiceAddress, Verb};
+use super::{DnsStats, Id, Labels, ServiceAddress, StateStats, Verb};
 use crate::time::WallTime;
 
 /// One of the documents.
@@ -203,6 +203,9 @@ pub struct Stats {
     /// The counters of DNS, where it is served.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dns: Option<DnsStats>,
+    /// How the state file is.
+    #[serde(flatten)]
+    pub state: StateStats,
 }
 
 /// A time as seconds, to the millisecond.

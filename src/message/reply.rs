@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use uuid::Uuid;
 
-use super::{Catalog, Document, Endpoints, Names, Refusal, Rendered, ServiceAddress};
+use super::{Catalog, Document, Endpoints, Id, Names, Refusal, Rendered, ServiceAddress};
 
 /// The addresses of the live services of one type, oldest registration first. The service collects
 /// them once for each state of the type and shares them between replies.
@@ -15,6 +15,9 @@ pub type Services = Rendered<Box<[ServiceAddress]>>;
 pub enum Reply {
     /// A new registration was made, with this UUID.
     Registered(Uuid),
+    /// The peer holds a registration that an earlier process had; with the UUID that is the right to change
+    /// it, and its public name.
+    Adopted(Uuid, Id),
     /// Success without a value.
     Ok,
     /// No live registration has that UUID.

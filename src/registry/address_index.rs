@@ -106,16 +106,22 @@ impl AddressIndex {
         }
     }
 
-    /// One of the entries at this address; reliable only when the index is complete.
+    /// One of the entries at this address, but the `spared` one; reliable only when the index is complete.
     pub(super) fn entry_at(
         &self,
         entries: &Entries,
         hasher: &impl BuildHasher,
         service_type: u32,
         address: ServiceAddress,
+        spared: Option<u32>,
     ) -> Option<u32> {
         let location = (service_type, address);
-        self.find(entries, location, hasher.hash_one(location))
+        let first = self.find(entries, location, hasher.hash_one(location))?;
+        if spared != Some(first) {
+            return Some(first);
+        }
+        let next = self.rings[first].next;
+        (next != first).then_some(next)
     }
 
     /// Panics when an invariant is broken.

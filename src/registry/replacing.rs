@@ -2,18 +2,32 @@
 
 use std::hash::BuildHasher;
 
+use uuid::Uuid;
+
 use super::Registry;
 use crate::message::{Reason, ServiceAddress};
 use crate::time::Moment;
 
 impl<S: BuildHasher> Registry<S> {
-    /// Removes every registration of this type at this address, so that a new one can replace them.
-    /// Works within `budget` and reduces it; `false` when the work is not finished: call again.
+    /// Removes every registration of this type at this address, so that a new one can replace them. Works
+    /// within `budget` and reduces it; `false` when the work is not finished: call again.
     pub fn replace(
         &mut self,
         now: Moment,
         service_type: &str,
         address: ServiceAddress,
+        budget: &mut usize,
+    ) -> bool {
+        self.replace_others(now, service_type, address, None, budget)
+    }
+
+    /// As [`replace`](Self::replace), of all but the one that is `spared`, which takes their place.
+    pub fn replace_others(
+        &mut self,
+        now: Moment,
+        service_type: &str,
+        address: ServiceAddress,
+        spared: Option<&Uuid>,
         budget: &mut usize,
     ) -> bool {
         if !self
@@ -26,9 +40,10 @@ impl<S: BuildHasher> Registry<S> {
         let Some(of) = self.types.find(service_type, &self.hasher) else {
             return true;
         };
-        while let Some(slot) = self
-            .by_address
-            .entry_at(&self.entries, &self.hasher, of, address)
+        let spared = spared.and_then(|uuid| self.find(uuid));
+        while let Some(slot) =
+            self.by_address
+                .entry_at(&self.entries, &self.hasher, of, address, spared)
         {
             if *budget == 0 {
                 return false;

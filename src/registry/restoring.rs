@@ -10,6 +10,11 @@ use crate::message::{ChangeKind, Labels};
 use crate::time::Moment;
 
 impl<S: BuildHasher> Registry<S> {
+    /// Bounds the number of registrations anew; those that are there stay.
+    pub fn set_services_max(&mut self, services_max: u32) {
+        self.services_max = services_max;
+    }
+
     /// Goes on with the count of changes at `index` at least. Each type counts as changed, so that no
     /// count of an earlier process stands for what there is now.
     pub fn count_on_from(&mut self, index: u64) {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::message::{
-    Change, CloseReason, Delivery, LinkCommand, LinkEvent, Peer, Reply, Responder, Tally, Work,
+    Change, CloseReason, Delivery, LinkCommand, LinkEvent, Peer, Reply, Responder, StateStats,
+    Tally, Work,
 };
 use crate::time::{Moment, WallTime};
 
@@ -50,6 +51,8 @@ pub struct Meter {
     pub datagrams_rate_limited: u64,
     /// Log lines that were dropped.
     pub log_lines_dropped: u64,
+    /// How the state file is.
+    pub state: StateStats,
 }
 
 /// Hands a delivery to the session with this key. Returns whether the session lagged on this

@@ -8,6 +8,9 @@ use uuid::Uuid;
 use crate::limits::HOLDS_MAX;
 use crate::registry::table::{Keyed, NONE, Slots, Table};
 
+/// Stands for the connections of an earlier process.
+pub(super) const AWAITED: usize = usize::MAX - 1;
+
 /// The held registrations, by holder and by UUID, and those that are to be removed because their
 /// connection has ended.
 #[derive(Debug, Default)]
@@ -125,6 +128,15 @@ impl Holds {
     pub(super) fn is_leaving(&self, uuid: &Uuid) -> bool {
         let hold = self.find(uuid);
         hold.is_some_and(|hold| self.holders[self.holds.get(hold).holder].has_ended)
+    }
+
+    /// Whether this connection holds the registration.
+    pub(super) fn is_held_by(&self, connection: usize, uuid: &Uuid) -> bool {
+        let hold = self.find(uuid);
+        hold.is_some_and(|hold| {
+            let holder = &self.holders[self.holds.get(hold).holder];
+            holder.connection == connection && !holder.has_ended
+        })
     }
 
     fn find(&self, uuid: &Uuid) -> Option<u32> {

@@ -4,6 +4,7 @@
 //! knowledge of wire formats, sockets or clocks.
 
 mod answers;
+mod awaited;
 mod budget;
 mod catalog;
 mod departures;
@@ -17,6 +18,8 @@ mod reach;
 mod register;
 mod report;
 mod resolve;
+mod restoring;
+mod rights;
 mod streams;
 mod topic;
 mod turn;
@@ -39,6 +42,7 @@ use crate::message::{
 use crate::registry::{Heartbeat, Registry};
 
 use answers::Answers;
+use awaited::Awaited;
 use budget::Budget;
 use catalog::Latest;
 use departures::Departures;
@@ -49,6 +53,7 @@ use query::Selection;
 use reach::Reach;
 use register::Terms;
 use report::Counts;
+use rights::Rights;
 use streams::{Streams, What};
 use waits::Waits;
 use watchers::Watchers;
@@ -72,6 +77,8 @@ pub struct Service<S = RandomState> {
     waits: Waits,
     departures: Departures,
     holds: Holds,
+    awaited: Awaited,
+    rights: Rights,
     watchers: Watchers,
     streams: Streams,
     counts: Counts,
@@ -106,6 +113,8 @@ impl<S: BuildHasher> Service<S> {
             waits: Waits::default(),
             departures: Departures::default(),
             holds: Holds::default(),
+            awaited: Awaited::default(),
+            rights: Rights::default(),
             watchers: Watchers::default(),
             streams: Streams::default(),
             counts: Counts::default(),
@@ -194,12 +203,21 @@ impl<S: BuildHasher> Service<S> {
 
     #[inline]
     fn heartbeat(&mut self, uuid: Option<&Uuid>) -> Reply {
-        let Some(uuid) = uuid else {
-            return Reply::NotFound;
-        };
-        if self.is_leaving(uuid) {
-            return Reply::NotFound;
+        match self.right_of(uuid) {
+            Some(uuid) => self.hear(&uuid),
+            None => Reply::NotFound,
         }
+    }
+
+    /// The registration that a peer may change that has told this UUID, if it is not about to be removed.
+    #[inline]
+    fn right_of(&mut self, told: Option<&Uuid>) -> Option<Uuid> {
+        let uuid = self.rights.resolve(*told?)?;
+        (!self.is_leaving(&uuid)).then_some(uuid)
+    }
+
+    #[inline]
+    fn hear(&mut self, uuid: &Uuid) -> Reply {
         match self.registry.hear(self.turn.now, self.turn.heard, uuid) {
             Heartbeat::InTime => Reply::Ok,
             Heartbeat::Late => {
@@ -312,9 +330,9 @@ impl<S: BuildHasher> Service<S> {
 
     fn deregister(&mut self, uuid: Option<&Uuid>) -> Reply {
         let now = self.turn.now;
-        let known = uuid.is_some_and(|uuid| {
-            !self.is_leaving(uuid) && self.registry.deregister(now, uuid, Reason::Deregistered)
-        });
+        let known = self
+            .right_of(uuid)
+            .is_some_and(|uuid| self.registry.deregister(now, &uuid, Reason::Deregistered));
         if known { Reply::Ok } else { Reply::NotFound }
     }
 

@@ -36,7 +36,7 @@ impl<S: BuildHasher> Service<S> {
         peer: &Peer,
     ) -> Option<Reply> {
         if replace {
-            self.replace(offer, peer)?;
+            self.replace(offer, peer, None)?;
         }
         self.add(offer, terms, peer, Registry::register)
     }
@@ -52,33 +52,43 @@ impl<S: BuildHasher> Service<S> {
         if !self.holds.has_room(peer.session) {
             return Some(Reply::Refused(Refusal::TooManyHolds));
         }
+        let awaited = self.awaited(offer, peer);
         if replace {
-            self.replace(offer, peer)?;
+            self.replace(offer, peer, awaited.as_ref())?;
+        }
+        if awaited.is_some() {
+            return self.adopt(offer, terms, peer);
         }
         let reply = self.add(offer, terms, peer, Registry::hold)?;
         if let Reply::Registered(uuid) = reply {
-            self.holds.add(peer.session, uuid);
-            peer.holds = true;
-            peer.ttl = peer.ttl.into_iter().chain(terms.ttl).min();
+            self.begin_hold(uuid, terms, peer);
         }
         Some(reply)
     }
 
-    /// Removes what is registered at the offered place. `None` when that has to go on in the next turn.
-    fn replace(&mut self, offer: &Offer<'_>, peer: &Peer) -> Option<()> {
+    /// The peer holds a registration from now on.
+    pub(super) fn begin_hold(&mut self, uuid: Uuid, terms: Terms<'_>, peer: &mut Peer) {
+        self.holds.add(peer.session, uuid);
+        peer.holds = true;
+        peer.ttl = peer.ttl.into_iter().chain(terms.ttl).min();
+    }
+
+    /// Removes what is registered at the offered place, but the `spared` one. `None` when that has to go on in the next turn.
+    fn replace(&mut self, offer: &Offer<'_>, peer: &Peer, spared: Option<&Uuid>) -> Option<()> {
         let (now, address) = (self.turn.now, offer.address(self.reach.observed(peer)));
         let name = offer.service_type.as_str();
         let registry = &mut self.registry;
-        let remove = |budget: &mut usize| registry.replace(now, name, address, budget);
+        let remove =
+            |budget: &mut usize| registry.replace_others(now, name, address, spared, budget);
         self.budget.replace(remove).then_some(())
     }
 
     /// Gives a registration other tags and metadata.
     pub(super) fn update(&mut self, uuid: Option<&Uuid>, labels: Option<&Labels>) -> Option<Reply> {
-        let Some(uuid) = uuid.filter(|uuid| !self.is_leaving(uuid)) else {
+        let Some(uuid) = self.right_of(uuid) else {
             return Some(Reply::NotFound);
         };
-        match self.registry.update(self.turn.now, uuid, labels) {
+        match self.registry.update(self.turn.now, &uuid, labels) {
             Ok(true) => Some(Reply::Ok),
             Ok(false) => Some(Reply::NotFound),
             Err(_) => Some(Reply::Refused(Refusal::RegistryFull)),
@@ -92,6 +102,10 @@ impl<S: BuildHasher> Service<S> {
         terms: Terms<'_>,
         peer: &Peer,
     ) -> Option<Reply> {
+        // What is no right to a registration that is there cannot become another one.
+        let Some(uuid) = self.rights.resolve(uuid) else {
+            return Some(Reply::Refused(Refusal::UuidTaken));
+        };
         if self.is_leaving(&uuid) {
             self.remove_left(&uuid);
         }
@@ -99,7 +113,7 @@ impl<S: BuildHasher> Service<S> {
             let is_same = record.address == offer.address(self.reach.observed(peer))
                 && **record.service_type == *offer.service_type.as_str();
             return Some(if is_same {
-                self.heartbeat(Some(&uuid))
+                self.hear(&uuid)
             } else {
                 Reply::Refused(Refusal::UuidTaken)
             });
@@ -144,7 +158,7 @@ impl<S: BuildHasher> Service<S> {
             labels: terms.labels,
         };
         let Turn { now, heard, .. } = self.turn;
-        if heard > now && self.registry.get(now, &uuid).is_some() {
+        if self.rights.has(&uuid) || (heard > now && self.registry.get(now, &uuid).is_some()) {
             return Err(RegisterError::UuidTaken);
         }
         how(&mut self.registry, heard, new)?;
@@ -161,7 +175,7 @@ impl<S: BuildHasher> Service<S> {
         Ok(())
     }
 
-    fn not_registered(&mut self, error: RegisterError) -> Option<Reply> {
+    pub(super) fn not_registered(&mut self, error: RegisterError) -> Option<Reply> {
         debug_assert_eq!(
             error,
             RegisterError::Full,

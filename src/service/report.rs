@@ -84,7 +84,8 @@ impl<S: BuildHasher> Service<S> {
         let Some(uuid) = uuid else {
             return Some(Reply::NotFound);
         };
-        if let Some(view) = self.registry.get(now, uuid) {
+        let registered = self.rights.resolve(*uuid);
+        if let Some(view) = registered.and_then(|uuid| self.registry.get(now, &uuid)) {
             let record = record(view, now, wall);
             return Some(Document::Why(Why::Live(record)).into());
         }
@@ -141,6 +142,7 @@ impl<S: BuildHasher> Service<S> {
                 rate_limited: meter.datagrams_rate_limited,
                 ..source()
             }),
+            state: meter.state,
         })
     }
 }

@@ -17,15 +17,17 @@ impl<S: BuildHasher> Service<S> {
         let Turn { now, wall, .. } = self.turn;
         for change in &self.registry.changes()[self.recorded..] {
             if let ChangeKind::Down { reason, at } = change.kind {
+                let mut told = change.uuid;
                 if change.held {
                     self.holds.forget(&change.uuid);
+                    told = self.rights.forget(change.uuid);
                 }
                 let gone = Gone {
                     reason,
                     at: wall.at(at, now),
                     last_heartbeat: wall.at(change.heartbeat, now),
                 };
-                self.departures.record(change.uuid, gone);
+                self.departures.record(told, gone);
             }
         }
         self.recorded = self.registry.changes().len();
@@ -104,6 +106,7 @@ impl<S: BuildHasher> Handler for Service<S> {
         if sweep.expired > 0 {
             debug!("{} registrations expired", sweep.expired);
         }
+        self.end_wait_for_holders();
         self.remove_leaving();
         if self.streams.are_waited_for() {
             self.budget.reserve_parts();

@@ -234,7 +234,7 @@ fn record_at<'a>(source: &impl Source, offset: u64, bytes: &'a mut [u8]) -> Opti
 }
 
 /// Fills `piece` from `offset` on. What cannot be read is left as zeros; returns how many bytes that are.
-fn fill(source: &impl Source, offset: u64, piece: &mut [u8]) -> u64 {
+pub fn fill(source: &impl Source, offset: u64, piece: &mut [u8]) -> u64 {
     let (mut at, mut lost) = (0, 0);
     while at < piece.len() {
         let place = offset + at as u64;

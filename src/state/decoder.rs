@@ -75,7 +75,7 @@ impl Decoder {
 
     /// Goes over so many bytes.
     pub fn skip(&mut self, len: usize) {
-        self.used = (self.used + len).min(self.bytes.len());
+        self.used = self.used.saturating_add(len).min(self.bytes.len());
     }
 
     /// The next item. `None` when it needs the next piece, or after the last one.

@@ -14,7 +14,7 @@ mod pending;
 mod record;
 mod replay;
 
-pub use compaction::{Compaction, Source};
+pub use compaction::{Compaction, Source, fill};
 pub use decoder::{Decoder, Item};
 pub use header::{Beginning, HEADER_LEN, Header};
 pub use pending::Pending;

@@ -143,6 +143,9 @@ impl Entry {
         if let ChangeKind::Down { .. } = kind {
             Record::Down(uuid).encode(to);
         } else if self.is_new {
+            if self.is_on_file {
+                Record::Down(uuid).encode(to);
+            }
             Record::Up(Up::of(&self.change, self.right.unwrap_or(uuid))).encode(to);
         } else {
             if let Some(right) = self.right {

@@ -159,7 +159,7 @@ fn command(content: &[u8]) -> Result<Command<'_>, Refusal> {
 /// Appends an answer as a frame.
 pub fn encode(reply: &Reply, output: &mut Output) {
     match reply {
-        Reply::Registered(uuid) => {
+        Reply::Registered(uuid) | Reply::Adopted(uuid, _) => {
             let mut text = uuid::Uuid::encode_buffer();
             push_plain(
                 output,

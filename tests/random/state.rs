@@ -109,6 +109,13 @@ fn row_60_a_file_of_another_program_and_one_of_a_later_version_are_told_apart() 
     let other = "{\"services\": []}\n".repeat(100);
     let (picture, found) = replay(other.as_bytes(), 64);
     assert!(picture.is_empty() && found.is_foreign());
+    let mut newer = Header::default().encode();
+    newer[8] = 9;
+    let sum = crc32fast::hash(&newer[..28]).to_le_bytes();
+    newer[28..].copy_from_slice(&sum);
+    let file = [&newer[..], &numbered(9).0].concat();
+    let (picture, found) = replay(&file, 64);
+    assert_eq!((picture.len(), found.beginning), (0, Beginning::Newer(9)));
     for blank in [&[][..], &[0; 4096], &Header::default().encode()[..9]] {
         assert!(!replay(blank, 64).1.is_foreign(), "{blank:?}");
     }

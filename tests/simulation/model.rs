@@ -8,7 +8,7 @@ use discovery_service::message::{
     After, Document, Id, Labels, Offer, Peer, Refusal, Reply, Request, ServiceAddress, ServiceType,
     Ttl,
 };
-use discovery_service::registry::Registration;
+use discovery_service::registry::{Record, Registration};
 use discovery_service::time::Moment;
 use discovery_service::wire::Codec;
 use discovery_service::wire::output::Output;
@@ -72,13 +72,28 @@ impl Entry {
 }
 
 /// A live registration without its UUID.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Live {
     pub service_type: String,
     pub address: ServiceAddress,
     pub ttl_ms: u32,
     pub held: bool,
     pub labels: Labels,
+}
+
+impl Live {
+    pub fn of(record: &Record<'_>) -> Self {
+        Live {
+            service_type: record.service_type.to_string(),
+            address: record.address,
+            ttl_ms: record.ttl_ms,
+            held: record.held,
+            labels: record
+                .labels
+                .map(|labels| (**labels).clone())
+                .unwrap_or_default(),
+        }
+    }
 }
 
 /// A watcher's picture: the type, ip, port, tags and metadata of each registration, by its public name.

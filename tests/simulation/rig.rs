@@ -1,5 +1,6 @@
 //! A service whose network and clock a test controls exactly.
 
+use std::cell::Cell;
 use std::hash::RandomState;
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,11 +11,17 @@ use discovery_service::service::Service;
 use discovery_service::wire::Protocol;
 use uuid::{Builder, Uuid};
 
+use crate::journal::FakeFile;
 use crate::net::{FakeNetwork, Faults, Owners};
 use crate::rng::Rng;
 
 pub const TTL_MS: u64 = 30_000;
 pub const TICK_MS: u64 = 1_000;
+
+thread_local! {
+    /// Services of a test that go on after an earlier one: none gives a UUID that another has given.
+    static RESTORED: Cell<u64> = const { Cell::new(0) };
+}
 
 /// A service on a controlled network and clock.
 pub struct Rig {
@@ -31,12 +38,26 @@ impl Rig {
         Self::with(settings())
     }
 
+    /// A service with what an earlier process has left in a file.
+    pub fn restored(file: &FakeFile) -> Self {
+        RESTORED.set(RESTORED.get() + 1);
+        let mut rig = Self::counting_from(settings(), sockets(), 1_000_000 * RESTORED.get());
+        let service = rig.engine.handler_mut();
+        let found = file.replay(&mut |record| service.restore(record).expect("there is room"));
+        service.go_on_from(found.index);
+        rig
+    }
+
     pub fn with(settings: Settings) -> Self {
         Self::of(settings, sockets())
     }
 
     pub fn of(settings: Settings, sockets: Sockets<FakeNetwork>) -> Self {
-        let mut last = 0;
+        Self::counting_from(settings, sockets, 0)
+    }
+
+    /// A service whose UUIDs follow the one with this number.
+    fn counting_from(settings: Settings, sockets: Sockets<FakeNetwork>, mut last: u64) -> Self {
         let uuids = Box::new(move || {
             last += 1;
             uuid(last)

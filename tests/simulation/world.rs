@@ -20,6 +20,7 @@ use uuid::{Builder, Uuid};
 
 use crate::client::{Circumstances, Client, Exchange, Speaker, TOKEN};
 use crate::history::History;
+use crate::kept::Kept;
 use crate::model::{Model, written};
 use crate::net::{FakeNetwork, Faults, Owners, Pipe, weight};
 use crate::parking::Parking;
@@ -250,6 +251,8 @@ pub struct World {
     dark: Vec<(usize, Duration)>,
     /// The state that follows from the changes of all turns.
     history: History,
+    /// The state file, in some worlds.
+    kept: Option<Kept>,
     /// Watchers whose pictures were compared.
     watchers: u64,
 }
@@ -294,7 +297,11 @@ impl World {
         let (log, owners) = (Rc::clone(&shadowed.log), Rc::clone(&shadowed.owners));
         let mut net = FakeNetwork::new(Rng::new(rng.next()), faults, owners);
         net.advance(clock);
-        let engine = Engine::new(settings, shadowed, sockets(), clock);
+        let mut engine = Engine::new(settings, shadowed, sockets(), clock);
+        let kept = seed.is_multiple_of(3).then(|| Kept::new(seed));
+        if let Some(kept) = &kept {
+            engine.save_to(kept.file.reopened(0));
+        }
         let wait = Some(Duration::ZERO);
         World {
             rng,
@@ -313,6 +320,7 @@ impl World {
             stalled: Duration::ZERO,
             dark: Vec::new(),
             history: History::default(),
+            kept,
             watchers: 0,
         }
     }
@@ -501,6 +509,9 @@ impl World {
         let slept = self.wait.unwrap_or(passed);
         self.stalled += passed.saturating_sub(TURNS_APART_MAX);
         self.net.advance(self.clock);
+        if let Some(kept) = &mut self.kept {
+            kept.pass(passed);
+        }
         let before = self.engine.handler().now;
         let events = self.net.events();
         let wall = WallTime::from_unix_millis(1_800_000_000_000 + self.clock.as_millis() as i64);
@@ -512,6 +523,13 @@ impl World {
         let turned = self.engine.turn(&mut self.net, events, false, reading);
         self.wait = turned.wait;
         self.history.apply(turned.changes);
+        let pipes = self
+            .clients
+            .iter()
+            .map(|client| (client.number(), &self.net.pipes[client.number()]));
+        if let Some(kept) = self.kept.as_mut().filter(|_| !self.engine.is_stopping()) {
+            kept.check(&self.history, pipes);
+        }
         if !self.engine.is_held() {
             let shadowed = self.engine.handler_mut();
             shadowed.timers_at = shadowed.uptime;
@@ -548,6 +566,9 @@ impl World {
         self.net.faults = Faults::default();
         self.engine.handler_mut().parking.answer_all();
         self.net.descriptors_out = 0;
+        if let Some(kept) = &mut self.kept {
+            kept.calm_down();
+        }
         for _ in 0..10_000 {
             self.net.deliver_datagrams();
             for client in &self.clients {
@@ -561,7 +582,8 @@ impl World {
                 _ => Duration::from_micros(100),
             };
             self.turn(passed);
-            if self.net.is_quiet() && self.wait != Some(Duration::ZERO) {
+            let is_saved = self.kept.as_ref().is_none_or(|kept| kept.file.is_quiet());
+            if self.net.is_quiet() && is_saved && self.wait != Some(Duration::ZERO) {
                 return;
             }
         }
@@ -681,7 +703,10 @@ impl World {
                 self.net.deliver(client.number(), usize::MAX);
             }
         }
-        self.turn(Duration::ZERO);
+        // Where answers wait for the state file, it takes two turns more until a watcher is told anything.
+        for _ in 0..if self.kept.is_some() { 3 } else { 1 } {
+            self.turn(Duration::ZERO);
+        }
         self.engine.stop(&mut self.net);
         assert!(!self.net.listening);
         let begun = self.clock;

@@ -9,6 +9,11 @@ use crate::session::{Delivered, Session};
 use crate::time::Moment;
 
 impl<T> Sessions<T> {
+    /// The session's answers need not wait any more.
+    pub(in crate::engine) fn open_gate(&mut self, key: usize) {
+        self.enqueue(key, Reason::Woken);
+    }
+
     /// Hands a delivery to a session. Returns whether the session lagged on it and therefore needs a
     /// snapshot.
     pub(in crate::engine) fn deliver(

@@ -60,7 +60,7 @@ impl<T> Connection<T> {
         if !self.queued {
             let pending = session.pending_since().is_some();
             assert!(
-                !(transport.is_writable() && pending),
+                !(transport.is_writable() && pending && self.gate.is_none()),
                 "session {key} could write, but waits for an event"
             );
             let waits = pending || self.waits_for_part || session.is_parked();

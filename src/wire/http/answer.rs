@@ -26,7 +26,8 @@ impl Exchange {
         self.end_request();
         let json = Content::Json;
         match reply {
-            Reply::Registered(uuid) => self.encode_registered(uuid, output),
+            Reply::Registered(uuid) => self.encode_registered(uuid, Id::of(uuid), output),
+            Reply::Adopted(uuid, id) => self.encode_registered(uuid, *id, output),
             Reply::Ok => self.push(Status::Ok, json, OK, output),
             Reply::NotFound => self.push(Status::NotFound, json, NOT_FOUND, output),
             Reply::Services(services) => {
@@ -67,7 +68,7 @@ impl Exchange {
     }
 
     /// `{"uuid":"…","id":"…"}`, which begins a lease where the registration is held.
-    fn encode_registered(&mut self, uuid: &uuid::Uuid, output: &mut Output) {
+    fn encode_registered(&mut self, uuid: &uuid::Uuid, id: Id, output: &mut Output) {
         let mut buffer = uuid::Uuid::encode_buffer();
         let uuid_digits = uuid.hyphenated().encode_lower(&mut buffer);
         let mut body = Vec::with_capacity(80);
@@ -75,7 +76,7 @@ impl Exchange {
             br#"{"uuid":""#,
             uuid_digits.as_bytes(),
             br#"","id":""#,
-            &Id::of(uuid).digits(),
+            &id.digits(),
             br#""}"#,
         ] {
             body.extend_from_slice(part);

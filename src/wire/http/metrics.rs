@@ -4,7 +4,7 @@
 use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
-use crate::message::{DnsStats, Metrics, Named, Process, Tally};
+use crate::message::{DnsStats, Metrics, Named, Process, StateHealth, StateStats, Tally};
 
 /// All of it.
 pub(super) fn text(metrics: &Metrics) -> Vec<u8> {
@@ -54,6 +54,7 @@ pub(super) fn text(metrics: &Metrics) -> Vec<u8> {
         "Log lines that were dropped because standard error could not take them at once.",
     );
     text.value(stats.log_lines_dropped);
+    text.state(&stats.state);
     if let Some(dns) = &stats.dns {
         text.dns(dns);
     }
@@ -139,6 +140,35 @@ impl Text {
             self.counter(&format!("dns_{name}_total"), help);
             self.value(count);
         }
+    }
+
+    fn state(&mut self, state: &StateStats) {
+        self.gauge(
+            "state",
+            "How the state file is: 1 for the state that it is in.",
+        );
+        let is = |health: StateHealth| u8::from(health == state.health);
+        let states = StateHealth::ALL.map(|health| (health.name(), is(health)));
+        self.labelled("state", states);
+        self.gauge("state_bytes", "The length of the state file.");
+        self.value(state.len);
+        self.gauge(
+            "state_unsaved",
+            "Changes that are not in the state file yet.",
+        );
+        self.value(state.unsaved);
+        self.gauge(
+            "state_unsynced_seconds",
+            "Time since the first change that a loss of power would cost.",
+        );
+        self.value(seconds(Duration::from_millis(state.unsynced_ms)));
+        self.gauge("restored", "Registrations that the service began with.");
+        self.value(state.restored);
+        self.counter(
+            "state_skipped_bytes_total",
+            "Bytes of the state file that could not be read.",
+        );
+        self.value(state.skipped_len);
     }
 
     /// The metrics that every process has

@@ -7,7 +7,7 @@ use crate::wire::output::Output;
 /// Appends a reply as a line.
 pub fn encode(reply: &Reply, output: &mut Output) {
     match reply {
-        Reply::Registered(uuid) => {
+        Reply::Registered(uuid) | Reply::Adopted(uuid, _) => {
             let mut text = uuid::Uuid::encode_buffer();
             output.push(uuid.hyphenated().encode_lower(&mut text).as_bytes());
         }

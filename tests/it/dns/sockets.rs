@@ -167,8 +167,8 @@ fn stats_and_metrics_count_queries_where_dns_is_served() {
     let stats = client.ask("stats");
     let expected = "\"dns\":{\"queries\":{\"udp\":2,\"tcp\":0},\"answers\":{\"NOERROR\":0,\"FORMERR\":0,\
         \"NXDOMAIN\":1,\"NOTIMP\":0,\"REFUSED\":1,\"BADVERS\":0},\"truncated\":0,\"dropped\":0,\
-        \"rate_limited\":0}}";
-    assert!(stats.ends_with(expected), "{stats}");
+        \"rate_limited\":0}";
+    assert!(stats.contains(expected), "{stats}");
     assert!(
         stats.contains("\"query\":0") && stats.contains("\"errors\":0"),
         "{stats}"

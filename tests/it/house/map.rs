@@ -12,7 +12,9 @@ const MAP: &[(&str, &[&str])] = &[
     ("client", &["auth", "escape", "message"]),
     (
         "engine",
-        &["limits", "message", "service", "session", "time", "wire"],
+        &[
+            "limits", "message", "service", "session", "state", "time", "wire",
+        ],
     ),
     ("escape", &[]),
     ("limits", &[]),
@@ -26,7 +28,7 @@ const MAP: &[(&str, &[&str])] = &[
     ),
     (
         "service",
-        &["auth", "limits", "message", "registry", "time"],
+        &["auth", "limits", "message", "registry", "state", "time"],
     ),
     ("session", &["limits", "message", "time", "wire"]),
     ("state", &["limits", "message"]),

@@ -1,9 +1,10 @@
 //! The service's configuration: plain data, whose rules [`Config::validate`] checks.
 
 mod dns;
+mod state;
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use crate::message::check_ip;
 pub use crate::wire::dns::{Zone, ZoneError};
 pub use crate::wire::http::DATACENTER_DEFAULT;
 pub use dns::DnsConfig;
+pub use state::StateConfig;
 
 const PORT_DEFAULT: u16 = 65_432;
 
@@ -55,6 +57,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// Whether and how services are told over DNS.
     pub dns: DnsConfig,
+    /// Where what is registered is kept over a restart, if it is.
+    pub state: Option<StateConfig>,
 }
 
 /// What the service is over HTTP.
@@ -94,6 +98,7 @@ impl Default for Config {
             own_address: false,
             http: HttpConfig::default(),
             dns: DnsConfig::default(),
+            state: None,
         }
     }
 }
@@ -153,6 +158,16 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 impl Config {
+    /// The configuration where these listeners were opened already, in place of its own addresses.
+    pub(super) fn listening_on(&self, listeners: &[TcpListener]) -> Config {
+        let mut config = self.clone();
+        if !listeners.is_empty() {
+            let addresses = listeners.iter().map(TcpListener::local_addr);
+            config.listen = addresses.filter_map(Result::ok).collect();
+        }
+        config
+    }
+
     /// Checks every rule.
     ///
     /// # Errors
@@ -182,6 +197,19 @@ impl Config {
                 }),
             ),
             ("dns.ttl", self.dns.ttl <= limits::DNS_TTL_MAX),
+            (
+                "state.sync",
+                self.state
+                    .as_ref()
+                    .and_then(|state| state.sync)
+                    .is_none_or(|time| {
+                        within(
+                            time,
+                            1..=limits::STATE_SYNC_SECONDS_MAX,
+                            Duration::from_secs,
+                        )
+                    }),
+            ),
         ];
         if let Some((field, _)) = in_range.into_iter().find(|(_, is_right)| !is_right) {
             return Err(ConfigError::OutOfRange(field));
@@ -250,6 +278,7 @@ mod tests {
                 zone: "service.internal".parse().unwrap(),
                 ttl: 0,
             },
+            state: None,
         };
         assert_eq!(Config::default(), expected);
         assert_eq!(expected.validate(), Ok(()));

@@ -28,19 +28,33 @@ pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
         // `[::]` means only IPv6, whatever the host's default is.
         socket.set_only_v6(true)?;
     }
-    // Accepted connections inherit these options from their listener (tcp(7)), which saves several
-    // system calls for each. Answers are written whole, so delaying small segments gains nothing.
+    prepare(&SockRef::from(&socket))?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(TcpListener::from_std(socket.into()))
+}
+
+/// Takes a listener that was opened by another process.
+///
+/// # Errors
+/// The system's error about an option.
+pub(super) fn adopt(listener: std::net::TcpListener) -> io::Result<TcpListener> {
+    prepare(&SockRef::from(&listener))?;
+    Ok(TcpListener::from_std(listener))
+}
+
+/// Sets the options that accepted connections inherit from their listener (tcp(7)), which saves several
+/// system calls for each.
+fn prepare(socket: &SockRef<'_>) -> io::Result<()> {
+    // Answers are written whole, so delaying small segments gains nothing.
     socket.set_tcp_nodelay(true)?;
     let keepalive = TcpKeepalive::new()
         .with_time(KEEPALIVE_IDLE)
         .with_interval(KEEPALIVE_INTERVAL)
         .with_retries(KEEPALIVE_PROBES);
     socket.set_tcp_keepalive(&keepalive)?;
-    bound(&SockRef::from(&socket))?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(TcpListener::from_std(socket.into()))
+    bound(socket)?;
+    socket.set_nonblocking(true)
 }
 
 /// Opens a non-blocking datagram socket at exactly `address`, so that answers leave from where the

@@ -10,10 +10,13 @@ mod memory;
 mod network;
 mod options;
 mod process;
+mod service_manager;
 mod signals;
+mod starting;
+mod state_file;
 
+use std::cell::RefCell;
 use std::fmt;
-use std::hash::RandomState;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -27,18 +30,17 @@ use mio::{Events, Poll};
 use crate::auth::{self, TokenFileError, Tokens};
 use crate::engine::{Engine, Reading, Settings, Sockets};
 use crate::escape::Plain;
-use crate::limits::TURN_EVENTS_MAX;
-use crate::registry::Registry;
+use crate::limits::{SHUTDOWN_MS_MAX, TURN_EVENTS_MAX};
 use crate::server::config::{Config, ConfigError};
 use crate::service::Service;
 use crate::time::WallTime;
-use crate::wire::Protocol;
 use crate::wire::dns::Counters;
-use crate::wire::http::Site;
 
 use dns::DnsSockets;
 use network::MioNetwork;
 use signals::{Signal, Signals};
+use state_file::FileJournal;
+pub use state_file::StateError;
 
 /// Why the service could not run.
 #[derive(Debug)]
@@ -49,6 +51,8 @@ pub enum StartError {
     Listen(SocketAddr, io::Error),
     /// The token file cannot be used.
     TokenFile(PathBuf, TokenFileError),
+    /// The state file cannot be used.
+    StateFile(PathBuf, StateError),
     /// The system refused a resource that the service needs.
     System(&'static str, io::Error),
 }
@@ -62,6 +66,9 @@ impl fmt::Display for StartError {
             }
             StartError::TokenFile(path, error) => {
                 write!(f, "cannot use the token file {}: {error}", path.display())
+            }
+            StartError::StateFile(path, error) => {
+                write!(f, "cannot use the state file {}: {error}", path.display())
             }
             StartError::System(what, error) => write!(f, "cannot {what}: {}", Plain(error)),
         }
@@ -110,6 +117,10 @@ pub fn run(
     announce: &mut dyn FnMut(Listening),
     log_lines_dropped: fn() -> u64,
 ) -> Result<(), StartError> {
+    // Before there are threads, for what it is told stands in the environment.
+    let inherited = service_manager::listeners()
+        .map_err(|error| StartError::System("take the listeners of the service manager", error))?;
+    let config = &config.listening_on(&inherited);
     config.validate().map_err(StartError::Config)?;
     let tokens = match &config.token_file {
         Some(path) => {
@@ -120,22 +131,19 @@ pub fn run(
     let poll = Poll::new().map_err(|error| StartError::System("create an event loop", error))?;
     let signals = Signals::new(poll.registry())
         .map_err(|error| StartError::System("handle signals", error))?;
-    let uuids =
-        ids::random_uuids().map_err(|error| StartError::System("get random numbers", error))?;
+    // The count does not go back over a restart, unless the wall clock does and there is no state file.
+    let begin = u64::try_from(Utc::now().timestamp_micros()).unwrap_or_default();
+    // Before anybody can ask.
+    let (mut service, state_file) = starting::service(config, poll.registry(), begin)?;
     let mut network = MioNetwork::new(poll.registry())
         .map_err(|error| StartError::System("watch sockets", error))?;
-    let mut listeners = Vec::with_capacity(config.listen.len());
-    let mut addresses = Vec::with_capacity(config.listen.len());
-    for &address in &config.listen {
-        let (listener, address) = network
-            .listen(address, listeners.len())
-            .map_err(|error| StartError::Listen(address, error))?;
-        let site = Rc::new(site(config, address.ip()));
-        listeners.push((listener, Protocol::RegistryAndHttp(site)));
-        addresses.push(address);
-    }
+    let (mut listeners, addresses) = starting::listen(config, inherited, &mut network)?;
     let dns = DnsSockets::open(&mut network, &config.dns, listeners.len())?;
     listeners.extend(dns.listeners);
+    if !dns.addresses.is_empty() {
+        let counters = Rc::clone(&dns.counters);
+        service.set_dns_source(Box::new(move || counters.stats()));
+    }
     let start = Instant::now();
     let settings = Settings {
         connections_max: descriptors::fit_connections(
@@ -148,18 +156,6 @@ pub fn run(
         tick: config.tick,
         ttl: config.ttl,
     };
-    // The count does not go back over a restart, unless the wall clock does.
-    let begin = u64::try_from(Utc::now().timestamp_micros()).unwrap_or_default();
-    let registry = Registry::new(config.services_max, RandomState::new()).counting_from(begin);
-    let mut service = Service::new(registry, uuids, config.ttl);
-    service.set_process_source(Box::new(process::read));
-    if !dns.addresses.is_empty() {
-        let counters = Rc::clone(&dns.counters);
-        service.set_dns_source(Box::new(move || counters.stats()));
-    }
-    if config.own_address {
-        service.require_own_address();
-    }
     let advertised = config
         .advertise
         .or_else(|| advertise::advertised(&addresses));
@@ -174,37 +170,41 @@ pub fn run(
     }
     log_start(config, &settings, &addresses, advertised);
     memory::check(config.services_max);
-    let of_registry = addresses.into_iter().map(Listening::Registry);
-    let of_dns = dns.addresses.into_iter().map(Listening::Dns);
-    of_registry.chain(of_dns).for_each(announce);
     let sockets = Sockets {
         listeners,
         datagrams: dns.datagrams,
     };
+    let mut engine = Engine::new(settings, service, sockets, start.elapsed());
+    let state_file = match state_file {
+        Some(state_file) => Some(starting::save(&mut engine, state_file)?),
+        None => None,
+    };
+    let status = format!("listening on {}", listed(&addresses));
+    let of_registry = addresses.into_iter().map(Listening::Registry);
+    let of_dns = dns.addresses.into_iter().map(Listening::Dns);
+    of_registry.chain(of_dns).for_each(announce);
+    service_manager::ready(&status);
     let server = Server {
         poll,
         network,
         signals,
-        engine: Engine::new(settings, service, sockets, start.elapsed()),
+        engine,
+        state_file,
         token_file: config.token_file.clone(),
         dns: dns.counters,
         log_lines_dropped,
         start,
+        status,
+        stopping_since: None,
     };
     server
         .run()
         .map_err(|error| StartError::System("wait for events", error))
 }
 
-/// What the service is over HTTP at the listener on `ip`. Where anybody on this host may ask, a web
-/// page in a browser on this host could do so too, so there the host must be one that is known.
-fn site(config: &Config, ip: IpAddr) -> Site {
-    let site = Site::new(&config.http.datacenter, config.http.metrics_types);
-    if ip.is_loopback() && config.token_file.is_none() {
-        site.only_for(ip, &config.http.hosts)
-    } else {
-        site
-    }
+fn listed(addresses: &[SocketAddr]) -> String {
+    let addresses: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
+    addresses.join(",")
 }
 
 /// Logs the version, the addresses and the limits in one line.
@@ -214,7 +214,6 @@ fn log_start(
     addresses: &[SocketAddr],
     advertised: Option<IpAddr>,
 ) {
-    let addresses: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
     let idle_timeout = config
         .idle_timeout
         .map_or_else(|| "off".to_owned(), |timeout| format!("{timeout:?}"));
@@ -222,7 +221,7 @@ fn log_start(
         "discovery {} is ready: listen={} ttl={:?} tick={:?} max-services={} max-connections={} \
          idle-timeout={idle_timeout} tokens={} own-address={} advertise={}",
         env!("CARGO_PKG_VERSION"),
-        addresses.join(","),
+        listed(addresses),
         config.ttl,
         config.tick,
         config.services_max,
@@ -262,16 +261,27 @@ struct Server {
     network: MioNetwork,
     signals: Signals,
     engine: Engine<MioNetwork, Service>,
+    state_file: Option<Rc<RefCell<FileJournal>>>,
     token_file: Option<PathBuf>,
     dns: Rc<Counters>,
     log_lines_dropped: fn() -> u64,
     start: Instant,
+    /// What a service manager shows of it.
+    status: String,
+    stopping_since: Option<Instant>,
 }
 
 impl Server {
     fn run(mut self) -> io::Result<()> {
         let result = self.turns();
         self.engine.end(&mut self.network);
+        if let Some(state_file) = self.state_file {
+            const LIMIT: Duration = Duration::from_millis(SHUTDOWN_MS_MAX);
+            let spent = self
+                .stopping_since
+                .map_or(Duration::ZERO, |since| since.elapsed());
+            state_file.borrow_mut().close(LIMIT.saturating_sub(spent));
+        }
         result
     }
 
@@ -318,6 +328,12 @@ impl Server {
 
     /// Reads the token file again, and closes the connections whose token is no longer in it.
     fn reload(&mut self) {
+        service_manager::reloading();
+        self.read_tokens_again();
+        service_manager::ready(&self.status);
+    }
+
+    fn read_tokens_again(&mut self) {
         let Some(path) = &self.token_file else {
             info!("SIGHUP: there is no token file to read again");
             return;
@@ -346,6 +362,8 @@ impl Server {
                 }
                 Signal::Stop => {
                     info!("stopping");
+                    service_manager::stopping();
+                    self.stopping_since = Some(Instant::now());
                     self.engine.stop(&mut self.network);
                 }
                 Signal::Reload => self.reload(),

@@ -9,12 +9,15 @@ use mio::net::{TcpListener, TcpStream, UdpSocket};
 use mio::{Interest, Registry, Token};
 use socket2::SockRef;
 
-use super::listen::{bind_datagram, listen};
+use super::listen::{self, bind_datagram};
 use super::options::{bound, guard, release, unacknowledged};
 use crate::engine::{Event, Network, Readiness, Unacknowledged};
 
 /// The token of signals.
 pub(super) const SIGNALS: Token = Token(usize::MAX);
+
+/// The token by which other threads wake the loop.
+pub(super) const WAKE: Token = Token(usize::MAX - 1);
 
 /// The upper bits of a token are the kind of socket, the lower bits its number or key.
 const KIND_SHIFT: u32 = usize::BITS - 3;
@@ -50,7 +53,23 @@ impl MioNetwork {
         address: SocketAddr,
         number: usize,
     ) -> io::Result<(TcpListener, SocketAddr)> {
-        let mut listener = listen(address)?;
+        self.add(listen::listen(address)?, number)
+    }
+
+    /// Takes a listener that another process has opened.
+    pub(super) fn adopt(
+        &mut self,
+        listener: std::net::TcpListener,
+        number: usize,
+    ) -> io::Result<(TcpListener, SocketAddr)> {
+        self.add(listen::adopt(listener)?, number)
+    }
+
+    fn add(
+        &mut self,
+        mut listener: TcpListener,
+        number: usize,
+    ) -> io::Result<(TcpListener, SocketAddr)> {
         self.registry
             .register(&mut listener, token(LISTENER, number), Interest::READABLE)?;
         let address = listener.local_addr()?;
@@ -71,7 +90,7 @@ impl MioNetwork {
     }
 }
 
-/// The engine's event for an event of mio; `None` for a signal.
+/// The engine's event for an event of mio; `None` for a signal, and where another thread woke the loop.
 pub(super) fn to_event(event: &MioEvent) -> Option<Event> {
     let Token(token) = event.token();
     let number = token & ((1 << KIND_SHIFT) - 1);

@@ -15,3 +15,4 @@ mod page;
 mod process;
 mod protocol;
 mod readme;
+mod state;

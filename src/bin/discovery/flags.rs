@@ -10,7 +10,9 @@ use clap::builder::BoolishValueParser;
 
 use discovery_service::limits;
 use discovery_service::message::check_ip;
-use discovery_service::server::config::{Config, DATACENTER_DEFAULT, DnsConfig, HttpConfig, Zone};
+use discovery_service::server::config::{
+    Config, DATACENTER_DEFAULT, DnsConfig, HttpConfig, StateConfig, Zone,
+};
 
 // Not a doc comment, where `[::1]` would be a link.
 const LISTEN_HELP: &str = "Address to accept on, IPv6 as [::1]:65432; port 0 takes a free one; \
@@ -82,6 +84,15 @@ pub(crate) struct Flags {
     #[arg(long, env = "DISCOVERY_DATACENTER", value_name = "NAME", default_value = DATACENTER_DEFAULT)]
     datacenter: Box<str>,
 
+    /// Keep what is registered in this file over a restart; default: none, or $STATE_DIRECTORY/state under systemd
+    #[arg(long, env = "DISCOVERY_STATE", value_name = "FILE")]
+    state: Option<PathBuf>,
+
+    /// Sync the state file at most so often; up to 86400, 0 leaves it to the kernel
+    #[arg(long, env = "DISCOVERY_STATE_SYNC", value_name = "SECONDS", default_value_t = limits::STATE_SYNC_SECONDS_DEFAULT)]
+    #[arg(value_parser = whole_number(0..=limits::STATE_SYNC_SECONDS_MAX))]
+    state_sync: u32,
+
     /// Tell the registrations of each type in /metrics; as a variable: true or false; default: off
     #[arg(long, env = "DISCOVERY_METRICS_TYPES", value_parser = BoolishValueParser::new())]
     metrics_types: bool,
@@ -134,8 +145,29 @@ impl From<Flags> for Config {
                 zone: flags.dns_zone,
                 ttl: flags.dns_ttl,
             },
+            state: state_path(flags.state).map(|path| StateConfig {
+                path,
+                sync: (flags.state_sync > 0).then(|| Duration::from_secs(flags.state_sync.into())),
+            }),
         }
     }
+}
+
+/// The state file: none where an empty path is given.
+fn state_path(given: Option<PathBuf>) -> Option<PathBuf> {
+    // systemd.exec(5): the folders are separated by colons.
+    let of_systemd = || {
+        let folders = std::env::var_os("STATE_DIRECTORY")?;
+        let first = folders
+            .as_encoded_bytes()
+            .split(|&byte| byte == b':')
+            .next()?;
+        let folder = PathBuf::from(std::str::from_utf8(first).ok()?);
+        Some(folder.join("state"))
+    };
+    given
+        .or_else(of_systemd)
+        .filter(|path| !path.as_os_str().is_empty())
 }
 
 fn address(text: &str) -> Result<SocketAddr, &'static str> {
@@ -216,6 +248,7 @@ mod tests {
             ["--max-connections", "0"],
             ["--max-connections", "1000001"],
             ["--idle-timeout", "31536001"],
+            ["--state-sync", "86401"],
             ["--listen", "localhost:65432"],
             ["--listen", "127.0.0.1"],
             ["--listen", "::1:65432"],

@@ -54,6 +54,7 @@ fn serve(config: &Config) -> ExitCode {
 fn origin(error: &StartError) -> String {
     match error {
         StartError::TokenFile(path, _) => named_by("DISCOVERY_TOKEN_FILE", |value| path == value),
+        StartError::StateFile(path, _) => named_by("DISCOVERY_STATE", |value| path == value),
         StartError::Listen(address, _) => {
             let is_among = |value: &OsStr| {
                 let value = value.to_string_lossy();

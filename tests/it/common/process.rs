@@ -53,7 +53,7 @@ pub fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_discovery"));
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
-        if name.starts_with("DISCOVERY_") || name == "RUST_LOG" {
+        if name.starts_with("DISCOVERY_") || name == "RUST_LOG" || name == "STATE_DIRECTORY" {
             command.env_remove(name);
         }
     }

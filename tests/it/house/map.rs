@@ -23,7 +23,8 @@ const MAP: &[(&str, &[&str])] = &[
     (
         "server",
         &[
-            "auth", "engine", "escape", "limits", "message", "registry", "service", "time", "wire",
+            "auth", "engine", "escape", "limits", "message", "registry", "service", "state",
+            "time", "wire",
         ],
     ),
     (

@@ -79,16 +79,18 @@ fn only_the_edges_open_files() {
         "src/bin/",
         "src/server/memory.rs",
         "src/server/process.rs",
+        "src/server/state_file/",
     ];
     assert_confined("files", any_of(&["fs::", "File"]), &places);
 }
 
 #[test]
-fn only_the_client_starts_threads_and_takes_locks() {
+fn only_the_client_and_the_state_file_start_threads() {
     let threads = any_of(&[
         "thread::", "Mutex", "RwLock", "Condvar", "Barrier", "mpsc", "OnceLock", "LazyLock",
     ]);
-    assert_confined("threads or locks", threads, &["src/client/"]);
+    let places = ["src/client/", "src/server/state_file/"];
+    assert_confined("threads or locks", threads, &places);
 }
 
 #[test]

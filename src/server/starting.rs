@@ -1,0 +1,107 @@
+//! What a service is made of before it runs.
+
+use std::cell::RefCell;
+use std::hash::RandomState;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+
+use mio::net::TcpListener;
+use mio::{Registry as Polled, Waker};
+
+use super::config::Config;
+use super::network::{MioNetwork, WAKE};
+use super::state_file::{self, FileJournal, StateFile};
+use super::{StartError, ids, process};
+use crate::engine::Engine;
+use crate::registry::Registry;
+use crate::service::Service;
+use crate::wire::Protocol;
+use crate::wire::http::Site;
+
+/// The service, whose count of changes begins at `begin`, with what an earlier process has left in the state file, if there is one.
+pub(super) fn service(
+    config: &Config,
+    polled: &Polled,
+    begin: u64,
+) -> Result<(Service, Option<StateFile>), StartError> {
+    let no_randomness = |error| StartError::System("get random numbers", error);
+    let mut uuids = Some(ids::random_uuids().map_err(no_randomness)?);
+    let mut make = |services_max| {
+        let registry = Registry::new(services_max, RandomState::new()).counting_from(begin);
+        let uuids = uuids.take().unwrap_or_else(|| {
+            ids::random_uuids().expect("a system that has provided randomness keeps providing it")
+        });
+        let mut service = Service::new(registry, uuids, config.ttl);
+        service.set_process_source(Box::new(process::read));
+        if config.own_address {
+            service.require_own_address();
+        }
+        service
+    };
+    let Some(state) = &config.state else {
+        return Ok((make(config.services_max), None));
+    };
+    let waker = Waker::new(polled, WAKE)
+        .map_err(|error| StartError::System("wake the event loop", error))?;
+    let wake = Box::new(move || {
+        // Without it, the next tick finds what was saved.
+        let _ = waker.wake();
+    });
+    let opened = state_file::open(
+        &state.path,
+        state.sync,
+        config.services_max,
+        &mut make,
+        wake,
+    );
+    let (service, state_file) =
+        opened.map_err(|error| StartError::StateFile(state.path.clone(), error))?;
+    Ok((service, Some(state_file)))
+}
+
+/// Lets the engine save all changes from now on.
+pub(super) fn save(
+    engine: &mut Engine<MioNetwork, Service>,
+    state_file: StateFile,
+) -> Result<Rc<RefCell<FileJournal>>, StartError> {
+    let started = state_file.start();
+    let journal = started.map_err(|error| StartError::System("start a thread", error))?;
+    let journal = Rc::new(RefCell::new(journal));
+    engine.save_to(Box::new(Rc::clone(&journal)));
+    Ok(journal)
+}
+
+/// The listeners, and their real addresses.
+type Opened = (Vec<(TcpListener, Protocol)>, Vec<SocketAddr>);
+
+/// Listens on the addresses of the configuration, or takes the listeners that were `inherited`.
+pub(super) fn listen(
+    config: &Config,
+    inherited: Vec<std::net::TcpListener>,
+    network: &mut MioNetwork,
+) -> Result<Opened, StartError> {
+    let mut inherited = inherited.into_iter();
+    let (mut listeners, mut addresses) = (Vec::new(), Vec::new());
+    for (number, &address) in config.listen.iter().enumerate() {
+        let opened = match inherited.next() {
+            Some(listener) => network.adopt(listener, number),
+            None => network.listen(address, number),
+        };
+        let (listener, address) = opened.map_err(|error| StartError::Listen(address, error))?;
+        let site = Rc::new(site(config, address.ip()));
+        listeners.push((listener, Protocol::RegistryAndHttp(site)));
+        addresses.push(address);
+    }
+    Ok((listeners, addresses))
+}
+
+/// What the service is over HTTP at the listener on `ip`. Where anybody on this host may ask, a web
+/// page in a browser on this host could do so too, so there the host must be one that is known.
+fn site(config: &Config, ip: IpAddr) -> Site {
+    let site = Site::new(&config.http.datacenter, config.http.metrics_types);
+    if ip.is_loopback() && config.token_file.is_none() {
+        site.only_for(ip, &config.http.hosts)
+    } else {
+        site
+    }
+}

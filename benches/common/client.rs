@@ -31,6 +31,11 @@ impl Client {
     /// Sends a command, and returns the next line without its end.
     pub(crate) fn try_ask(&mut self, command: &str) -> io::Result<&str> {
         self.stream.write_all(command.as_bytes())?;
+        self.next_line()
+    }
+
+    /// The next line without its end.
+    pub(crate) fn next_line(&mut self) -> io::Result<&str> {
         self.line.clear();
         match self.reader.read_line(&mut self.line)? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),

@@ -16,6 +16,7 @@ pub(super) struct Faults {
     /// Bytes that it still takes.
     pub(super) room: Option<usize>,
     pub(super) write: Option<io::ErrorKind>,
+    pub(super) cut: Option<io::ErrorKind>,
     pub(super) sync: Option<io::ErrorKind>,
     /// Where nothing can be read.
     pub(super) unreadable: Range<u64>,
@@ -245,8 +246,8 @@ impl DiskFile for Opened {
     }
 
     fn cut(&self, len: u64) -> io::Result<()> {
-        if self.disk.inside().faults.write.is_some() {
-            return Err(io::Error::from_raw_os_error(5));
+        if let Some(kind) = self.disk.inside().faults.cut {
+            return Err(kind.into());
         }
         self.content.bytes.lock().unwrap().truncate(len as usize);
         Ok(())

@@ -30,7 +30,12 @@ fn row_60_a_full_disk_is_cut_back_told_and_tried_again_each_second() {
 
 #[test]
 fn row_60_after_an_error_of_the_disk_the_file_is_written_anew_and_nothing_is_lost() {
-    for at_sync in [false, true] {
+    let fails = Some(ErrorKind::Other);
+    for (write, cut, sync) in [
+        (fails, None, None),
+        (fails, fails, None),
+        (None, None, fails),
+    ] {
         let disk = FakeDisk::default();
         let mut steps = Steps::on(&disk);
         for number in 0..5 {
@@ -38,17 +43,13 @@ fn row_60_after_an_error_of_the_disk_the_file_is_written_anew_and_nothing_is_los
         }
         steps.settle();
         let old = steps.disk.identity(Path::new(PATH)).unwrap();
-        if at_sync {
-            disk.set(|faults| faults.sync = Some(ErrorKind::Other));
-        } else {
-            disk.set(|faults| faults.write = Some(ErrorKind::Other));
-        }
+        disk.set(|faults| (faults.write, faults.cut, faults.sync) = (write, cut, sync));
         let last = steps.up(5);
         steps.settle();
         steps.pass(2 * SECOND);
         assert!(steps.is_failing());
         assert_eq!(found(&disk.after_kill())[..5], [0, 1, 2, 3, 4]);
-        disk.set(|faults| (faults.write, faults.sync) = (None, None));
+        disk.set(|faults| (faults.write, faults.cut, faults.sync) = (None, None, None));
         steps.pass(SECOND);
         assert!(steps.is_saved(last) && !steps.is_failing());
         assert_ne!(steps.disk.identity(Path::new(PATH)).unwrap(), old);

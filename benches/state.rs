@@ -4,7 +4,6 @@
 //! folder for temporary files; `TMPDIR` names another one.
 
 #[path = "common/mod.rs"]
-#[allow(dead_code, reason = "each bench uses its part of it")]
 mod common;
 
 use std::io::Write;

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 pub(crate) struct Process {
     pub(crate) address: String,
@@ -45,6 +46,19 @@ impl Process {
 
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Processor time that the server has used, in user mode and in the kernel.
+    pub(crate) fn processor_time(&self) -> (Duration, Duration) {
+        const TICK: Duration = Duration::from_millis(10);
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id()));
+        let stat = stat.expect("it runs");
+        // After the command's name, which may hold blanks, fields 14 and 15 of proc(5) are the 12th
+        // and 13th.
+        let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
+        let mut ticks = fields.skip(11).map(|field| field.parse().unwrap_or(0));
+        let mut next = || TICK * ticks.next().unwrap_or(0);
+        (next(), next())
     }
 }
 

@@ -149,26 +149,9 @@ impl Server {
         self.memory().resident
     }
 
-    /// Processor time that the server has used, in user mode and in the kernel.
+    /// As [`Process::processor_time`].
     pub(crate) fn processor_time(&self) -> (Duration, Duration) {
-        const TICK: Duration = Duration::from_millis(10);
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id()))
-            .unwrap_or_default();
-        // After the command's name, which may hold blanks, fields 14 and 15 of proc(5) are the 12th
-        // and 13th.
-        let fields: Vec<&str> = stat
-            .rsplit(") ")
-            .next()
-            .unwrap_or_default()
-            .split(' ')
-            .collect();
-        let ticks = |i: usize| {
-            fields
-                .get(i)
-                .and_then(|field| field.parse::<u32>().ok())
-                .unwrap_or(0)
-        };
-        (ticks(11) * TICK, ticks(12) * TICK)
+        self.process.processor_time()
     }
 
     fn wait_until_it_accepts(&self) {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use discovery_service::engine::{Batch, Journal};
 use discovery_service::message::{StateHealth, StateStats};
-use discovery_service::state::{Compaction, Found, Header, Record, Replay, Source};
+use discovery_service::state::{Compaction, Found, HEADER_LEN, Header, Record, Replay, Source};
 use uuid::Uuid;
 
 /// The file, and what is on its way to it. Clones are the same file.
@@ -130,6 +130,17 @@ impl FakeFile {
             replay.piece(piece, each);
         }
         replay.end(each)
+    }
+
+    /// Flips a bit of the record with this number.
+    pub fn damage(&self, number: usize) {
+        const FRAME_LEN: usize = 7;
+        let bytes = &mut self.0.borrow_mut().bytes;
+        let mut at = HEADER_LEN;
+        for _ in 0..number {
+            at += FRAME_LEN + usize::from(u16::from_le_bytes([bytes[at + 4], bytes[at + 5]]));
+        }
+        bytes[at + FRAME_LEN] ^= 1;
     }
 
     /// Makes it short, as the service does beside its work.

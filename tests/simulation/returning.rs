@@ -232,3 +232,35 @@ fn row_60_a_watch_goes_on_at_an_index_that_does_not_go_back() {
         file.compact();
     }
 }
+
+#[test]
+fn row_60_where_damage_has_lost_a_removal_the_last_word_counts_and_a_ghost_lives_for_one_ttl() {
+    let (file, uuids) = earlier(&["register hive 10.0.0.1 80", "register hive 10.0.0.2 80"]);
+    {
+        let mut rig = next(&file);
+        let client = rig.connect();
+        for (uuid, revived) in [(&uuids[0], true), (&uuids[1], false)] {
+            let gone = ask(&mut rig, client, &format!("deregister {uuid}"));
+            assert_eq!(gone, "OK\n");
+            let revive = format!("heartbeat {uuid} hive 10.0.0.3 80");
+            let revive = revived.then(|| ask(&mut rig, client, &revive));
+            assert!(revive.is_none_or(|told| told == "OK\n"));
+        }
+    }
+    // Two registrations, a removal, the first registration again, and the second removal.
+    file.damage(2);
+    file.damage(4);
+    let mut rig = next(&file);
+    let client = rig.connect();
+    let both = "[{\"ip\":\"10.0.0.2\",\"port\":80},{\"ip\":\"10.0.0.3\",\"port\":80}]\n";
+    assert_eq!(ask(&mut rig, client, "query hive"), both);
+    let heartbeat = format!("heartbeat {}", uuids[0]);
+    rig.pass(29_000);
+    assert_eq!(ask(&mut rig, client, &heartbeat), "OK\n");
+    rig.pass(1_000);
+    let one = HIVE.replace("0.1", "0.3");
+    assert_eq!(ask(&mut rig, client, "query hive"), one);
+    let deregister = format!("deregister {}", uuids[0]);
+    assert_eq!(ask(&mut rig, client, &deregister), "OK\n");
+    assert_eq!(ask(&mut rig, client, "query hive"), "[]\n");
+}

@@ -40,12 +40,11 @@ impl Disk for RealDisk {
         if let Ok(found) = fs::metadata(path)
             && !found.is_file()
         {
-            let what = if found.is_dir() {
-                io::ErrorKind::IsADirectory
+            return Err(if found.is_dir() {
+                io::ErrorKind::IsADirectory.into()
             } else {
-                io::ErrorKind::InvalidInput
-            };
-            return Err(what.into());
+                io::Error::other("it is no regular file")
+            });
         }
         Ok(Arc::new(open(path, how)?))
     }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::{Folder, text};
@@ -115,13 +116,16 @@ fn row_60_a_path_that_cannot_be_a_state_file_is_told_and_nothing_is_touched() {
     let folder = Folder::new();
     fs::write(folder.path("other"), "{\"services\": []}").unwrap();
     fs::create_dir(folder.path("folder")).unwrap();
+    let mkfifo = Command::new("mkfifo").arg(folder.path("pipe")).status();
+    assert!(mkfifo.unwrap().success());
     let missing = folder.path("missing/state");
     for (path, reason) in [
         (
             folder.path("other"),
             "it is no state file, so it is left as it is",
         ),
-        (folder.path("folder"), "directory"),
+        (folder.path("folder"), "is a directory"),
+        (folder.path("pipe"), "it is no regular file"),
         (missing, "No such file or directory"),
     ] {
         let mut service = command();

@@ -4,6 +4,7 @@
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::rc::Rc;
 use std::time::Duration;
 
 use discovery_service::engine::{
@@ -60,6 +61,9 @@ pub(crate) fn run(row: Row, commands: usize) {
         let commands: String = (start..start + 100).map(work::register).collect();
         uuids.extend(work::uuids(driver.exchange(commands.into_bytes())));
     }
+    if row.is_http() {
+        driver.connect();
+    }
     // Both counts prepare as many, so that the difference has only what is run.
     let mut batches = row.batches(2 * row.commands(), &uuids);
     batches.truncate(commands / row.in_flight);
@@ -68,10 +72,11 @@ pub(crate) fn run(row: Row, commands: usize) {
     }
 }
 
-/// An engine with one connection.
+/// An engine, and its latest connection.
 struct Driver {
     engine: Engine<Buffers, Service<BuildHasherDefault<DefaultHasher>>>,
     network: Buffers,
+    session: usize,
     now: Duration,
 }
 
@@ -92,16 +97,24 @@ impl Driver {
         let registry = Registry::new(1_000_000, BuildHasherDefault::default());
         let service = Service::new(registry, uuids, TTL);
         let sockets = Sockets {
-            listeners: vec![((), Protocol::Registry)],
+            listeners: vec![((), Protocol::RegistryAndHttp(Rc::default()))],
             datagrams: Vec::new(),
         };
         let mut driver = Driver {
             engine: Engine::new(settings, service, sockets, Duration::ZERO),
             network: Buffers::default(),
+            session: 0,
             now: Duration::ZERO,
         };
         driver.turn(Event::Accept(0));
         driver
+    }
+
+    /// Opens a further connection, which is used from now on.
+    fn connect(&mut self) {
+        self.network.accepted = false;
+        self.session += 1;
+        self.turn(Event::Accept(0));
     }
 
     /// One turn; `true` when the next one need not wait.
@@ -125,13 +138,13 @@ impl Driver {
             writable: false,
             ended: false,
         };
-        let event = Event::Session(0, readiness);
+        let event = Event::Session(self.session, readiness);
         while self.turn(event) {}
         &self.network.output
     }
 }
 
-/// A network of one connection, which takes and gives all at once.
+/// A network of one connection at a time, which takes and gives all at once.
 #[derive(Default)]
 struct Buffers {
     accepted: bool,

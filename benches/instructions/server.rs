@@ -58,31 +58,45 @@ impl Drop for Service {
     }
 }
 
-fn load(address: &str, row: Row, commands: usize) {
-    let mut stream = TcpStream::connect(address).expect("the service accepts");
+fn connect(address: &str) -> TcpStream {
+    let stream = TcpStream::connect(address).expect("the service accepts");
     stream.set_nodelay(true).expect("loopback takes options");
+    stream
+}
+
+fn load(address: &str, row: Row, commands: usize) {
+    let mut stream = connect(address);
     let mut replies = Vec::new();
     let mut uuids = Vec::with_capacity(KEYS);
     for start in (0..KEYS).step_by(100) {
         let commands: String = (start..start + 100).map(work::register).collect();
-        exchange(&mut stream, commands.as_bytes(), 100, &mut replies);
+        exchange(&mut stream, commands.as_bytes(), (b'\n', 100), &mut replies);
         uuids.extend(work::uuids(&replies));
     }
+    if row.is_http() {
+        stream = connect(address);
+    }
+    let ends = (row.reply_end(), row.in_flight);
     for batch in row.batches(commands, &uuids) {
-        exchange(&mut stream, &batch, row.in_flight, &mut replies);
+        exchange(&mut stream, &batch, ends, &mut replies);
         row.check(&replies);
     }
 }
 
-/// Sends commands and reads a line for each.
-fn exchange(stream: &mut TcpStream, commands: &[u8], mut lines: usize, replies: &mut Vec<u8>) {
+/// Sends commands and reads as many replies, which end with this byte.
+fn exchange(
+    stream: &mut TcpStream,
+    commands: &[u8],
+    (end, mut count): (u8, usize),
+    replies: &mut Vec<u8>,
+) {
     stream.write_all(commands).expect("the service reads");
     replies.clear();
     let mut buffer = [0; 64 * 1024];
-    while lines > 0 {
+    while count > 0 {
         let len = stream.read(&mut buffer).expect("the service answers");
         assert_ne!(len, 0, "the service keeps the connection");
-        lines -= memchr::memchr_iter(b'\n', &buffer[..len]).count();
+        count -= memchr::memchr_iter(end, &buffer[..len]).count();
         replies.extend_from_slice(&buffer[..len]);
     }
 }

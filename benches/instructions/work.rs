@@ -12,6 +12,8 @@ const BATCHES: usize = 100;
 pub(crate) enum Verb {
     Heartbeat,
     Query,
+    /// `query` over HTTP.
+    Get,
     Register,
 }
 
@@ -20,6 +22,7 @@ impl Verb {
         match self {
             Verb::Heartbeat => "heartbeat",
             Verb::Query => "query of 10",
+            Verb::Get => "GET /api/query of 10",
             Verb::Register => "register",
         }
     }
@@ -36,12 +39,13 @@ const fn row(verb: Verb, in_flight: usize) -> Row {
     Row { verb, in_flight }
 }
 
-pub(crate) const ROWS: [Row; 7] = [
+pub(crate) const ROWS: [Row; 8] = [
     row(Verb::Heartbeat, 1),
     row(Verb::Heartbeat, 16),
     row(Verb::Heartbeat, 128),
     row(Verb::Query, 16),
     row(Verb::Query, 128),
+    row(Verb::Get, 16),
     row(Verb::Register, 16),
     row(Verb::Register, 128),
 ];
@@ -59,6 +63,10 @@ impl Row {
         let command = |i: usize| match self.verb {
             Verb::Heartbeat => format!("heartbeat {}\n", uuids[i * 7919 % KEYS]),
             Verb::Query => format!("query hive-{}\n", i * 7919 % TYPES),
+            Verb::Get => {
+                let number = i * 7919 % TYPES;
+                format!("GET /api/query?type=hive-{number} HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            }
             Verb::Register => register(KEYS + i),
         };
         (0..commands / self.in_flight)
@@ -70,11 +78,22 @@ impl Row {
             .collect()
     }
 
+    /// Whether it is sent over HTTP, on a connection of its own.
+    pub(crate) fn is_http(self) -> bool {
+        self.verb == Verb::Get
+    }
+
+    /// The last byte of a reply, which is nowhere else in it.
+    pub(crate) fn reply_end(self) -> u8 {
+        if self.is_http() { b']' } else { b'\n' }
+    }
+
     /// Panics when these are not the replies to a batch. It does little, since it is counted too.
     pub(crate) fn check(self, replies: &[u8]) {
         let right = match self.verb {
             Verb::Heartbeat => replies.starts_with(b"OK\n") && replies.len() == 3 * self.in_flight,
             Verb::Query => replies.starts_with(b"[{") && replies.len() > 300 * self.in_flight,
+            Verb::Get => replies.starts_with(b"HTTP/1.1 200 ") && replies.ends_with(b"}]"),
             Verb::Register => replies.len() == 37 * self.in_flight,
         };
         assert!(right, "wrong replies to {self}");

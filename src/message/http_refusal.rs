@@ -28,8 +28,8 @@ pub enum HttpRefusal {
     CrossOrigin,
     /// Nothing is at the path.
     NoRoute,
-    /// The method is none of those at this path; the text lists them.
-    Method(&'static str),
+    /// The method is none of those at this path, which are these.
+    Method(&'static [&'static str]),
     /// The path or the query is not UTF-8 without control characters, encoded once.
     Encoding,
     /// A parameter that the request does not have, as the client wrote it.
@@ -107,7 +107,7 @@ impl HttpRefusal {
             HttpRefusal::CrossOrigin => "web pages of other origins are not answered",
             HttpRefusal::NoRoute => "nothing is here: / and /openapi.json show what there is",
             HttpRefusal::Method(allowed) => {
-                return format!("this path takes {allowed} only").into();
+                return format!("this path takes {} only", allowed.join(", ")).into();
             }
             HttpRefusal::Encoding => {
                 "the path or the query is not percent-encoded UTF-8 without control characters"

@@ -213,7 +213,7 @@ impl Exchange {
                 b"WWW-Authenticate: Basic realm=\"discovery\", charset=\"UTF-8\"\r\n"
             }
             (_, Refusal::Http(crate::message::HttpRefusal::Method(methods))) => {
-                allow = [b"Allow: ", methods.as_bytes(), b"\r\n"].concat();
+                allow = [b"Allow: ", methods.join(", ").as_bytes(), b"\r\n"].concat();
                 &allow
             }
             _ => b"",

@@ -108,7 +108,8 @@ impl<'a> Head<'a> {
 
     /// Splits the target: a path, or with the host before it (RFC 9112 section 3.2).
     fn of_target(target: &'a str) -> Result<Self, HttpRefusal> {
-        if !target.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let may_stand = |byte: u8| byte.is_ascii_graphic() && byte != b'#';
+        if !target.bytes().all(may_stand) {
             return Err(HttpRefusal::Malformed(
                 "the target has a byte that must be encoded",
             ));
@@ -130,7 +131,7 @@ impl<'a> Head<'a> {
             path
         };
         let is_path = path.starts_with('/') || path == "*";
-        if !is_path || target.contains('#') || (is_absolute && !host::is_authority(authority)) {
+        if !is_path || (is_absolute && !host::is_authority(authority)) {
             return Err(HttpRefusal::Malformed("the target is not a path"));
         }
         Ok(Head {

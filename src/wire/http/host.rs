@@ -23,7 +23,11 @@ pub(super) fn is_authority(text: &str) -> bool {
 
 /// The host in an authority, with the brackets of IPv6 and without the port.
 pub(super) fn host_of(authority: &str) -> &str {
-    let start = authority.find(']').unwrap_or(0);
+    let start = if authority.starts_with('[') {
+        authority.find(']').unwrap_or(0)
+    } else {
+        0
+    };
     let end = authority[start..].find(':');
     end.map_or(authority, |end| &authority[..start + end])
 }

@@ -47,8 +47,8 @@ pub(super) enum Consul {
     Nothing,
 }
 
-const READ: &str = "GET, HEAD";
-const CHANGE: &str = "POST";
+const READ: &[&str] = &["GET", "HEAD"];
+const CHANGE: &[&str] = &["POST"];
 
 impl Route {
     /// What is at this path, and the part of the path that names something.
@@ -83,8 +83,8 @@ impl Route {
         (route, "")
     }
 
-    /// The methods that it takes, as a field lists them.
-    pub(super) const fn methods(self) -> &'static str {
+    /// The methods that it takes.
+    pub(super) const fn methods(self) -> &'static [&'static str] {
         match self {
             Route::Register
             | Route::Heartbeat
@@ -98,7 +98,7 @@ impl Route {
 
     /// Whether it takes this method.
     pub(super) fn takes(self, method: &str) -> bool {
-        self.methods().split(", ").any(|taken| taken == method)
+        self.methods().contains(&method)
     }
 
     /// Whether it is for clients of Consul, which expect errors as text.

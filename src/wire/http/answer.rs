@@ -261,7 +261,7 @@ impl Exchange {
         if part.is_last {
             framing.push_end(output);
         }
-        let ends = part.is_last && (!framing.keep_alive || !framing.is_chunked());
+        let ends = part.is_last && !framing.keep_alive;
         ends.then_some(CloseReason::Done)
     }
 

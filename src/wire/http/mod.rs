@@ -108,7 +108,7 @@ impl Exchange {
 
     /// Whether a head was consumed, and the rest of its request is still to come.
     pub(super) fn is_amid_request(&self) -> bool {
-        matches!(&self.state, State::Body(pending) if !pending.body.is_whole())
+        matches!(self.state, State::Body(_))
     }
 
     /// Bytes of a request that are kept here.
@@ -120,13 +120,10 @@ impl Exchange {
     }
 
     pub(super) fn decode<'a>(&mut self, input: &'a [u8]) -> Step<'a> {
-        self.try_decode(input).unwrap_or_else(|refusal| {
-            // Where the next request begins is not known.
-            self.asked.framing.keep_alive = false;
-            Step {
-                consumed: input.len(),
-                decoded: Decoded::Refused(Refusal::Http(refusal)),
-            }
+        // Where the next request begins is not known.
+        self.try_decode(input).unwrap_or_else(|refusal| Step {
+            consumed: input.len(),
+            decoded: Decoded::Refused(Refusal::Http(refusal)),
         })
     }
 
@@ -137,7 +134,6 @@ impl Exchange {
         {
             return Decoded::Incomplete;
         }
-        self.asked.framing.keep_alive = false;
         let wrong = HttpRefusal::Malformed("the input ended inside a request");
         Decoded::Refused(Refusal::Http(wrong))
     }
@@ -185,7 +181,6 @@ impl Exchange {
                 decoded,
             });
         }
-        self.asked.framing.keep_alive = head.keep_alive;
         self.state = State::Body(Box::new(Pending {
             head: bytes.into(),
             body: Body::new(head.body),

@@ -116,7 +116,14 @@ fn with_tokens_each_request_shows_one() {
         let answer = HttpClient::connect(&service).ask("GET", target, &fields, "");
         let field = answer.field("WWW-Authenticate").expect("a field");
         assert!(field.starts_with("Bearer "), "{field}");
-        assert_eq!(ask(&service, target, &["Authorization: Bearer wrong"]), 401);
+        // Who guesses connects again for each guess.
+        let wrong = ["Authorization: Bearer wrong"];
+        let answer = HttpClient::connect(&service).ask("GET", target, &wrong, "");
+        assert_eq!(
+            (answer.status, answer.field("Connection")),
+            (401, Some("close")),
+            "{target}"
+        );
     }
     assert_eq!(
         post(&service, "/api/register", r#"{"type":"a","port":1}"#).status,

@@ -252,6 +252,7 @@ fn the_page_is_kept_by_browsers_until_it_changes() {
             (304, Some(etag)),
             "{target}"
         );
+        assert_eq!(again.field("Content-Length"), None, "it is not of length 0");
         let other = client.ask("GET", target, &["If-None-Match: \"0000000000000000\""], "");
         assert_eq!((other.status, other.body), (200, file.body), "{target}");
     }

@@ -61,6 +61,9 @@ fn services_have_the_shapes_that_clients_read() {
         ("/v1/health/service/web?tag=b&stale&dc=east&near=_agent", 1),
         ("/v1/health/service/web?tag=a&tag=b", 1),
         ("/v1/health/service/web?tag=c", 0),
+        // Clients send parameters empty that they do not use.
+        ("/v1/health/service/web?tag=&filter=", 2),
+        ("/v1/health/service/web?tag=&tag=b", 1),
         ("/v1/health/service/web?node-meta=k%3Av", 0),
         ("/v1/health/service/%77eb", 2),
         ("/v1/health/service/a%20b", 0),
@@ -69,6 +72,10 @@ fn services_have_the_shapes_that_clients_read() {
         ("/v1/health/state/critical", 0),
         ("/v1/health/checks/web", 2),
         ("/v1/catalog/nodes", 1),
+        ("/v1/catalog/nodes?node-meta=k%3Av", 0),
+        ("/v1/health/state/critical?node-meta=k%3Av", 0),
+        ("/v1/health/state/passing?node-meta=k%3Av", 0),
+        ("/v1/catalog/service/web?node-meta=k%3Av", 0),
     ] {
         let answer = get(&service, target);
         assert_eq!(
@@ -77,10 +84,14 @@ fn services_have_the_shapes_that_clients_read() {
             "{target}"
         );
     }
+    let of_agent = get(&service, "/v1/agent/services");
     assert_eq!(
-        get(&service, "/v1/agent/services").json()[id.as_str().expect("text")]["Service"],
+        of_agent.json()[id.as_str().expect("text")]["Service"],
         "web"
     );
+    assert_eq!(of_agent.field("X-Consul-Index"), None, "nobody follows it");
+    let none = get(&service, "/v1/catalog/services?node-meta=k%3Av");
+    assert_eq!(none.json(), json!({}));
     for (target, status) in [
         ("/v1/health/service/web?filter=x", 400),
         ("/v1/health/service/web?index=x", 400),

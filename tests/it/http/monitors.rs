@@ -74,11 +74,13 @@ fn targets_are_grouped_by_their_labels_in_a_stable_order() {
         r#"{"type":"web","ip":"2001:db8::1","port":80}"#,
         r#"{"type":"web","ip":"10.0.0.2","port":80,"tags":["a","b"],"meta":{"zone-1":"x","zone.1":"y"}}"#,
         r#"{"type":"api","ip":"10.0.0.3","port":81}"#,
+        r#"{"type":"web","ip":"10.0.0.4","port":80,"meta":{"k":"v"}}"#,
     ] {
         register(&service, body);
     }
     let answer = get(&service, "/sd");
     assert_eq!(answer.field("Content-Type"), Some("application/json"));
+    assert_eq!(answer.field("X-Consul-Index"), None);
     assert_eq!(
         answer.json(),
         json!([
@@ -89,6 +91,10 @@ fn targets_are_grouped_by_their_labels_in_a_stable_order() {
                 "__meta_discovery_meta_zone_1": "x",
             }},
             {"targets": ["[2001:db8::1]:80"], "labels": {"__meta_discovery_type": "web"}},
+            {"targets": ["10.0.0.4:80"], "labels": {
+                "__meta_discovery_type": "web",
+                "__meta_discovery_meta_k": "v",
+            }},
         ])
     );
     assert_eq!(get(&service, "/sd").body, answer.body);

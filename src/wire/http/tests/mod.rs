@@ -1,11 +1,12 @@
 //! The codec with requests that are easily got wrong, in one piece and in many.
 
+mod answers;
 mod smuggling;
 
 use std::rc::Rc;
 
 use super::Site;
-use crate::message::{Peer, Refusal, Reply};
+use crate::message::{HttpRefusal, Peer, Refusal, Reply};
 use crate::wire::output::Output;
 use crate::wire::{Codec, Decoded, Protocol};
 
@@ -146,6 +147,33 @@ fn every_refusal_is_json_with_its_code_and_its_status() {
 }
 
 #[test]
+fn what_is_full_is_unavailable_and_the_connection_goes_on() {
+    for refusal in [Refusal::RegistryFull, Refusal::TooManyHolds] {
+        let mut codec = Codec::new(&Protocol::RegistryAndHttp(Rc::default()));
+        codec.decode(b"GET /api/types HTTP/1.1\r\nHost: a\r\n\r\n");
+        let mut output = Output::default();
+        let reply = Reply::Refused(refusal);
+        codec.encode(&reply, &mut output);
+        let text = String::from_utf8(output.take()).unwrap();
+        assert_eq!(
+            (status(&text), codec.ends_with(&reply)),
+            (503, None),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn row_54_an_origin_that_is_no_text_is_nobody_s_own() {
+    let mut codec = Codec::new(&Protocol::RegistryAndHttp(Rc::default()));
+    let step = codec.decode(b"GET /api/types HTTP/1.1\r\nHost: a\r\nOrigin: http://a\xff\r\n\r\n");
+    assert_eq!(
+        step.decoded,
+        Decoded::Refused(Refusal::Http(HttpRefusal::CrossOrigin))
+    );
+}
+
+#[test]
 fn row_54_on_loopback_only_names_of_this_host_are_answered() {
     let site = || {
         let names = ["registry.example".into()];
@@ -184,8 +212,16 @@ fn a_request_says_who_asks() {
             "Some(\"abc\")",
         ),
         (
+            "GET /api/types HTTP/1.1\r\nHost: a\r\nAuthorization: basic  dXNlcjphOmJj\r\n",
+            "Some(\"a:bc\")",
+        ),
+        (
             "GET /api/types HTTP/1.1\r\nHost: a\r\nAuthorization: Basic !\r\n",
             "None",
+        ),
+        (
+            "GET /v1/agent/self?token= HTTP/1.1\r\nHost: a\r\nX-Consul-Token: abc\r\n",
+            "Some(\"abc\")",
         ),
         (
             "GET /api/types?token=q HTTP/1.1\r\nHost: a\r\nX-Consul-Token: abc\r\n",
@@ -223,7 +259,7 @@ fn the_overdue_and_the_unfinished_are_told_so() {
         unfinished[0].starts_with("Refused(Http(Malformed"),
         "{unfinished:?}"
     );
-    let refusal = Refusal::Http(crate::message::HttpRefusal::Overdue);
+    let refusal = Refusal::Http(HttpRefusal::Overdue);
     assert!(refusal.close_reason().is_some());
 }
 

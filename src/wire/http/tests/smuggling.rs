@@ -2,7 +2,7 @@
 //! is cut, and nothing in a body is ever run.
 
 use super::decode;
-use crate::limits::HTTP_HEAD_LEN_MAX;
+use crate::limits::{HTTP_BODY_LEN_MAX, HTTP_HEAD_LEN_MAX};
 
 /// A command that would be seen if a body, or what follows a refused request, were run.
 const NEXT: &str = "GET /api/query?type=next HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -78,6 +78,8 @@ fn row_52_what_two_readers_could_understand_differently_is_refused_at_every_cut(
         ("GET http://u@a/ HTTP/1.1\r\nHost: a\r\n\r\n".into(), "Malformed"),
         ("GET http:/// HTTP/1.1\r\nHost: a\r\n\r\n".into(), "Malformed"),
         ("GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer a\r\nAuthorization: Bearer b\r\n\r\n".into(), "Malformed"),
+        ("GET / HTTP/1.1\r\nHost: a\r\nX-Consul-Token: a\r\nX-Consul-Token: b\r\n\r\n".into(), "Malformed"),
+        ("GET / HTTP/1.1\r\nHost: a\r\nOrigin: http://a\r\nOrigin: http://b\r\n\r\n".into(), "Malformed"),
         ("GET / HTTP/1.2\r\nHost: a\r\n\r\n".into(), "Version"),
         (format!("GET / HTTP/1.1\r\nHost: a\r\nX: {long_name}\r\n\r\n"), "HeadTooLong"),
         (format!("GET /{long_name} HTTP/1.1\r\nHost: a\r\n\r\n"), "HeadTooLong"),
@@ -124,6 +126,11 @@ fn row_52_what_is_allowed_is_one_request_with_its_body_at_every_cut() {
             format!("GET HTTP://a/api/ping HTTP/1.1\r\nHost: b\r\n\r\n{NEXT}"),
             2,
         ),
+        (format!("GET http://a HTTP/1.1\r\nHost: b\r\n\r\n{NEXT}"), 2),
+        (
+            format!("GET http://a?b HTTP/1.1\r\nHost: b\r\n\r\n{NEXT}"),
+            2,
+        ),
         (format!("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n{NEXT}"), 2),
         (
             format!("GET /api/ping HTTP/1.1\r\nHost: a\r\nConnection: x, Close\r\n\r\n{NEXT}"),
@@ -153,14 +160,14 @@ fn row_52_what_is_allowed_is_one_request_with_its_body_at_every_cut() {
         ),
         (
             format!(
-                "POST /api/why HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n{body}{NEXT}",
+                "POST /api/why HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\nContent-Length: {}\r\n\r\n{body}{NEXT}",
                 body.len()
             ),
             2,
         ),
         (
             format!(
-                "POST /api/why HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{chunked}{NEXT}"
+                "POST /api/why HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n{chunked}{NEXT}"
             ),
             2,
         ),
@@ -181,13 +188,14 @@ fn row_52_what_is_allowed_is_one_request_with_its_body_at_every_cut() {
         (
             format!(
                 "POST /no HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\nregister a 127.0.0.1 1\n",
-                24
+                23
             ),
             1,
         ),
     ] {
         let seen = cut_everywhere(input.as_bytes());
         assert_eq!(seen.len(), commands, "{input:?} was taken for {seen:?}");
+        assert!(!seen[0].contains("Malformed"), "{input:?}: {seen:?}");
         let next = seen.last().filter(|_| commands == 2);
         assert!(next.is_none_or(|next| next.contains("next")), "{seen:?}");
     }
@@ -211,6 +219,22 @@ fn row_53_a_head_has_its_bound_to_the_byte_and_what_has_no_end_is_refused_at_the
         let seen = decode(&[chunked.as_bytes(), wrong.as_bytes()]);
         let refused = "the length of a chunk is malformed";
         assert!(seen[0].contains(refused), "{wrong}: {seen:?}");
+    }
+}
+
+#[test]
+fn row_53_a_body_in_chunks_has_its_bound_to_the_byte() {
+    let begin = "POST /api/why HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let half = format!("8000\r\n{}\r\n", " ".repeat(0x8000));
+    assert_eq!(2 * 0x8000, HTTP_BODY_LEN_MAX);
+    for (last, is_taken) in [("0\r\n\r\n", true), ("1\r\n \r\n0\r\n\r\n", false)] {
+        let input = format!("{begin}{half}{half}{last}");
+        let seen = decode(&[input.as_bytes()]);
+        assert_eq!(
+            seen[0].contains("BodyTooLong"),
+            !is_taken,
+            "{last}: {seen:?}"
+        );
     }
 }
 

@@ -101,7 +101,10 @@ impl Stream {
                 }
             }
             (None, None, None) => {
-                assert!(self.index.is_some(), "a keepalive came before the snapshot")
+                assert!(
+                    self.index.is_some_and(|last| last <= index),
+                    "a keepalive before the snapshot, or with a lower index: {line}"
+                )
             }
             _ => panic!("not a line of a stream: {line}"),
         }

@@ -9,6 +9,7 @@ mod common;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
+use common::choice::number;
 use common::client::Client;
 use common::process::{Process, pin_to_second_core, status};
 use tempfile::TempDir;
@@ -28,11 +29,6 @@ fn main() {
     alone(rounds, time);
     together(rounds, time);
     million();
-}
-
-fn number(name: &str, default: u64) -> u64 {
-    let given = std::env::var(name).ok();
-    given.map_or(default, |text| text.parse().expect("a number"))
 }
 
 /// The service without a state file, and with one.

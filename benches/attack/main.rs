@@ -22,6 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use common::choice::{number, wanted};
 use common::client::Client;
 use common::process::{Process, pin_to_second_core, raise_limit, status};
 use honest::{Live, TOKEN};
@@ -38,14 +39,13 @@ fn main() {
     if std::env::args().any(|arg| arg == "--test") {
         return;
     }
-    let only = std::env::var("ATTACK_ONLY").unwrap_or_default();
-    let ms = std::env::var("ATTACK_MS").map_or(8_000, |ms| ms.parse().expect("a number"));
+    let time = Duration::from_millis(number("ATTACK_MS", 8_000));
     pin_to_second_core();
     raise_limit();
     report::goals();
     for scenario in &SCENARIOS {
-        if scenario.name.contains(&only) {
-            run(scenario, Duration::from_millis(ms)).print(scenario);
+        if wanted("ATTACK_ONLY", scenario.name) {
+            run(scenario, time).print(scenario);
         }
     }
 }

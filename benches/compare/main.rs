@@ -24,6 +24,7 @@ use std::net::TcpListener;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use common::choice::{number, wanted};
 use load::{Load, Sample};
 use servers::{Kind, Memory, Server};
 use table::Table;
@@ -60,35 +61,22 @@ fn main() {
     let time = Duration::from_millis(number("COMPARE_MS", 400));
     common::process::pin_to_second_core();
 
-    if wanted("start and idle") {
+    if wanted("COMPARE_ONLY", "start and idle") {
         start_and_idle();
     }
     persistent_connections(rounds, time);
-    if wanted("a connection for each request") {
+    if wanted("COMPARE_ONLY", "a connection for each request") {
         connection_per_request(rounds, time);
     }
-    if wanted("holding and watching") {
+    if wanted("COMPARE_ONLY", "holding and watching") {
         live::run(rounds, time);
     }
-    if wanted("a million") {
+    if wanted("COMPARE_ONLY", "a million") {
         million::run(rounds, time);
     }
-    if wanted("tags") {
+    if wanted("COMPARE_ONLY", "tags") {
         labels::run();
     }
-}
-
-/// Whether the part or row with this name is to be run.
-fn wanted(name: &str) -> bool {
-    name.contains(&std::env::var("COMPARE_ONLY").unwrap_or_default())
-}
-
-fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |value| {
-        value
-            .parse()
-            .unwrap_or_else(|_| panic!("{name} is a number"))
-    })
 }
 
 /// Time to start, and memory and wake-ups of the idle service.
@@ -191,7 +179,7 @@ fn persistent_connections(rounds: u64, time: Duration) {
         Table::new("Requests a second and whole-server CPU (user + system) per request");
     for workload in workloads
         .into_iter()
-        .filter(|workload| wanted(workload.name))
+        .filter(|workload| wanted("COMPARE_ONLY", workload.name))
     {
         // A new server for each row, so that one row's registrations do not slow the next.
         let servers: Vec<Server> = Kind::ALL

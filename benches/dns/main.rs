@@ -6,15 +6,16 @@
 //! `DNS_ONLY=changes` runs only the parts with this in their name.
 
 mod changes;
+#[path = "../common/mod.rs"]
+mod common;
 mod load;
-#[path = "../common/process.rs"]
-#[allow(dead_code, reason = "other benches use the rest")]
-mod process;
 mod queries;
 mod servers;
 
 use std::time::Duration;
 
+use common::choice::{number, wanted};
+use common::process;
 use load::{Load, Sample};
 use servers::Server;
 
@@ -31,24 +32,12 @@ fn main() {
     let rounds = number("DNS_ROUNDS", 5);
     let time = Duration::from_millis(number("DNS_MS", 2000));
     process::pin_to_second_core();
-    if wanted("processor") {
+    if wanted("DNS_ONLY", "processor") {
         processor_time(rounds, time);
     }
-    if wanted("changes") {
+    if wanted("DNS_ONLY", "changes") {
         changes::longest_answer(rounds, time);
     }
-}
-
-fn wanted(name: &str) -> bool {
-    name.contains(&std::env::var("DNS_ONLY").unwrap_or_default())
-}
-
-fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |value| {
-        value
-            .parse()
-            .unwrap_or_else(|_| panic!("{name} is a number"))
-    })
 }
 
 /// One server with one kind of query, and what was measured of them.

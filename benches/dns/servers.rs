@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::process::{Process, pinned, status};
+use crate::common::process::{Process, pinned, status};
 use crate::queries;
 
 pub(crate) struct Server {

@@ -5,15 +5,17 @@
 //! `wrk` in the path, the output says that their rows are left out. `HTTP_ROUNDS` (5) and `HTTP_MS` (1000,
 //! of each measurement) change the length; `HTTP_ONLY=waiting` runs only the parts with this in their name.
 
+#[path = "../common/mod.rs"]
+mod common;
 mod load;
-#[path = "../common/process.rs"]
-mod process;
 mod servers;
 mod waiting;
 
 use std::process::Command;
 use std::time::Duration;
 
+use common::choice::{number, wanted};
+use common::process;
 use load::{Load, Sample};
 use servers::{Nginx, Server};
 
@@ -32,25 +34,13 @@ fn main() {
     let time = Duration::from_millis(number("HTTP_MS", 1000));
     process::pin_to_second_core();
     process::raise_limit();
-    if wanted("requests") {
+    if wanted("HTTP_ONLY", "requests") {
         requests(rounds, time);
     }
-    if wanted("waiting") {
+    if wanted("HTTP_ONLY", "waiting") {
         waiting::blocked_queries();
         waiting::streams();
     }
-}
-
-fn wanted(name: &str) -> bool {
-    name.contains(&std::env::var("HTTP_ONLY").unwrap_or_default())
-}
-
-fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |value| {
-        value
-            .parse()
-            .unwrap_or_else(|_| panic!("{name} is a number"))
-    })
 }
 
 /// One server with one kind of request.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::process::{Process, pinned, status};
+use crate::common::process::{Process, pinned, status};
 
 pub(crate) struct Server {
     process: Process,

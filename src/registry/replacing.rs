@@ -9,20 +9,10 @@ use crate::message::{Reason, ServiceAddress};
 use crate::time::Moment;
 
 impl<S: BuildHasher> Registry<S> {
-    /// Removes every registration of this type at this address, so that a new one can replace them. Works
-    /// within `budget` and reduces it; `false` when the work is not finished: call again.
+    /// Removes every registration of this type at this address but the one that is `spared`, so that this
+    /// or a new one can replace them. Works within `budget` and reduces it; `false` when the work is not
+    /// finished: call again.
     pub fn replace(
-        &mut self,
-        now: Moment,
-        service_type: &str,
-        address: ServiceAddress,
-        budget: &mut usize,
-    ) -> bool {
-        self.replace_others(now, service_type, address, None, budget)
-    }
-
-    /// As [`replace`](Self::replace), of all but the one that is `spared`, which takes their place.
-    pub fn replace_others(
         &mut self,
         now: Moment,
         service_type: &str,

@@ -73,13 +73,13 @@ impl<S: BuildHasher> Service<S> {
         peer.ttl = peer.ttl.into_iter().chain(terms.ttl).min();
     }
 
-    /// Removes what is registered at the offered place, but the `spared` one. `None` when that has to go on in the next turn.
+    /// Removes what is registered at the offered place, but the `spared` one. `None` when that has to go on
+    /// in the next turn.
     fn replace(&mut self, offer: &Offer<'_>, peer: &Peer, spared: Option<&Uuid>) -> Option<()> {
         let (now, address) = (self.turn.now, offer.address(self.reach.observed(peer)));
         let name = offer.service_type.as_str();
         let registry = &mut self.registry;
-        let remove =
-            |budget: &mut usize| registry.replace_others(now, name, address, spared, budget);
+        let remove = |budget: &mut usize| registry.replace(now, name, address, spared, budget);
         self.budget.replace(remove).then_some(())
     }
 

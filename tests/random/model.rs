@@ -308,11 +308,11 @@ impl Model {
                     (TYPES[service_type], address(IPS[ip], port), self.now);
                 let len = registry.len();
                 let given = budget;
-                let whole = registry.replace(at(now), service_type, address, &mut budget);
+                let whole = registry.replace(at(now), service_type, address, None, &mut budget);
                 let removed = len - registry.len();
                 assert!(removed <= given, "more was done than may be");
                 // Go on until all is done, as a service does in its next turns.
-                while !whole && !registry.replace(at(now), service_type, address, &mut 2) {}
+                while !whole && !registry.replace(at(now), service_type, address, None, &mut 2) {}
                 self.rows
                     .retain(|row| row.service_type != service_type || row.address != address);
             }

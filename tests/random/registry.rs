@@ -160,7 +160,13 @@ fn answer(registry: &mut Registry, now: u64, step: &Step) -> String {
             port,
             ..
         } => {
-            while !registry.replace(now, TYPES[service_type], address(IPS[ip], port), &mut 3) {}
+            while !registry.replace(
+                now,
+                TYPES[service_type],
+                address(IPS[ip], port),
+                None,
+                &mut 3,
+            ) {}
             String::new()
         }
         Step::Sweep { .. } | Step::Advance { .. } => String::new(),
@@ -363,7 +369,7 @@ fn a_replacement_among_a_hundred_thousand_of_one_type_takes_its_time_in_slices_a
     }
     let place = address("10.0.0.1", 77);
     let mut turns = 0;
-    while !registry.replace(at(2), "hive", place, &mut 4096) {
+    while !registry.replace(at(2), "hive", place, None, &mut 4096) {
         turns += 1;
     }
     assert_eq!(turns, LEN / 4096, "the index is made in slices");
@@ -374,13 +380,14 @@ fn a_replacement_among_a_hundred_thousand_of_one_type_takes_its_time_in_slices_a
             at(2),
             "hive",
             address("10.0.0.1", 78),
+            None,
             &mut LEN.div_ceil(5_000)
         ),
         "in one go"
     );
     assert!(
-        registry.replace(at(2), "queen", place, &mut 1)
-            && registry.replace(at(2), "hive", place, &mut 1)
+        registry.replace(at(2), "queen", place, None, &mut 1)
+            && registry.replace(at(2), "hive", place, None, &mut 1)
     );
     registry.check_invariants();
 }
@@ -403,7 +410,7 @@ fn row_32_an_address_registered_a_hundred_thousand_times_is_removed_one_by_one_a
     // The index is made while registrations come and go.
     let elsewhere = address(IPS[0], 81);
     for number in 0.. {
-        if registry.replace(at(2), "hive", elsewhere, &mut 4096) {
+        if registry.replace(at(2), "hive", elsewhere, None, &mut 4096) {
             break;
         }
         assert!(registry.deregister(at(2), &uuid(7 * number), Reason::Deregistered));
@@ -419,7 +426,7 @@ fn row_32_an_address_registered_a_hundred_thousand_times_is_removed_one_by_one_a
     let mut turns = 0;
     loop {
         let before = registry.len();
-        let is_done = registry.replace(at(2), "hive", place, &mut 4096);
+        let is_done = registry.replace(at(2), "hive", place, None, &mut 4096);
         assert!(before - registry.len() <= 4096, "more was done than may be");
         registry.clear_changes();
         turns += 1;
@@ -442,7 +449,7 @@ fn row_32_an_index_that_nobody_uses_goes_in_slices_and_is_made_again() {
     }
     let replace = |registry: &mut Registry, now: u64| {
         let place = address(IPS[1], 80);
-        (1..).find(|_| registry.replace(at(now), "hive", place, &mut 4096))
+        (1..).find(|_| registry.replace(at(now), "hive", place, None, &mut 4096))
     };
     assert_eq!(replace(&mut registry, 2), Some(3), "it is made in slices");
     assert_eq!(replace(&mut registry, 3), Some(1), "and kept");

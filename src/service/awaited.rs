@@ -44,6 +44,11 @@ impl Awaited {
         self.places.insert(Place { uuid, place }, &self.hasher);
     }
 
+    /// The registration in a slot.
+    pub(super) fn uuid(&self, slot: u32) -> Uuid {
+        self.places.get(slot).uuid
+    }
+
     /// Whether any may be awaited.
     pub(super) fn are_some(&self) -> bool {
         self.places.len() > 0
@@ -70,13 +75,8 @@ impl<S: BuildHasher> Service<S> {
         }
     }
 
-    /// The awaited registration that this offer comes back to.
-    pub(super) fn awaited(&mut self, offer: &Offer<'_>, peer: &Peer) -> Option<Uuid> {
-        let slot = self.awaited_slot(offer, peer)?;
-        Some(self.awaited.places.get(slot).uuid)
-    }
-
-    fn awaited_slot(&mut self, offer: &Offer<'_>, peer: &Peer) -> Option<u32> {
+    /// The slot of the awaited registration that this offer comes back to.
+    pub(super) fn awaited(&self, offer: &Offer<'_>, peer: &Peer) -> Option<u32> {
         if !self.awaited.are_some() {
             return None;
         }
@@ -95,16 +95,10 @@ impl<S: BuildHasher> Service<S> {
         })
     }
 
-    /// Lets the peer hold the awaited registration that its offer comes back to. It keeps its place and
-    /// its public name, and nobody is told.
-    pub(super) fn adopt(
-        &mut self,
-        offer: &Offer<'_>,
-        terms: Terms<'_>,
-        peer: &mut Peer,
-    ) -> Option<Reply> {
-        let slot = self.awaited_slot(offer, peer)?;
-        let uuid = self.awaited.places.get(slot).uuid;
+    /// Lets the peer hold the awaited registration in this slot. It keeps its place and its public name, and
+    /// nobody is told.
+    pub(super) fn adopt(&mut self, slot: u32, terms: Terms<'_>, peer: &mut Peer) -> Option<Reply> {
+        let uuid = self.awaited.uuid(slot);
         let Turn { now, .. } = self.turn;
         let right = loop {
             let right = (self.uuids)();

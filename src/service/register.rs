@@ -54,10 +54,11 @@ impl<S: BuildHasher> Service<S> {
         }
         let awaited = self.awaited(offer, peer);
         if replace {
-            self.replace(offer, peer, awaited.as_ref())?;
+            let spared = awaited.map(|slot| self.awaited.uuid(slot));
+            self.replace(offer, peer, spared.as_ref())?;
         }
-        if awaited.is_some() {
-            return self.adopt(offer, terms, peer);
+        if let Some(slot) = awaited {
+            return self.adopt(slot, terms, peer);
         }
         let reply = self.add(offer, terms, peer, Registry::hold)?;
         if let Reply::Registered(uuid) = reply {

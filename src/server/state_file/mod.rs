@@ -18,6 +18,7 @@ mod tests;
 mod writer;
 
 use std::cell::RefCell;
+use std::io;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -75,21 +76,20 @@ pub(super) struct FileJournal {
     is_closed: bool,
 }
 
+/// The file system of this host.
+#[cfg(unix)]
+fn disk_of_host() -> io::Result<Arc<dyn Disk>> {
+    Ok(Arc::new(RealDisk))
+}
+
 /// Opening files as a state file needs it is known for Unix only.
 #[cfg(not(unix))]
-pub(super) fn open(
-    _: &Path,
-    _: Option<Duration>,
-    _: u32,
-    _: &mut dyn FnMut(u32) -> Service,
-    _: Box<dyn Fn() + Send>,
-) -> Result<(Service, StateFile), StateError> {
-    Err(StateError::System(std::io::ErrorKind::Unsupported.into()))
+fn disk_of_host() -> io::Result<Arc<dyn Disk>> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// Opens the state file at `path`, and makes a service with what is registered in it. `make` makes one
 /// for so many registrations; `wake` wakes the loop.
-#[cfg(unix)]
 pub(super) fn open(
     path: &Path,
     period: Option<Duration>,
@@ -97,7 +97,8 @@ pub(super) fn open(
     make: &mut dyn FnMut(u32) -> Service,
     wake: Box<dyn Fn() + Send>,
 ) -> Result<(Service, StateFile), StateError> {
-    open_on(Arc::new(RealDisk), path, period, services_max, make, wake)
+    let disk = disk_of_host().map_err(StateError::System)?;
+    open_on(disk, path, period, services_max, make, wake)
 }
 
 fn open_on(
@@ -174,7 +175,7 @@ impl StateFile {
     ///
     /// # Errors
     /// The system's error about a thread.
-    pub(super) fn start(self) -> std::io::Result<FileJournal> {
+    pub(super) fn start(self) -> io::Result<FileJournal> {
         let StateFile {
             writer,
             told,

@@ -1,6 +1,7 @@
 //! The service's configuration: plain data, whose rules [`Config::validate`] checks.
 
 mod dns;
+mod http;
 mod state;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use crate::message::check_ip;
 pub use crate::wire::dns::{Zone, ZoneError};
 pub use crate::wire::http::DATACENTER_DEFAULT;
 pub use dns::DnsConfig;
+pub use http::HttpConfig;
 pub use state::StateConfig;
 
 const PORT_DEFAULT: u16 = 65_432;
@@ -59,27 +61,6 @@ pub struct Config {
     pub dns: DnsConfig,
     /// Where what is registered is kept over a restart, if it is.
     pub state: Option<StateConfig>,
-}
-
-/// What the service is over HTTP.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HttpConfig {
-    /// Further names under which browsers on this host may reach it.
-    pub hosts: Vec<Box<str>>,
-    /// The name of the datacenter that Consul's API tells.
-    pub datacenter: Box<str>,
-    /// Whether `/metrics` tells the registrations of each type.
-    pub metrics_types: bool,
-}
-
-impl Default for HttpConfig {
-    fn default() -> Self {
-        HttpConfig {
-            hosts: Vec::new(),
-            datacenter: DATACENTER_DEFAULT.into(),
-            metrics_types: false,
-        }
-    }
 }
 
 impl Default for Config {

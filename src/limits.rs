@@ -279,7 +279,6 @@ pub const LINGERING_REFUSED_MAX: usize = 64;
 pub const ACCEPT_FAILURES_MAX: usize = 8;
 /// Milliseconds after which accepting is retried when the process lacked descriptors or memory.
 pub const ACCEPT_RETRY_MS: u64 = 50;
-
 /// Milliseconds that a stopping service takes at most to finish the replies in flight.
 pub const SHUTDOWN_MS_MAX: u64 = 2_000;
 

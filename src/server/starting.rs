@@ -18,7 +18,8 @@ use crate::service::Service;
 use crate::wire::Protocol;
 use crate::wire::http::Site;
 
-/// The service, whose count of changes begins at `begin`, with what an earlier process has left in the state file, if there is one.
+/// The service, whose count of changes begins at `begin`, with what an earlier process has left in the
+/// state file, if there is one.
 pub(super) fn service(
     config: &Config,
     polled: &Polled,

@@ -1,8 +1,9 @@
 //! Processes: how they are started, what they write, how they end.
 
 use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -167,10 +168,34 @@ impl Drop for Talking {
     }
 }
 
-/// A port of loopback on which nothing listens.
+/// A port of loopback on which nothing listens, told once. It lies below those that the kernel gives out
+/// by itself (`ip_local_port_range` of ip(7)), so no other test's connection has it when it is used.
 pub fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").port()
+    static TOLD: AtomicU32 = AtomicU32::new(0);
+    const PORTS: std::ops::Range<u32> = 20_000..32_000;
+    // Processes that test at the same time begin at different places.
+    let first = std::process::id().wrapping_mul(997);
+    loop {
+        let number = first.wrapping_add(TOLD.fetch_add(1, Ordering::Relaxed));
+        let port = (PORTS.start + number % (PORTS.end - PORTS.start)) as u16;
+        let is_free = [
+            Ipv4Addr::LOCALHOST.into(),
+            IpAddr::from(Ipv6Addr::LOCALHOST),
+        ]
+        .iter()
+        .all(|ip| {
+            let address = SocketAddr::new(*ip, port);
+            !in_use(TcpListener::bind(address).err()) && !in_use(UdpSocket::bind(address).err())
+        });
+        if is_free {
+            return port;
+        }
+    }
+}
+
+/// Whether this is why a socket could not be bound; a machine may have no IPv6.
+fn in_use(error: Option<std::io::Error>) -> bool {
+    error.is_some_and(|error| error.kind() == std::io::ErrorKind::AddrInUse)
 }
 
 /// Sends a signal by its name, such as `TERM`.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::common::{Captured, tool, wait_until};
+use crate::common::{Captured, free_port, tool, wait_until};
 
 /// How long the driver may take for one command; the first starts the browser.
 const COMMAND_TIME_MAX: Duration = Duration::from_secs(90);
@@ -35,17 +35,19 @@ impl Browser {
         let (mut driver, chromium) = (tool("chromedriver")?, tool("chromium")?);
         let chromium = chromium.get_program().to_str().expect("a path in UTF-8");
         let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        // It must have the same port of IPv4 and of IPv6; one that it chooses itself may be taken in one of them.
+        let port = free_port();
         let mut driver = driver
-            .arg("--port=0")
+            .arg(format!("--port={port}"))
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .expect("it runs");
         let said = Captured::new(driver.stdout.take().expect("it is piped"));
-        let port = wait_until("the driver listens", || {
+        wait_until("the driver listens", || {
             let said = said.text();
-            let (_, port) = said.split_once("successfully on port ")?;
-            port.split_once('.')?.0.parse::<u16>().ok()
+            assert!(!said.contains("Exiting"), "{said}");
+            said.contains("started successfully").then_some(())
         });
         let mut browser = Browser {
             driver,

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::common::{Client, Finished, Service, ask_frame, command, finish, wait_until};
+use crate::common::{Client, Finished, Service, ask_frame, command, finish, free_port, wait_until};
 
 /// The variables that the service reads from the environment.
 const VARIABLES: [&str; 10] = [
@@ -441,11 +441,7 @@ fn row_39_a_second_signal_exits_at_once_and_a_peer_that_never_reads_does_not_pre
 
 #[test]
 fn row_40_closed_standard_streams_do_no_harm() {
-    let free = || {
-        TcpListener::bind("127.0.0.1:0")
-            .and_then(|l| l.local_addr())
-            .expect("a free port")
-    };
+    let free = || SocketAddr::from(([127, 0, 0, 1], free_port()));
     for closed in [">&-", "2>&-", ">&- 2>&- <&-"] {
         let address = free();
         let script = format!(
@@ -473,9 +469,7 @@ fn row_40_standard_streams_that_are_broken_pipes_do_no_harm() {
             .map(|(_reader, writer)| writer)
             .expect("a pipe")
     };
-    let address = TcpListener::bind("127.0.0.1:0")
-        .and_then(|l| l.local_addr())
-        .expect("a free port");
+    let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let mut child = command()
         .args(["--listen", &address.to_string()])
         .env("RUST_LOG", "trace")

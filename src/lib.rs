@@ -30,6 +30,7 @@
 //! | [`session`] | one connection as a state machine | sockets, clocks, the service |
 //! | [`state`] | the records of the state file: how they are read, and how a file is made short | files, the registry |
 //! | [`engine`] | the turn: sessions, datagrams, links, their budgets and timers | real sockets and clocks |
+//! | [`etcd`] | the client of etcd: what it is asked, and what it answers and tells | sockets, clocks, registrations |
 //! | [`server`] | mio, the clock, signals, files, the validated configuration | the formats |
 //! | [`client`] | the other side of the wire, for programs that use the service | the service |
 //!
@@ -93,6 +94,8 @@ pub mod client;
 #[cfg(feature = "server")]
 pub mod engine;
 pub mod escape;
+#[cfg(feature = "server")]
+pub mod etcd;
 pub mod limits;
 pub mod message;
 #[cfg(feature = "server")]

@@ -5,12 +5,14 @@
 //! values in force live in [`crate::server::config::Config`].
 
 mod dns;
+mod etcd;
 mod state;
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 pub use dns::*;
+pub use etcd::*;
 pub use state::*;
 
 /// Bytes of a text command before its line end.

@@ -17,6 +17,7 @@ const MAP: &[(&str, &[&str])] = &[
         ],
     ),
     ("escape", &[]),
+    ("etcd", &["limits", "message", "time"]),
     ("limits", &[]),
     ("message", &["limits", "time"]),
     ("registry", &["limits", "message", "time"]),

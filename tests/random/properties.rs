@@ -119,6 +119,17 @@ pub fn any_split(bytes: &[u8]) {
     };
     let (cuts, input) = rest.split_at(rest.len().min(usize::from(count)));
     let whole = decode(&[input]);
+    let pieces = pieces(input, cuts);
+    assert_eq!(decode(&pieces), whole, "in pieces");
+    let bytes: Vec<&[u8]> = input.chunks(1).collect();
+    assert_eq!(decode(&bytes), whole, "byte by byte");
+    let whole = decode_any(&[input]);
+    assert_eq!(decode_any(&pieces), whole, "in pieces, or HTTP");
+    assert_eq!(decode_any(&bytes), whole, "byte by byte, or HTTP");
+}
+
+/// `input` cut at these places, each in 256ths of it.
+fn pieces<'a>(input: &'a [u8], cuts: &[u8]) -> Vec<&'a [u8]> {
     let mut cuts: Vec<usize> = cuts
         .iter()
         .map(|&cut| usize::from(cut) * (input.len() + 1) / 256)
@@ -131,12 +142,7 @@ pub fn any_split(bytes: &[u8]) {
         start = cut;
     }
     pieces.push(&input[start..]);
-    assert_eq!(decode(&pieces), whole, "in pieces");
-    let bytes: Vec<&[u8]> = input.chunks(1).collect();
-    assert_eq!(decode(&bytes), whole, "byte by byte");
-    let whole = decode_any(&[input]);
-    assert_eq!(decode_any(&pieces), whole, "in pieces, or HTTP");
-    assert_eq!(decode_any(&bytes), whole, "byte by byte, or HTTP");
+    pieces
 }
 
 /// The registry answers as a plain list does. The first byte is how many services it may hold, and the rest

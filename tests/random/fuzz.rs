@@ -10,11 +10,13 @@
 //! The targets in `tests/fuzz` drive the same properties with libFuzzer. Inputs that once failed are
 //! regression tests in `wire.rs` and `registry.rs`.
 
+use std::collections::BTreeSet;
 use std::panic::catch_unwind;
 use std::path::Path;
 use std::time::Instant;
 
 use crate::dns::dns_messages;
+use crate::etcd::heard;
 use crate::properties;
 use crate::rng::Rng;
 use crate::state_file;
@@ -304,6 +306,71 @@ fn queries(rng: &mut Rng) -> Vec<u8> {
     bytes
 }
 
+/// Answers of etcd to calls, a watch and leases, most of them with some damage.
+fn etcd_answers(rng: &mut Rng) -> Vec<u8> {
+    const CALLS: [&str; 6] = [
+        r#"{"etcdserver":"3.5.1"}"#,
+        r#"{"header":{"cluster_id":"1","revision":"5","raft_term":"2"},"kvs":[{"key":"YQ==","value":"e30="}]}"#,
+        r#"{"header":{"cluster_id":"1","revision":"5"},"kvs":[{"key":"YQ=="},{"key":"Yg==","value":"e30="}],"more":true}"#,
+        r#"{"header":{"cluster_id":"1","revision":"4"}}"#,
+        r#"{"error":"x","code":11,"message":"compacted"}"#,
+        r#"{"kvs":[[{"a":"]\"}"}],1]}"#,
+    ];
+    const LINES: [&str; 6] = [
+        r#"{"result":{"header":{"cluster_id":"1","revision":"5"},"created":true}}"#,
+        r#"{"result":{"events":[{"kv":{"key":"YQ==","mod_revision":"6"}},{"type":"DELETE","kv":{"key":"YQ==","mod_revision":"7"}}]}}"#,
+        r#"{"result":{"header":{"revision":"9"},"watch_id":"-1"}}"#,
+        r#"{"result":{"canceled":true,"compact_revision":"8"}}"#,
+        r#"{"error":{"grpc_code":14,"message":"no leader"}}"#,
+        r#"{"result":{"header":{"cluster_id":"1"},"ID":"7","TTL":"9"}}"#,
+    ];
+    const STATUSES: [&str; 3] = ["200 OK", "400 Bad Request", "100 Continue"];
+    let mut bytes = Vec::new();
+    for segment in 0..rng.between(1, 7) {
+        if segment > 0 {
+            bytes.push(0xff);
+        }
+        let is_calls = segment % 3 == 0;
+        for number in 0..rng.between(1, 5) as usize {
+            let status = STATUSES[if rng.chance(90) { 0 } else { rng.index(3) }];
+            let (texts, at) = if is_calls {
+                (CALLS, number)
+            } else {
+                (LINES, number)
+            };
+            let at = if rng.chance(70) { at } else { rng.index(6) };
+            let text = texts[at];
+            let len = text.len();
+            let whole = format!("HTTP/1.1 {status}\r\nContent-Length: {len}\r\n\r\n{text}");
+            let chunked = format!(
+                "HTTP/1.1 {status}\r\nTransfer-Encoding: chunked\r\n\r\n{len:x}\r\n{text}\r\n"
+            );
+            let chunk = format!("{:x};a\r\n{text}\n\r\n", len + 1);
+            let answer = match (is_calls, number) {
+                (true, _) if rng.chance(50) => whole,
+                (true, _) => chunked + "0\r\nX: y\r\n\r\n",
+                (false, 0) => chunked,
+                (false, _) => chunk,
+            };
+            bytes.extend(answer.bytes());
+        }
+    }
+    for _ in 0..rng.below(3) {
+        let at = rng.index(bytes.len().max(1));
+        match rng.below(4) {
+            0 if !bytes.is_empty() => bytes[at] = rng.next() as u8,
+            1 => drop(bytes.drain(at..(at + rng.index(8)).min(bytes.len()))),
+            2 => drop(bytes.splice(at..at, WORDS[rng.index(WORDS.len())].iter().copied())),
+            _ if rng.chance(10) => {
+                drop(bytes.splice(at..at, std::iter::repeat_n(b'x', rng.index(40_000))));
+            }
+            _ => bytes.truncate(at.max(1)),
+        }
+    }
+    let cuts = noise(rng, 12);
+    [&[cuts.len() as u8][..], &cuts, &bytes].concat()
+}
+
 /// Any bytes.
 fn noise(rng: &mut Rng, len_max: u64) -> Vec<u8> {
     (0..rng.below(len_max)).map(|_| rng.next() as u8).collect()
@@ -366,6 +433,46 @@ fn row_58_what_dns_answers_to_any_bytes_is_well_formed() {
         0 => noise(rng, 300),
         _ => queries(rng),
     });
+}
+
+#[test]
+fn any_answers_of_etcd_are_read_the_same_in_any_pieces_and_little_of_them_is_held() {
+    fuzz("etcd_answers", properties::etcd_answers, |rng| {
+        if rng.chance(95) {
+            etcd_answers(rng)
+        } else {
+            noise(rng, 300)
+        }
+    });
+}
+
+#[test]
+fn the_answers_of_etcd_that_are_made_up_lead_to_every_report() {
+    let mut missing = BTreeSet::from([
+        "Reached",
+        "OtherHistory",
+        "LoadBegins",
+        "Loaded",
+        "LoadEnds",
+        "Changed",
+        "LineEnds",
+        "LeftOut",
+        "Watching",
+        "Prolonged",
+        "Away",
+    ]);
+    for seed in 0..500 {
+        let input = etcd_answers(&mut Rng::new(seed));
+        let answers = &input[1 + usize::from(input[0])..];
+        let segments: Vec<Vec<&[u8]>> = answers
+            .split(|&byte| byte == 0xff)
+            .map(|segment| vec![segment])
+            .collect();
+        for report in heard(&segments).reports {
+            missing.remove(report.split([' ', '(']).next().unwrap_or_default());
+        }
+    }
+    assert_eq!(missing, BTreeSet::new());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use std::hash::{BuildHasherDefault, DefaultHasher};
 
+use crate::etcd::heard;
 use crate::model::{run, steps};
 use crate::reference::{VERBS, decode, decode_any, naive};
 
@@ -143,6 +144,25 @@ fn pieces<'a>(input: &'a [u8], cuts: &[u8]) -> Vec<&'a [u8]> {
     }
     pieces.push(&input[start..]);
     pieces
+}
+
+/// A client of etcd makes the same of any answers in one piece, in any pieces, and byte by byte, and holds little.
+///
+/// The first byte is the number of cuts; each of as many bytes is the place of one in each segment. A byte 0xff ends
+/// a segment.
+pub fn etcd_answers(bytes: &[u8]) {
+    let Some((&count, rest)) = bytes.split_first() else {
+        return;
+    };
+    let (cuts, input) = rest.split_at(rest.len().min(usize::from(count)));
+    let segments = || input.split(|&byte| byte == 0xff);
+    let whole = heard(&segments().map(|segment| vec![segment]).collect::<Vec<_>>());
+    let in_pieces: Vec<Vec<&[u8]>> = segments().map(|segment| pieces(segment, cuts)).collect();
+    assert_eq!(heard(&in_pieces), whole, "in pieces");
+    let bytes: Vec<Vec<&[u8]>> = segments()
+        .map(|segment| segment.chunks(1).collect())
+        .collect();
+    assert_eq!(heard(&bytes), whole, "byte by byte");
 }
 
 /// The registry answers as a plain list does. The first byte is how many services it may hold, and the rest

@@ -2,6 +2,8 @@
 
 #[path = "../../random/dns.rs"]
 mod dns;
+#[path = "../../random/etcd.rs"]
+mod etcd;
 #[path = "../../random/model.rs"]
 mod model;
 #[path = "../../random/properties.rs"]
@@ -13,6 +15,7 @@ mod state_file;
 
 pub use dns::dns_messages;
 pub use properties::{
-    any_split, foreign_opening, frame_input, own_first_line, registry_operations, text_input,
+    any_split, etcd_answers, foreign_opening, frame_input, own_first_line, registry_operations,
+    text_input,
 };
 pub use state_file::state_file;

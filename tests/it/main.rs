@@ -7,6 +7,7 @@ mod client_libraries;
 mod command_line;
 mod common;
 mod dns;
+mod etcd;
 mod house;
 mod http;
 mod http_tools;

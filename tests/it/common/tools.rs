@@ -71,6 +71,11 @@ impl Running {
         Running { child, output }
     }
 
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it has said so far.
     pub fn said(&self) -> String {
         self.output.iter().map(Captured::text).collect()

@@ -116,6 +116,7 @@ impl Client {
             self.reports.push_back(Report::Reached {
                 member: self.member(),
                 version: self.version.clone(),
+                revision: header.revision,
                 checked,
             });
         }

@@ -17,6 +17,8 @@ pub enum Report {
         member: SocketAddr,
         /// Its version.
         version: String,
+        /// The cluster's revision: all earlier changes were made before.
+        revision: u64,
         /// The key's value; `None` where it is absent.
         checked: Option<KeyValue>,
     },

@@ -14,6 +14,8 @@ pub enum Call {
     /// These writes, each under its guard and all at one revision; at most [`ETCD_WRITES_MAX`], of
     /// different keys.
     Apply(Vec<Write>),
+    /// This key goes, as it is. etcd takes that also while its database is full, unlike a transaction.
+    Remove(Vec<u8>),
     /// A new lease of so many seconds.
     Grant(u64),
     /// The end of this lease and of all its keys.
@@ -50,6 +52,8 @@ pub enum Change {
 pub enum Answer {
     /// What has become of each write, in their order. What was applied has this revision.
     Applied(u64, Vec<WriteOutcome>),
+    /// The key has gone, at this revision or before.
+    Removed(u64),
     /// A lease was granted, for so many seconds.
     Granted(i64, u64),
     /// The lease has ended.
@@ -126,6 +130,7 @@ impl Call {
                 let nested: Vec<Value> = writes.iter().map(Write::nested).collect();
                 ("/v3/kv/txn", json!({ "success": nested }))
             }
+            Call::Remove(key) => ("/v3/kv/deleterange", json!({ "key": encoded(key) })),
             Call::Grant(seconds) => ("/v3/lease/grant", json!({ "TTL": seconds.to_string() })),
             Call::Revoke(lease) => ("/v3/lease/revoke", json!({ "ID": lease.to_string() })),
         };

@@ -181,6 +181,7 @@ impl Client {
                 return self.fail(cause, now);
             }
             Some(Call::Apply(_)) => Answer::Applied(document.header.revision, outcomes),
+            Some(Call::Remove(_)) => Answer::Removed(document.header.revision),
             Some(Call::Grant(_)) => Answer::Granted(document.lease, document.ttl),
             Some(Call::Revoke(_)) => Answer::Revoked,
         };

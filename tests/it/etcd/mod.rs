@@ -77,6 +77,35 @@ fn is_refused_as(answer: &Answer, kind: FailureKind) -> bool {
 }
 
 #[test]
+fn a_key_can_be_removed_also_while_the_database_is_full() {
+    against_each(|mut etcd| {
+        let mut driver = Driver::watching(&etcd);
+        driver.call(Call::Apply(vec![put("/d/a", 0, "1", 0)]));
+        etcd.kill();
+        driver.reports.clear();
+        driver.wait_for_trouble();
+        etcd.run_with(&["--quota-backend-bytes", "100000"]);
+        etcd.wait();
+        driver.wait_for(&Report::Watching);
+        let large = "1".repeat(200_000);
+        etcd.ask(
+            "/v3/kv/put",
+            &format!(r#"{{"key":"eA==","value":"{large}"}}"#),
+        );
+        let full = driver.call(Call::Grant(15));
+        assert!(is_refused_as(&full, FailureKind::Full), "{full:?}");
+        driver.reports.clear();
+        let removed = driver.call(Call::Remove(b"/d/a".to_vec()));
+        assert!(matches!(removed, Answer::Removed(_)), "{removed:?}");
+        driver.wait("it is told", |reports| {
+            let is_end = |report: &Report| matches!(report, Report::LineEnds(_));
+            reports.iter().any(is_end).then_some(())
+        });
+        assert_eq!(driver.changes(), ["/d/a gone"]);
+    });
+}
+
+#[test]
 fn leases_are_prolonged_and_one_that_was_lost_is_told() {
     against_each(|etcd| {
         let mut driver = Driver::watching(&etcd);

@@ -30,6 +30,7 @@
 //! | [`session`] | one connection as a state machine | sockets, clocks, the service |
 //! | [`state`] | the records of the state file: how they are read, and how a file is made short | files, the registry |
 //! | [`engine`] | the turn: sessions, datagrams, links, their budgets and timers | real sockets and clocks |
+//! | [`cluster`] | what a node of a cluster owns and what others own: what it writes and when it gives up | sockets, clocks, the registry |
 //! | [`etcd`] | the client of etcd: what it is asked, and what it answers and tells | sockets, clocks, registrations |
 //! | [`server`] | mio, the clock, signals, files, the validated configuration | the formats |
 //! | [`client`] | the other side of the wire, for programs that use the service | the service |
@@ -86,11 +87,19 @@
 //! - **blocked**: of a request: not run yet, because it waits for an answer to become another one.
 //! - **lease**: the answer to an HTTP `hold`, which lasts as long as the registration.
 //! - **datagram**: one request and one answer without a session.
+//! - **node**: one process of several that share what is registered, with etcd as the record between them.
+//! - **own**: of a node: to be where a registration was made or last heard of.
+//! - **replica**: a registration that another node owns.
+//! - **take over**: to own what was a replica, because it was heard of here.
+//! - **orphan**: a replica of which etcd has nothing any more because a lease was lost; it is given up after a while.
+//! - **marker**: the key that goes with a lease, and tells that what went in the same revision was not removed.
 //! - **responder**: whoever answers the requests of a session: the service.
 
 pub mod auth;
 #[cfg(feature = "client")]
 pub mod client;
+#[cfg(feature = "server")]
+pub mod cluster;
 #[cfg(feature = "server")]
 pub mod engine;
 pub mod escape;

@@ -4,6 +4,7 @@
 //! sets (`--ttl`, `--max-services`, …) have their ranges and defaults here; the
 //! values in force live in [`crate::server::config::Config`].
 
+mod cluster;
 mod dns;
 mod etcd;
 mod state;
@@ -11,6 +12,7 @@ mod state;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+pub use cluster::*;
 pub use dns::*;
 pub use etcd::*;
 pub use state::*;

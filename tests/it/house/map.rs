@@ -10,6 +10,7 @@ const MAP: &[(&str, &[&str])] = &[
     ("auth", &["escape", "limits"]),
     ("bin", &["client", "escape", "limits", "message", "server"]),
     ("client", &["auth", "escape", "message"]),
+    ("cluster", &["etcd", "limits", "message", "time"]),
     (
         "engine",
         &[

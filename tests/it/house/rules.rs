@@ -95,7 +95,13 @@ fn only_the_client_and_the_state_file_start_threads() {
 
 #[test]
 fn json_is_written_and_read_where_it_is_spoken() {
-    let places = ["src/bin/", "src/client/", "src/etcd/", "src/wire/"];
+    let places = [
+        "src/bin/",
+        "src/client/",
+        "src/cluster/",
+        "src/etcd/",
+        "src/wire/",
+    ];
     let json = any_of(&["serde_json", "json::"]);
     // A literal that names a member of an object.
     let literal = |source: &Source| -> BTreeSet<usize> {

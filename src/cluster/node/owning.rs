@@ -1,0 +1,78 @@
+//! What changes at this node.
+
+use super::Node;
+use crate::cluster::known::{Known, Role};
+use crate::cluster::name::Name;
+use crate::message::Reason;
+use crate::time::Moment;
+
+impl Node {
+    /// It was registered here at `since`, in milliseconds since 1970 by this node's clock.
+    pub fn registered(&mut self, name: &Name, since: i64, ttl_ms: u32) {
+        self.departed.forget(name);
+        let known = self.claim(name);
+        (known.since, known.ttl_ms) = (since, ttl_ms);
+        self.enqueue(name);
+    }
+
+    /// A replica was heard of here, and is owned from now on.
+    pub fn took_over(&mut self, name: &Name) {
+        self.claim(name);
+        self.enqueue(name);
+    }
+
+    /// What etcd is to tell of it has changed.
+    pub fn updated(&mut self, name: &Name) {
+        self.enqueue(name);
+    }
+
+    /// A registration of this node or a replica was removed here.
+    pub fn removed(&mut self, name: &Name, reason: Reason, now: Moment) {
+        self.lift(name);
+        self.release(name);
+        let is_sent = self.is_sent(name);
+        let Some(known) = self.all.get_mut(name) else {
+            return;
+        };
+        known.role = Role::Leaving;
+        if reason != Reason::Expired {
+            self.departed.add(name, known.since, known.ttl_ms, now);
+        }
+        if known.is_there || is_sent {
+            self.enqueue(name);
+        } else {
+            self.all.remove(name);
+        }
+    }
+
+    /// A new registration has taken the place of another one, here or elsewhere: others are told both
+    /// at once.
+    pub fn took_place(&mut self, of: &Name, name: &Name, since: i64, ttl_ms: u32, now: Moment) {
+        let before = self.queue.len();
+        self.removed(of, Reason::Replaced, now);
+        self.registered(name, since, ttl_ms);
+        if self.queue.len() == before + 2
+            && let Some(last) = self.queue.back_mut()
+        {
+            last.is_joined = true;
+        }
+    }
+
+    fn claim(&mut self, name: &Name) -> &mut Known {
+        self.lift(name);
+        let role = Role::Own { is_claim: true };
+        let known = self.all.get_or_insert(name, role);
+        known.role = role;
+        known
+    }
+
+    /// It is no orphan any more.
+    pub(super) fn lift(&mut self, name: &Name) {
+        if let Some(known) = self.all.get_mut(name)
+            && let Role::Orphan(until) = known.role
+        {
+            known.role = Role::Replica;
+            self.orphans.remove(until, name.clone());
+        }
+    }
+}

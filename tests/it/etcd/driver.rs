@@ -87,9 +87,27 @@ impl Etcd {
     }
 
     /// Ends it and all its data.
-    pub fn wipe(&mut self) {
+    pub fn wipe(&mut self) -> TempDir {
         self.kill();
-        self.folder = tempfile::tempdir().expect("a folder");
+        std::mem::replace(&mut self.folder, tempfile::tempdir().expect("a folder"))
+    }
+
+    /// A copy of its data, which is made while it does not run.
+    pub fn back_up(&self) -> TempDir {
+        let copy = tempfile::tempdir().expect("a folder");
+        let mut command = std::process::Command::new("cp");
+        command
+            .arg("-a")
+            .arg(self.folder.path().join("."))
+            .arg(copy.path());
+        assert!(command.status().expect("it runs").success());
+        copy
+    }
+
+    /// Ends it, and gives it other data.
+    pub fn restore(&mut self, data: TempDir) {
+        self.kill();
+        self.folder = data;
     }
 
     pub fn process(&self) -> u32 {
@@ -101,7 +119,8 @@ impl Etcd {
         self.try_ask(path, body).expect("an answer")
     }
 
-    fn try_ask(&self, path: &str, body: &str) -> Option<Value> {
+    /// What it answers to somebody else, if it answers.
+    pub fn try_ask(&self, path: &str, body: &str) -> Option<Value> {
         let mut stream = TcpStream::connect(self.address).ok()?;
         stream.set_read_timeout(Some(PATIENCE)).expect("an option");
         let len = body.len();
@@ -137,6 +156,10 @@ impl Driver {
             checked_key: b"/d/cluster".to_vec(),
             user,
         };
+        Driver::of(config)
+    }
+
+    pub fn of(config: Config) -> Self {
         let mut draws = 0_u64;
         let random = move || {
             draws += 1;
@@ -201,10 +224,24 @@ impl Driver {
         })
     }
 
-    /// The answer to this call.
-    pub fn call(&mut self, call: Call) -> Answer {
+    /// Makes a call, whose answer is reported.
+    pub fn begin_call(&mut self, call: Call) {
         let now = self.now();
         self.client.call(call, now);
+    }
+
+    /// Whether a call is under way.
+    pub fn is_busy(&self) -> bool {
+        self.client.is_busy()
+    }
+
+    pub fn let_go(&mut self, lease: i64) {
+        self.client.let_go(lease);
+    }
+
+    /// The answer to this call.
+    pub fn call(&mut self, call: Call) -> Answer {
+        self.begin_call(call);
         self.wait("the call is answered", |reports| {
             reports.iter().rev().find_map(|report| match report {
                 Report::Answered(answer) => Some(answer.clone()),
@@ -244,7 +281,7 @@ impl Driver {
     }
 
     /// One turn: what is due, the commands, and what has arrived.
-    fn turn(&mut self) {
+    pub fn turn(&mut self) {
         let now = self.now();
         if self.client.next_due().is_some_and(|due| due <= now) {
             self.client.look(now);

@@ -2,6 +2,7 @@
 //! installed, its tests are skipped, and say so.
 
 mod driver;
+mod nodes;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -179,7 +180,7 @@ fn a_cluster_whose_data_was_wiped_is_another_history() {
         let mut driver = Driver::watching(&etcd);
         driver.call(Call::Apply(vec![put("/d/a", 0, "1", 0)]));
         driver.wait_for(&Report::LineEnds(2));
-        etcd.wipe();
+        drop(etcd.wipe());
         driver.wait_for_trouble();
         etcd.run();
         driver.wait_for(&Report::OtherHistory);

@@ -40,6 +40,19 @@ fn told_of(world: &World, service: usize) -> BTreeSet<usize> {
     of.map(|(_, node, _)| *node).collect()
 }
 
+/// The key of this service.
+fn key_of(world: &World, service: usize) -> Vec<u8> {
+    let id = world.services[service].name.id.to_string();
+    let is_it = |key: &&Vec<u8>| key.ends_with(id.as_bytes());
+    world
+        .etcd
+        .keys
+        .keys()
+        .find(is_it)
+        .cloned()
+        .expect("it is there")
+}
+
 fn owners(world: &World, name: &Name) -> Vec<usize> {
     let owns = |at: &usize| {
         let face = world.faces[*at].as_ref();
@@ -221,6 +234,31 @@ fn row_61_leases_that_are_lost_remove_nothing() {
 }
 
 #[test]
+fn row_61_what_comes_back_while_a_node_is_cut_is_not_given_up_when_it_returns() {
+    for_each_world(|world| {
+        // The lease of node 0, while node 2 is cut.
+        let pair = world.etcd.keys.get(&key_of(world, 0));
+        let lease = pair.expect("it is there").lease;
+        world.etcd.revoke(lease);
+        let misses = |world: &World| {
+            let face = world.faces[2].as_ref();
+            face.is_some_and(|face| face.node.orphans_len() > 0)
+        };
+        for _ in 0..30 {
+            if !misses(world) {
+                world.pass(10);
+            }
+        }
+        if let Some(face) = &mut world.faces[2] {
+            face.link.noticed_ms = GRACE_MS - 30;
+        }
+        world.cut(2, world.now + GRACE_MS + 500);
+        world.pass(20_000);
+        nothing_was_seen(world);
+    });
+}
+
+#[test]
 fn row_61_what_somebody_deletes_as_a_whole_heals_and_one_key_goes() {
     for_each_world(|world| {
         world.etcd.delete_all();
@@ -229,15 +267,7 @@ fn row_61_what_somebody_deletes_as_a_whole_heals_and_one_key_goes() {
         world.pass(20_000);
         nothing_was_seen(world);
 
-        let id = world.services[0].name.id.to_string();
-        let is_it = |key: &&Vec<u8>| key.ends_with(id.as_bytes());
-        let key = world
-            .etcd
-            .keys
-            .keys()
-            .find(is_it)
-            .expect("it is there")
-            .clone();
+        let key = key_of(world, 0);
         world.services[0].state = State::Silent;
         world.etcd.delete_one(&key);
         world.pass(500);
@@ -311,6 +341,8 @@ fn row_61_an_expiry_that_meets_a_heartbeat_elsewhere_is_told_once_at_most() {
                 times <= 3 && (ahead_ms < 400 || times == 0),
                 "{times} times"
             );
+            let is_told_who_heard = ahead_ms > 0 && told_of(world, 0).contains(&1);
+            assert!(!is_told_who_heard, "node 1 has heard of it first");
             world.check_end();
         });
     }

@@ -1,5 +1,6 @@
 //! The leases of this node: what is in etcd under them goes when nobody prolongs them.
 
+use super::registrations::Registrations;
 use crate::limits::CLUSTER_LEASE_KEYS_MAX;
 
 #[derive(Debug, Default)]
@@ -10,8 +11,6 @@ pub(super) struct Leases {
 #[derive(Debug)]
 struct Lease {
     id: i64,
-    /// Registrations under it.
-    keys: usize,
     /// Whether its marker is in etcd.
     is_marked: bool,
 }
@@ -20,17 +19,15 @@ impl Leases {
     pub(super) fn add(&mut self, id: i64) {
         self.all.push(Lease {
             id,
-            keys: 0,
             is_marked: false,
         });
     }
 
     /// The lease to write under, and for how many there is room: one whose marker is to be written, or
     /// one with room.
-    pub(super) fn next(&self) -> Option<(i64, usize)> {
-        let room = |lease: &Lease| CLUSTER_LEASE_KEYS_MAX.saturating_sub(lease.keys);
-        let mut all = self.all.iter();
-        let unmarked = all.find(|lease| !lease.is_marked);
+    pub(super) fn next(&self, all: &Registrations) -> Option<(i64, usize)> {
+        let room = |lease: &Lease| CLUSTER_LEASE_KEYS_MAX.saturating_sub(all.under(lease.id));
+        let unmarked = self.all.iter().find(|lease| !lease.is_marked);
         let lease = unmarked.or_else(|| self.all.iter().find(|lease| room(lease) > 0))?;
         Some((lease.id, room(lease)))
     }
@@ -74,16 +71,6 @@ impl Leases {
         }
     }
 
-    /// A registration goes from one lease to another; 0 stands for none.
-    pub(super) fn move_key(&mut self, from: i64, to: i64) {
-        if let Some(lease) = self.find(from) {
-            lease.keys = lease.keys.saturating_sub(1);
-        }
-        if let Some(lease) = self.find(to) {
-            lease.keys += 1;
-        }
-    }
-
     fn find(&mut self, id: i64) -> Option<&mut Lease> {
         self.all.iter_mut().find(|lease| lease.id == id)
     }
@@ -92,30 +79,42 @@ impl Leases {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::known::Known;
+    use crate::cluster::{KeyId, Name};
+    use uuid::Uuid;
 
     #[test]
     fn a_lease_is_full_at_its_bound_and_has_room_when_one_goes() {
+        let name = |number: usize| Name {
+            service_type: "hive".into(),
+            id: KeyId::of(&Uuid::from_u128(number as u128)),
+        };
+        let under = |lease| Known {
+            lease,
+            ..Known::default()
+        };
+        let mut all = Registrations::default();
         let mut leases = Leases::default();
-        assert_eq!(leases.next(), None);
+        assert_eq!(leases.next(&all), None);
         leases.add(1);
         leases.set_marked(1, true);
-        for _ in 0..CLUSTER_LEASE_KEYS_MAX {
-            leases.move_key(0, 1);
+        for number in 0..CLUSTER_LEASE_KEYS_MAX {
+            all.set(&name(number), under(1));
         }
-        assert_eq!(leases.next(), None);
+        assert_eq!(leases.next(&all), None);
         leases.add(2);
-        assert_eq!(leases.next(), Some((2, CLUSTER_LEASE_KEYS_MAX)));
+        assert_eq!(leases.next(&all), Some((2, CLUSTER_LEASE_KEYS_MAX)));
         leases.set_marked(2, true);
-        leases.move_key(1, 2);
-        assert_eq!(leases.next(), Some((1, 1)));
+        all.set(&name(0), under(2));
+        assert_eq!(leases.next(&all), Some((1, 1)));
         // The marker of a full lease is written again.
-        leases.move_key(0, 1);
+        all.set(&name(CLUSTER_LEASE_KEYS_MAX), under(1));
         leases.set_marked(1, false);
         assert!(!leases.are_marked());
-        assert_eq!(leases.next(), Some((1, 0)));
+        assert_eq!(leases.next(&all), Some((1, 0)));
         leases.remove(1);
         // What was under a lost lease leaves nothing behind.
-        leases.move_key(1, 0);
-        assert_eq!(leases.next(), Some((2, CLUSTER_LEASE_KEYS_MAX - 1)));
+        all.set(&name(1), under(0));
+        assert_eq!(leases.next(&all), Some((2, CLUSTER_LEASE_KEYS_MAX - 1)));
     }
 }

@@ -16,8 +16,10 @@ mod layout;
 mod leases;
 mod name;
 mod node;
+mod numbers;
 mod orphans;
 mod record;
+mod registrations;
 
 pub use layout::Layout;
 pub use name::{KeyId, Name, NodeId};

@@ -39,7 +39,7 @@ impl fmt::Debug for KeyId {
 }
 
 /// A node of the cluster: 64 bits that were drawn when its process started.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub u64);
 
 impl NodeId {

@@ -2,6 +2,8 @@
 
 use super::ETCD_WRITES_MAX;
 
+/// Registrations that are stored together: as many are moved at most when one comes or goes.
+pub const CLUSTER_CHUNK_LEN_MAX: usize = 512;
 /// Registrations under one lease. What a lost lease removes is one message to all nodes, and stalls etcd's
 /// writers while it is made.
 pub const CLUSTER_LEASE_KEYS_MAX: usize = 8_192;

@@ -2,7 +2,7 @@
 //! that has failed tells nothing that the watch does not tell as well.
 
 use super::{Holdings, LeaseCommand, News, Node, OwnKey, Owned, Phase};
-use crate::cluster::known::Role;
+use crate::cluster::known::{Known, Role};
 use crate::cluster::layout::Place;
 use crate::cluster::name::{Name, NodeId};
 use crate::cluster::record::{ClusterValue, NodeState, NodeValue, Record};
@@ -85,15 +85,17 @@ impl Node {
             match known.role {
                 Role::Own { .. } => own.push(name),
                 Role::Leaving => gone.push(name),
-                Role::Replica | Role::Orphan(_) => {}
+                Role::Replica | Role::Orphan => {}
             }
         }
-        for known in self.all.iter_mut() {
+        let all: Vec<(Name, Known)> = self.all.iter().collect();
+        for (name, mut known) in all {
             (known.revision, known.is_there, known.lease) = (0, false, 0);
             if known.is_own() {
                 // Nobody who removes it now knows of it.
                 known.role = Role::Own { is_claim: true };
             }
+            self.set(&name, known);
         }
         for name in gone {
             self.forget(&name);
@@ -113,29 +115,30 @@ impl Node {
             .map(|(name, _)| name)
             .collect();
         for name in missing {
-            let Some(known) = self.all.get_mut(&name) else {
+            let Some(mut known) = self.all.get(&name) else {
                 continue;
             };
             (known.revision, known.is_there) = (revision, false);
+            self.set(&name, known);
             match known.role {
                 Role::Own { .. } => self.enqueue(&name),
                 Role::Leaving => self.forget(&name),
                 // Its owner may put it again, or it has gone while nobody watched.
                 Role::Replica => {
                     let lease_ms = self.config.lease_s.saturating_mul(1_000);
-                    self.orphan(&name, lease_ms, now);
+                    self.orphan(&name, known, lease_ms, now);
                 }
-                Role::Orphan(_) => {}
+                Role::Orphan => {}
             }
         }
     }
 
     /// It stays for so many milliseconds, and for the grace at least.
-    fn orphan(&mut self, name: &Name, ms: u64, now: Moment) {
-        if let Some(known) = self.all.get_mut(name) {
-            let ms = ms.max(self.config.grace_ms);
-            known.role = Role::Orphan(self.orphans.add(name.clone(), ms, now));
-        }
+    fn orphan(&mut self, name: &Name, known: Known, ms: u64, now: Moment) {
+        let role = Role::Orphan;
+        self.set(name, Known { role, ..known });
+        let ms = ms.max(self.config.grace_ms);
+        self.orphans.add(name, &known, ms, now);
     }
 
     pub(super) fn on_put(&mut self, pair: &KeyValue, holdings: &impl Holdings, now: Moment) {
@@ -166,52 +169,59 @@ impl Node {
     ) {
         let (me, load) = (self.config.id, self.load);
         let is_busy = self.phase == Phase::Loading || self.is_sent(name);
-        let known = self.all.get_or_insert(name, Role::Replica);
+        let mut known = self.all.get(name).unwrap_or_default();
         known.load = load;
         if revision <= known.revision {
-            return;
+            return self.set(name, known);
         }
         (known.revision, known.is_there, known.node) = (revision, true, record.node);
-        let is_queued = known.is_queued;
         let is_departed = self.departed.has(name, record.since);
         match known.role {
             Role::Own { .. } if record.node == me => {
-                if !is_queued {
+                if !known.is_queued {
                     known.role = Role::Own { is_claim: false };
                 }
+                self.set(name, known);
             }
             Role::Own { .. } => {
-                let is_contended = is_queued || is_busy || revision <= self.backlog;
+                let is_contended = known.is_queued || is_busy || revision <= self.backlog;
                 if is_contended && is_heard_of(holdings.owned(name).as_ref(), now) {
                     known.role = Role::Own { is_claim: true };
+                    self.set(name, known);
                     self.enqueue(name);
                 } else {
-                    self.become_replica(name, record);
+                    self.become_replica(name, known, record);
                 }
             }
-            Role::Leaving if is_departed || record.node == me => self.enqueue(name),
-            Role::Replica | Role::Orphan(_) if record.node == me => self.on_unowned(name, now),
-            Role::Replica | Role::Orphan(_) if is_departed => {
-                self.lift(name);
-                if let Some(known) = self.all.get_mut(name) {
-                    known.role = Role::Leaving;
-                }
+            Role::Leaving if is_departed || record.node == me => {
+                self.set(name, known);
+                self.enqueue(name);
+            }
+            Role::Replica | Role::Orphan if record.node == me => {
+                self.set(name, known);
+                self.on_unowned(name, now);
+            }
+            Role::Replica | Role::Orphan if is_departed => {
+                known.role = Role::Leaving;
+                self.set(name, known);
                 self.enqueue(name);
                 // It may be here in the form of an earlier registration of the same UUID.
                 let gone = News::Gone(name.clone(), Reason::Deregistered);
                 self.news.push_back(gone);
             }
-            _ => self.become_replica(name, record),
+            _ => self.become_replica(name, known, record),
         }
     }
 
-    fn become_replica(&mut self, name: &Name, record: Record) {
-        self.lift(name);
-        self.release(name);
-        if let Some(known) = self.all.get_mut(name) {
-            known.role = Role::Replica;
-            (known.since, known.ttl_ms) = (record.since, record.ttl_ms);
-        }
+    fn become_replica(&mut self, name: &Name, known: Known, record: Record) {
+        let known = Known {
+            role: Role::Replica,
+            since: record.since,
+            ttl_ms: record.ttl_ms,
+            lease: 0,
+            ..known
+        };
+        self.set(name, known);
         self.news.push_back(News::Replica(name.clone(), record));
     }
 
@@ -228,16 +238,17 @@ impl Node {
 
     /// Somebody has put what is no record. What is owned here is put again.
     fn on_unreadable(&mut self, name: &Name, revision: u64) {
-        let load = self.load;
-        let Some(known) = self.all.get_mut(name) else {
+        let Some(mut known) = self.all.get(name) else {
             return;
         };
-        known.load = load;
-        if revision > known.revision {
+        known.load = self.load;
+        let is_new = revision > known.revision;
+        if is_new {
             (known.revision, known.is_there) = (revision, true);
-            if matches!(known.role, Role::Own { .. } | Role::Leaving) {
-                self.enqueue(name);
-            }
+        }
+        self.set(name, known);
+        if is_new && matches!(known.role, Role::Own { .. } | Role::Leaving) {
+            self.enqueue(name);
         }
     }
 
@@ -265,7 +276,7 @@ impl Node {
 
     fn on_gone(&mut self, name: &Name, revision: u64, now: Moment) {
         let me = self.config.id;
-        let Some(known) = self.all.get_mut(name) else {
+        let Some(mut known) = self.all.get(name) else {
             return;
         };
         // What this node has removed itself may be known already.
@@ -273,6 +284,7 @@ impl Node {
             return;
         }
         (known.revision, known.is_there) = (revision, false);
+        self.set(name, known);
         let is_lost = self.lost_at == revision;
         match known.role {
             Role::Own { is_claim } if is_lost || is_claim => self.enqueue(name),
@@ -280,9 +292,9 @@ impl Node {
             Role::Replica if is_lost && known.node != me => {
                 let lease_ms = self.config.lease_s.saturating_mul(1_000);
                 let ms = u64::from(known.ttl_ms).saturating_sub(lease_ms);
-                self.orphan(name, ms, now);
+                self.orphan(name, known, ms, now);
             }
-            Role::Orphan(_) => {}
+            Role::Orphan => {}
             Role::Own { .. } | Role::Replica => self.on_removed(name, Reason::Deregistered),
         }
     }
@@ -309,12 +321,7 @@ impl Node {
     /// This node has put all that it owns, and had seen all changes to this revision: what of it had
     /// gone by then does not come back.
     fn end_wait_for(&mut self, node: NodeId, seen: u64) {
-        let is_over = |name: &&Name| {
-            let known = self.all.get(name);
-            known.is_some_and(|known| known.node == node && known.revision <= seen)
-        };
-        let names: Vec<Name> = self.orphans.names().filter(is_over).cloned().collect();
-        for name in names {
+        while let Some(name) = self.orphans.lost_by(node, seen) {
             self.on_removed(&name, Reason::Expired);
         }
     }

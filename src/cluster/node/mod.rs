@@ -10,12 +10,13 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::departed::Departed;
-use super::known::Registrations;
+use super::known::{Known, Role};
 use super::layout::Layout;
 use super::leases::Leases;
 use super::name::{Name, NodeId};
 use super::orphans::Orphans;
 use super::record::{NodeState, Record};
+use super::registrations::Registrations;
 use crate::limits::TURN_ORPHANS_MAX;
 use crate::message::{Labels, Reason, ServiceAddress};
 use crate::time::Moment;
@@ -91,7 +92,7 @@ pub struct Node {
     /// Whether all was loaded once.
     is_loaded: bool,
     /// The number of loads.
-    load: u32,
+    load: u16,
     /// Changes up to this revision were made while this node did not watch.
     backlog: u64,
     /// The revision of the latest change that a lost lease has made.
@@ -263,11 +264,10 @@ impl Node {
     /// Does what is due.
     pub fn look(&mut self, now: Moment) {
         for _ in 0..TURN_ORPHANS_MAX {
-            let Some(name) = self.orphans.pop(now) else {
+            let Some(name) = self.orphans.due(now) else {
                 break;
             };
-            self.all.remove(&name);
-            self.news.push_back(News::Gone(name, Reason::Expired));
+            self.give_up(&name);
         }
         while self.unowned.front().is_some_and(|(due, _)| *due <= now) {
             if let Some((_, name)) = self.unowned.pop_front() {
@@ -278,10 +278,11 @@ impl Node {
 
     /// Lets the registration be written.
     fn enqueue(&mut self, name: &Name) {
-        if let Some(known) = self.all.get_mut(name)
+        if let Some(mut known) = self.all.get(name)
             && !known.is_queued
         {
             known.is_queued = true;
+            self.set(name, known);
             self.queue.push_back(Queued {
                 name: name.clone(),
                 is_joined: false,
@@ -289,18 +290,37 @@ impl Node {
         }
     }
 
-    /// It has a lease of this node no more.
-    fn release(&mut self, name: &Name) {
-        if let Some(known) = self.all.get_mut(name) {
-            let lease = std::mem::take(&mut known.lease);
-            self.leases.move_key(lease, 0);
+    /// Nobody has put it again.
+    fn give_up(&mut self, name: &Name) {
+        match self.all.get(name) {
+            // It says that this node owns it, and is still to go from etcd.
+            Some(known) if known.is_there => {
+                let role = Role::Leaving;
+                self.set(name, Known { role, ..known });
+                self.enqueue(name);
+            }
+            _ => self.forget(name),
+        }
+        self.news
+            .push_back(News::Gone(name.clone(), Reason::Expired));
+    }
+
+    /// What is known of it from now on.
+    fn set(&mut self, name: &Name, known: Known) {
+        match self.all.set(name, known) {
+            Some(before) if before.role != Role::Orphan => {}
+            Some(before) if known.role == Role::Orphan => {
+                self.orphans.update(name, &before, &known);
+            }
+            Some(before) => drop(self.orphans.remove(name, &before)),
+            None => {}
         }
     }
 
     /// Nothing is known of it any more.
     fn forget(&mut self, name: &Name) {
-        self.lift(name);
-        self.release(name);
-        self.all.remove(name);
+        if let Some(known) = self.all.remove(name) {
+            self.orphans.remove(name, &known);
+        }
     }
 }

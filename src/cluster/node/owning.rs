@@ -10,14 +10,20 @@ impl Node {
     /// It was registered here at `since`, in milliseconds since 1970 by this node's clock.
     pub fn registered(&mut self, name: &Name, since: i64, ttl_ms: u32) {
         self.departed.forget(name);
-        let known = self.claim(name);
-        (known.since, known.ttl_ms) = (since, ttl_ms);
+        let known = self.claimed(name);
+        let known = Known {
+            since,
+            ttl_ms,
+            ..known
+        };
+        self.set(name, known);
         self.enqueue(name);
     }
 
     /// A replica was heard of here, and is owned from now on.
     pub fn took_over(&mut self, name: &Name) {
-        self.claim(name);
+        let known = self.claimed(name);
+        self.set(name, known);
         self.enqueue(name);
     }
 
@@ -28,20 +34,25 @@ impl Node {
 
     /// A registration of this node or a replica was removed here.
     pub fn removed(&mut self, name: &Name, reason: Reason, now: Moment) {
-        self.lift(name);
-        self.release(name);
-        let is_sent = self.is_sent(name);
-        let Some(known) = self.all.get_mut(name) else {
+        let Some(known) = self.all.get(name) else {
             return;
         };
-        known.role = Role::Leaving;
         if reason != Reason::Expired {
             self.departed.add(name, known.since, known.ttl_ms, now);
         }
-        if known.is_there || is_sent {
+        if known.is_there || self.is_sent(name) {
+            let (role, lease) = (Role::Leaving, 0);
+            self.set(
+                name,
+                Known {
+                    role,
+                    lease,
+                    ..known
+                },
+            );
             self.enqueue(name);
         } else {
-            self.all.remove(name);
+            self.forget(name);
         }
     }
 
@@ -58,21 +69,10 @@ impl Node {
         }
     }
 
-    fn claim(&mut self, name: &Name) -> &mut Known {
-        self.lift(name);
+    /// What is known of it, as of what is owned here.
+    fn claimed(&self, name: &Name) -> Known {
         let role = Role::Own { is_claim: true };
-        let known = self.all.get_or_insert(name, role);
-        known.role = role;
-        known
-    }
-
-    /// It is no orphan any more.
-    pub(super) fn lift(&mut self, name: &Name) {
-        if let Some(known) = self.all.get_mut(name)
-            && let Role::Orphan(until) = known.role
-        {
-            known.role = Role::Replica;
-            self.orphans.remove(until, name.clone());
-        }
+        let known = self.all.get(name).unwrap_or_default();
+        Known { role, ..known }
     }
 }

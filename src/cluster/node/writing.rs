@@ -39,7 +39,7 @@ impl Node {
         if let Some(call) = self.next_removal() {
             return Some(call);
         }
-        let Some((lease, room)) = self.leases.next() else {
+        let Some((lease, room)) = self.leases.next(&self.all) else {
             self.sent = Some(Sent::Grant);
             return Some(Call::Grant(self.config.lease_s));
         };
@@ -183,7 +183,7 @@ impl Node {
         holdings: &impl Holdings,
     ) -> Option<(Target, Write)> {
         let me = self.config.id;
-        let known = self.all.get_mut(name)?;
+        let mut known = self.all.get(name)?;
         known.is_queued = false;
         let (key, guard) = (self.config.layout.registration(name), known.guard());
         let is_owned = known.is_own().then(|| holdings.owned(name)).flatten();
@@ -196,13 +196,13 @@ impl Node {
                 held: owned.held,
                 labels: owned.labels,
             };
-            known.ttl_ms = owned.ttl_ms;
-            let before = std::mem::replace(&mut known.lease, lease);
-            self.leases.move_key(before, lease);
+            (known.ttl_ms, known.lease) = (owned.ttl_ms, lease);
+            self.set(name, known);
             let value = record.value();
             let change = Change::Put { value, lease };
             return Some((Target::Put(name.clone()), Write { key, guard, change }));
         }
+        self.set(name, known);
         let is_gone = matches!(known.role, Role::Own { .. } | Role::Leaving);
         if known.is_there && (is_gone || known.node == me) {
             let change = Change::Delete;
@@ -290,7 +290,7 @@ impl Node {
             Target::Delete(name) => (name, false),
         };
         let me = self.config.id;
-        let Some(known) = self.all.get_mut(&name) else {
+        let Some(mut known) = self.all.get(&name) else {
             return;
         };
         if revision <= known.revision {
@@ -303,6 +303,7 @@ impl Node {
                 known.role = Role::Own { is_claim: false };
             }
         }
+        self.set(&name, known);
     }
 
     /// A guard has failed: this is what etcd has instead. Of what is gone, the watch tells why.

@@ -122,7 +122,7 @@ impl Rig {
             self.pass(CLUSTER_WRITES_APART_MS);
             match self.node.next_call_due() {
                 None => return all,
-                Some(_) if self.node.leases.next().is_none() => self.grant(),
+                Some(_) if self.node.leases.next(&self.node.all).is_none() => self.grant(),
                 Some(_) => all.push(self.written()),
             }
         }

@@ -1,6 +1,6 @@
 //! An etcd of plain data: keys with their history, and leases.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use discovery_service::etcd::{
     Answer, Call, Change, Event, Failure, KeyValue, Write, WriteOutcome,
@@ -82,6 +82,12 @@ impl Etcd {
             let message = "etcdserver: requested lease not found".to_owned();
             return Answer::Failed(Failure { code: 5, message });
         }
+        let keys: BTreeSet<&Vec<u8>> = writes.iter().map(|write| &write.key).collect();
+        assert_eq!(
+            keys.len(),
+            writes.len(),
+            "etcd refuses to write a key twice"
+        );
         let revision = self.revision + 1;
         let mut events = Vec::new();
         let mut outcomes = Vec::new();

@@ -184,6 +184,10 @@ impl Node {
     ) -> Option<(Target, Write)> {
         let me = self.config.id;
         let mut known = self.all.get(name)?;
+        // It may wait a second time, under the same name.
+        if !known.is_queued {
+            return None;
+        }
         known.is_queued = false;
         let (key, guard) = (self.config.layout.registration(name), known.guard());
         let is_owned = known.is_own().then(|| holdings.owned(name)).flatten();

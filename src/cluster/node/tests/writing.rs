@@ -132,3 +132,18 @@ fn who_takes_a_place_is_written_together_with_the_end_of_the_one_before() {
     assert!(of(2).is_some(), "it comes");
     assert!(rig.node.is_settled());
 }
+
+#[test]
+fn what_is_removed_and_registered_again_before_it_is_written_is_written_once() {
+    let mut rig = Rig::new();
+    rig.write_all();
+    rig.register(1);
+    rig.registry.0.remove(&name(1));
+    rig.node.removed(&name(1), Reason::Deregistered, rig.now);
+    rig.register(1);
+    let all = rig.write_all();
+    assert_eq!(
+        keys(&all.concat()),
+        [format!("/d/v1/reg/hive/{}", name(1).id)]
+    );
+}

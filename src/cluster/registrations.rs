@@ -1,6 +1,7 @@
 //! All registrations that a node knows of, with little memory for each.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use super::known::{Known, Role};
 use super::name::{KeyId, Name, NodeId};
@@ -79,10 +80,16 @@ impl Registrations {
         self.leases.count(lease)
     }
 
-    /// All, with their names.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Name, Known)> {
-        let chunks = self.chunks.iter();
-        chunks.flat_map(|(first, chunk)| self.of_chunk(first, chunk))
+    /// The chunk behind the one with this first name, or the first one: its own first name, and what it
+    /// has.
+    pub(super) fn chunk_behind(
+        &self,
+        first: Option<&Name>,
+    ) -> Option<(&Name, impl Iterator<Item = (Name, Known)>)> {
+        let behind = first.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut chunks = self.chunks.range((behind, Bound::Unbounded));
+        let (first, chunk) = chunks.next()?;
+        Some((first, self.of_chunk(first, chunk)))
     }
 
     fn of_chunk<'a>(
@@ -304,7 +311,13 @@ mod tests {
                 let under = model.values().filter(|known| known.lease == lease).count();
                 prop_assert_eq!(all.under(lease), under);
             }
-            let all: Vec<(Name, Known)> = all.iter().collect();
+            let mut chunks = Vec::new();
+            let mut behind = None;
+            while let Some((first, chunk)) = all.chunk_behind(behind) {
+                chunks.extend(chunk);
+                behind = Some(first);
+            }
+            let all: Vec<(Name, Known)> = chunks;
             prop_assert_eq!(all, model.into_iter().collect::<Vec<_>>());
         }
     }

@@ -17,6 +17,10 @@ pub const CLUSTER_DEPARTED_MAX: usize = 65_536;
 pub const CLUSTER_DEPARTED_MS_MIN: u64 = 60_000;
 /// Replicas that one turn of the loop gives up because their node did not come back.
 pub const TURN_ORPHANS_MAX: usize = 1_024;
+/// Registrations that one turn of the loop walks through behind a load, and a chunk more at most.
+pub const TURN_WALKED_MAX: usize = 1_024;
+/// Registrations that wait to be written, of those that one turn of the loop looks at for another reason.
+pub const TURN_QUEUED_MAX: usize = 1_024;
 /// Writes that a transaction may have beside those of registrations: three of the node's own state, and
 /// of one that goes together with the last.
 pub const CLUSTER_OWN_WRITES_MAX: usize = 4;

@@ -1,6 +1,7 @@
 //! What etcd tells. Each rule looks at what etcd told of one key, in the order of its revisions; a guard
 //! that has failed tells nothing that the watch does not tell as well.
 
+use super::upkeep::Walk;
 use super::{Holdings, LeaseCommand, News, Node, OwnKey, Owned, Phase};
 use crate::cluster::known::{Known, Role};
 use crate::cluster::layout::Place;
@@ -48,9 +49,10 @@ impl Node {
     /// What is not loaded is not there.
     fn begin_load(&mut self, now: Moment) {
         self.phase = Phase::Loading;
-        self.load = self.load.wrapping_add(1);
+        self.next_load();
         self.orphans.stop(now);
         self.nodes.clear();
+        self.returned.clear();
         self.own_key = OwnKey::default();
         self.leases.unmark_all();
         self.is_unnamed = true;
@@ -76,65 +78,28 @@ impl Node {
     fn forget_history(&mut self) {
         (self.backlog, self.lost_at, self.seen) = (0, 0, 0);
         self.own_key = OwnKey::default();
-        self.unowned.clear();
+        self.returned.clear();
         let leases = self.leases.drain();
         self.commands.extend(leases.map(LeaseCommand::LetGo));
-        let mut gone = Vec::new();
-        let mut own = Vec::new();
-        for (name, known) in self.all.iter() {
-            match known.role {
-                Role::Own { .. } => own.push(name),
-                Role::Leaving => gone.push(name),
-                Role::Replica | Role::Orphan => {}
-            }
-        }
-        let all: Vec<(Name, Known)> = self.all.iter().collect();
-        for (name, mut known) in all {
-            (known.revision, known.is_there, known.lease) = (0, false, 0);
-            if known.is_own() {
-                // Nobody who removes it now knows of it.
-                known.role = Role::Own { is_claim: true };
-            }
-            self.set(&name, known);
-        }
-        for name in gone {
-            self.forget(&name);
-        }
-        for name in own {
-            self.enqueue(&name);
-        }
+        self.is_forgotten = true;
+        self.next_load();
+    }
+
+    fn next_load(&mut self) {
+        self.load = self.load.wrapping_add(1);
+        self.walk = None;
     }
 
     fn on_loaded(&mut self, revision: u64, now: Moment) {
         self.is_loaded = true;
         self.is_putting = true;
         self.seen = self.seen.max(revision);
-        let all = self.all.iter();
-        let missing: Vec<Name> = all
-            .filter(|(_, known)| known.load != self.load)
-            .map(|(name, _)| name)
-            .collect();
-        for name in missing {
-            let Some(mut known) = self.all.get(&name) else {
-                continue;
-            };
-            (known.revision, known.is_there) = (revision, false);
-            self.set(&name, known);
-            match known.role {
-                Role::Own { .. } => self.enqueue(&name),
-                Role::Leaving => self.forget(&name),
-                // Its owner may put it again, or it has gone while nobody watched.
-                Role::Replica => {
-                    let lease_ms = self.config.lease_s.saturating_mul(1_000);
-                    self.orphan(&name, known, lease_ms, now);
-                }
-                Role::Orphan => {}
-            }
-        }
+        self.walk = Some(Walk::new(revision));
+        self.walk(now);
     }
 
     /// It stays for so many milliseconds, and for the grace at least.
-    fn orphan(&mut self, name: &Name, known: Known, ms: u64, now: Moment) {
+    pub(super) fn orphan(&mut self, name: &Name, known: Known, ms: u64, now: Moment) {
         let role = Role::Orphan;
         self.set(name, Known { role, ..known });
         let ms = ms.max(self.config.grace_ms);
@@ -145,9 +110,9 @@ impl Node {
         match self.config.layout.place(&pair.key) {
             Some(Place::Registration(name)) => match Record::parse(&pair.value) {
                 Some(record) => self.on_record(&name, pair.mod_revision, record, holdings, now),
-                None => self.on_unreadable(&name, pair.mod_revision),
+                None => self.on_unreadable(&name, pair.mod_revision, now),
             },
-            Some(Place::Node(node)) => self.on_node(node, pair),
+            Some(Place::Node(node)) => self.on_node(node, pair, now),
             Some(Place::Marker(node, lease)) if node == self.config.id => {
                 self.leases.set_marked(lease, true);
             }
@@ -169,6 +134,7 @@ impl Node {
     ) {
         let (me, load) = (self.config.id, self.load);
         let is_busy = self.phase == Phase::Loading || self.is_sent(name);
+        self.catch_up(name, now);
         let mut known = self.all.get(name).unwrap_or_default();
         known.load = load;
         if revision <= known.revision {
@@ -237,7 +203,8 @@ impl Node {
     }
 
     /// Somebody has put what is no record. What is owned here is put again.
-    fn on_unreadable(&mut self, name: &Name, revision: u64) {
+    fn on_unreadable(&mut self, name: &Name, revision: u64, now: Moment) {
+        self.catch_up(name, now);
         let Some(mut known) = self.all.get(name) else {
             return;
         };
@@ -276,6 +243,7 @@ impl Node {
 
     fn on_gone(&mut self, name: &Name, revision: u64, now: Moment) {
         let me = self.config.id;
+        self.catch_up(name, now);
         let Some(mut known) = self.all.get(name) else {
             return;
         };
@@ -300,12 +268,14 @@ impl Node {
     }
 
     /// It is gone for all.
-    fn on_removed(&mut self, name: &Name, reason: Reason) {
+    pub(super) fn on_removed(&mut self, name: &Name, reason: Reason) {
         self.forget(name);
         self.news.push_back(News::Gone(name.clone(), reason));
     }
 
-    fn on_node(&mut self, node: NodeId, pair: &KeyValue) {
+    /// A node that is ready has put all that it owns, and had seen all changes to the revision that it
+    /// says: what of it had gone by then does not come back.
+    fn on_node(&mut self, node: NodeId, pair: &KeyValue, now: Moment) {
         if node == self.config.id {
             self.own_key.revision = self.own_key.revision.max(pair.mod_revision);
         }
@@ -314,15 +284,8 @@ impl Node {
         };
         self.nodes.insert(node, value.state);
         if value.state == NodeState::Ready && self.phase == Phase::Watching {
-            self.end_wait_for(node, value.seen);
-        }
-    }
-
-    /// This node has put all that it owns, and had seen all changes to this revision: what of it had
-    /// gone by then does not come back.
-    fn end_wait_for(&mut self, node: NodeId, seen: u64) {
-        while let Some(name) = self.orphans.lost_by(node, seen) {
-            self.on_removed(&name, Reason::Expired);
+            self.returned.insert(node, value.seen);
+            self.end_waits(now);
         }
     }
 }

@@ -4,9 +4,10 @@ mod hearing;
 mod owning;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 mod writing;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::departed::Departed;
@@ -17,9 +18,9 @@ use super::name::{Name, NodeId};
 use super::orphans::Orphans;
 use super::record::{NodeState, Record};
 use super::registrations::Registrations;
-use crate::limits::TURN_ORPHANS_MAX;
 use crate::message::{Labels, Reason, ServiceAddress};
 use crate::time::Moment;
+use upkeep::Walk;
 use writing::Sent;
 
 /// What a node is.
@@ -91,8 +92,12 @@ pub struct Node {
     phase: Phase,
     /// Whether all was loaded once.
     is_loaded: bool,
-    /// The number of loads.
+    /// The number of loads. Behind each, a walk brings what is known up to it.
     load: u16,
+    /// The walk behind a load that has ended.
+    walk: Option<Walk>,
+    /// Whether nothing counts that was known of etcd before the load.
+    is_forgotten: bool,
     /// Changes up to this revision were made while this node did not watch.
     backlog: u64,
     /// The revision of the latest change that a lost lease has made.
@@ -110,6 +115,9 @@ pub struct Node {
     departed: Departed,
     orphans: Orphans,
     nodes: HashMap<NodeId, NodeState>,
+    /// Nodes that have put all that they own, with the revision up to which they had seen all changes:
+    /// what they have lost before does not come back.
+    returned: BTreeMap<NodeId, u64>,
     own_key: OwnKey,
     /// Whether the name of the cluster is to be written.
     is_unnamed: bool,
@@ -120,6 +128,8 @@ pub struct Node {
     is_full: bool,
     /// What is removed one by one, as etcd takes it while it is full.
     removals: VecDeque<Name>,
+    /// The first so many of what waits to be written are to be looked at for such removals.
+    unsorted: usize,
     /// When the latest transaction was sent.
     written: Moment,
     /// From when on etcd is asked again.
@@ -162,6 +172,8 @@ impl Node {
             phase: Phase::Away,
             is_loaded: false,
             load: 0,
+            walk: None,
+            is_forgotten: false,
             backlog: 0,
             lost_at: 0,
             seen: 0,
@@ -173,12 +185,14 @@ impl Node {
             departed: Departed::default(),
             orphans: Orphans::default(),
             nodes: HashMap::new(),
+            returned: BTreeMap::new(),
             own_key: OwnKey::default(),
             is_unnamed: false,
             is_putting: false,
             is_leaving: false,
             is_full: false,
             removals: VecDeque::new(),
+            unsorted: 0,
             written: Moment::START,
             pause: Moment::START,
             news: VecDeque::new(),
@@ -211,7 +225,7 @@ impl Node {
     /// Whether all that this node owns is in etcd as it is here.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.queue.is_empty()
+        !self.has_backlog()
             && self.removals.is_empty()
             && self.sent.is_none()
             && self.unowned.is_empty()
@@ -255,25 +269,13 @@ impl Node {
     pub fn next_due(&self) -> Option<Moment> {
         let unowned = self.unowned.front().map(|(due, _)| *due);
         let call = self.next_call_due();
+        if self.has_slices() {
+            return Some(Moment::START);
+        }
         [self.orphans.next_due(), unowned, call]
             .into_iter()
             .flatten()
             .min()
-    }
-
-    /// Does what is due.
-    pub fn look(&mut self, now: Moment) {
-        for _ in 0..TURN_ORPHANS_MAX {
-            let Some(name) = self.orphans.due(now) else {
-                break;
-            };
-            self.give_up(&name);
-        }
-        while self.unowned.front().is_some_and(|(due, _)| *due <= now) {
-            if let Some((_, name)) = self.unowned.pop_front() {
-                self.enqueue(&name);
-            }
-        }
     }
 
     /// Lets the registration be written.
@@ -283,26 +285,14 @@ impl Node {
         {
             known.is_queued = true;
             self.set(name, known);
-            self.queue.push_back(Queued {
-                name: name.clone(),
-                is_joined: false,
-            });
-        }
-    }
-
-    /// Nobody has put it again.
-    fn give_up(&mut self, name: &Name) {
-        match self.all.get(name) {
-            // It says that this node owns it, and is still to go from etcd.
-            Some(known) if known.is_there => {
-                let role = Role::Leaving;
-                self.set(name, Known { role, ..known });
-                self.enqueue(name);
+            let name = name.clone();
+            if self.is_full && self.is_removable(&known) {
+                self.removals.push_back(name);
+            } else {
+                let is_joined = false;
+                self.queue.push_back(Queued { name, is_joined });
             }
-            _ => self.forget(name),
         }
-        self.news
-            .push_back(News::Gone(name.clone(), Reason::Expired));
     }
 
     /// What is known of it from now on.

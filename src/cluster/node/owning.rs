@@ -34,6 +34,7 @@ impl Node {
 
     /// A registration of this node or a replica was removed here.
     pub fn removed(&mut self, name: &Name, reason: Reason, now: Moment) {
+        self.catch_up(name, now);
         let Some(known) = self.all.get(name) else {
             return;
         };
@@ -72,7 +73,12 @@ impl Node {
     /// What is known of it, as of what is owned here.
     fn claimed(&self, name: &Name) -> Known {
         let role = Role::Own { is_claim: true };
-        let known = self.all.get(name).unwrap_or_default();
+        let known = self.all.get(name).map(|known| self.caught_up(known));
+        let load = self.load;
+        let known = known.unwrap_or(Known {
+            load,
+            ..Known::default()
+        });
         Known { role, ..known }
     }
 }

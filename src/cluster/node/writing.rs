@@ -1,12 +1,13 @@
 //! What this node writes.
 
 use super::{Holdings, LeaseCommand, Node, Phase, Queued};
-use crate::cluster::known::Role;
+use crate::cluster::known::{Known, Role};
 use crate::cluster::name::Name;
 use crate::cluster::record::{ClusterValue, NodeState, NodeValue, Record};
 use crate::etcd::{Answer, Call, Change, FailureKind, KeyValue, Write, WriteOutcome};
 use crate::limits::{
     CLUSTER_OWN_WRITES_MAX, CLUSTER_REFUSED_PAUSE_MS, CLUSTER_WRITES_APART_MS, ETCD_WRITES_MAX,
+    TURN_QUEUED_MAX,
 };
 use crate::time::Moment;
 
@@ -57,7 +58,7 @@ impl Node {
                 break;
             };
             count += 1;
-            if let Some((target, write)) = self.write(&queued.name, lease, holdings) {
+            if let Some((target, write)) = self.write(&queued.name, lease, holdings, now) {
                 targets.push(target);
                 writes.push(write);
             }
@@ -94,19 +95,32 @@ impl Node {
     /// The next removal that needs no transaction. It has no guard, so it is for what this node has put
     /// itself.
     fn next_removal(&mut self) -> Option<Call> {
-        while let Some(name) = self.removals.pop_front() {
-            let known = self.all.get(&name);
-            let is_its_own = known.is_some_and(|known| {
-                known.role == Role::Leaving && known.is_there && known.node == self.config.id
-            });
-            if is_its_own {
+        for _ in 0..TURN_QUEUED_MAX {
+            let name = self.removals.pop_front()?;
+            let Some(mut known) = self.all.get(&name) else {
+                continue;
+            };
+            if self.is_removable(&known) {
+                known.is_queued = false;
+                self.set(&name, known);
                 let key = self.config.layout.registration(&name);
                 self.sent = Some(Sent::Removal(name));
                 return Some(Call::Remove(key));
             }
-            self.enqueue(&name);
+            let is_joined = false;
+            self.queue.push_back(Queued { name, is_joined });
         }
         None
+    }
+
+    /// Whether it can be removed without a guard, as this node has put it itself.
+    pub(super) fn is_removable(&self, known: &Known) -> bool {
+        known.role == Role::Leaving && known.is_there && known.node == self.config.id
+    }
+
+    /// Whether something of what this node owns may wait to be written.
+    pub(super) fn has_backlog(&self) -> bool {
+        self.walk.is_some() || !self.queue.is_empty()
     }
 
     /// Whether a write of this registration is under way.
@@ -127,7 +141,7 @@ impl Node {
     fn next_state(&self) -> NodeState {
         if self.is_leaving {
             NodeState::Leaving
-        } else if self.is_putting && !self.queue.is_empty() {
+        } else if self.is_putting && self.has_backlog() {
             NodeState::Putting
         } else {
             NodeState::Ready
@@ -154,8 +168,7 @@ impl Node {
         }
         let state = self.next_state();
         // It is ready when all that it owns was written before.
-        if self.own_key.state != Some(state) && (state != NodeState::Ready || self.queue.is_empty())
-        {
+        if self.own_key.state != Some(state) && (state != NodeState::Ready || !self.has_backlog()) {
             let value = NodeValue {
                 name: self.config.name.clone(),
                 version: self.config.version.clone(),
@@ -171,7 +184,7 @@ impl Node {
                 lease,
             );
         }
-        self.is_putting &= !self.queue.is_empty();
+        self.is_putting &= self.has_backlog();
         writes
     }
 
@@ -181,8 +194,10 @@ impl Node {
         name: &Name,
         lease: i64,
         holdings: &impl Holdings,
+        now: Moment,
     ) -> Option<(Target, Write)> {
         let me = self.config.id;
+        self.catch_up(name, now);
         let mut known = self.all.get(name)?;
         // It may wait a second time, under the same name.
         if !known.is_queued {
@@ -225,14 +240,14 @@ impl Node {
                 self.commands.push_back(LeaseCommand::Keep(lease, ttl_s));
             }
             (Some(Sent::Removal(name)), Answer::Removed(revision)) => {
-                self.on_done(Target::Delete(name), 0, revision);
+                self.on_done(Target::Delete(name), 0, revision, now);
             }
             (Some(Sent::Removal(name)), _) => self.enqueue(&name),
             (Some(Sent::Writes(lease, targets)), Answer::Applied(revision, outcomes)) => {
-                self.is_full = false;
+                (self.is_full, self.unsorted) = (false, 0);
                 for (target, outcome) in targets.into_iter().zip(outcomes) {
                     match outcome {
-                        WriteOutcome::Done => self.on_done(target, lease, revision),
+                        WriteOutcome::Done => self.on_done(target, lease, revision, now),
                         WriteOutcome::Found(pair) => {
                             self.on_found(target, lease, pair, holdings, now);
                         }
@@ -257,17 +272,9 @@ impl Node {
 
     fn on_refused(&mut self, kind: FailureKind, now: Moment) {
         self.pause = now.plus_millis(CLUSTER_REFUSED_PAUSE_MS);
-        self.is_full = kind == FailureKind::Full;
-        if self.is_full {
-            // What has waited since the last refusal goes as well.
-            let all = &self.all;
-            let is_leaving = |queued: &&Queued| {
-                let known = all.get(&queued.name);
-                known.is_some_and(|known| known.role == Role::Leaving)
-            };
-            let queue = self.queue.iter().filter(is_leaving);
-            self.removals
-                .extend(queue.map(|queued| queued.name.clone()));
+        let was_full = std::mem::replace(&mut self.is_full, kind == FailureKind::Full);
+        if self.is_full && !was_full {
+            self.unsorted = self.queue.len();
         }
     }
 
@@ -282,7 +289,7 @@ impl Node {
         }
     }
 
-    fn on_done(&mut self, target: Target, lease: i64, revision: u64) {
+    fn on_done(&mut self, target: Target, lease: i64, revision: u64, now: Moment) {
         let (name, is_put) = match target {
             Target::Cluster => return self.is_unnamed = false,
             Target::Marker => return self.leases.set_marked(lease, true),
@@ -294,6 +301,7 @@ impl Node {
             Target::Delete(name) => (name, false),
         };
         let me = self.config.id;
+        self.catch_up(&name, now);
         let Some(mut known) = self.all.get(&name) else {
             return;
         };
@@ -329,6 +337,10 @@ impl Node {
             (Target::Own(_), pair) => {
                 self.own_key.revision = pair.map_or(0, |pair| pair.mod_revision);
                 self.own_key.state = None;
+            }
+            // It was read before the load, which tells what has become of it.
+            (Target::Put(name) | Target::Delete(name), Some(_)) if self.phase == Phase::Loading => {
+                self.enqueue(&name);
             }
             (Target::Put(name) | Target::Delete(name), Some(pair)) => {
                 self.on_put(&pair, holdings, now);

@@ -1,6 +1,7 @@
 //! One node, and an etcd that answers as the test says.
 
 mod hearing;
+mod upkeep;
 mod writing;
 
 use std::collections::HashMap;

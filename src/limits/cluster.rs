@@ -13,6 +13,8 @@ pub const CLUSTER_WRITES_APART_MS: u64 = 20;
 pub const CLUSTER_REFUSED_PAUSE_MS: u64 = 1_000;
 /// Removals that a node remembers, so that what was removed does not come back.
 pub const CLUSTER_DEPARTED_MAX: usize = 65_536;
+/// Registrations of other nodes that are gone at a node and still to go from etcd.
+pub const CLUSTER_FOREIGN_REMOVALS_MAX: usize = 65_536;
 /// Milliseconds for which a node remembers a removal at least; longer where the TTL is longer.
 pub const CLUSTER_DEPARTED_MS_MIN: u64 = 60_000;
 /// Replicas that one turn of the loop gives up because their node did not come back.

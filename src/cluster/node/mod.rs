@@ -1,5 +1,6 @@
 //! One node: what it is told, and what it tells.
 
+mod counts;
 mod hearing;
 mod owning;
 #[cfg(test)]
@@ -18,8 +19,10 @@ use super::name::{Name, NodeId};
 use super::orphans::Orphans;
 use super::record::{NodeState, Record};
 use super::registrations::Registrations;
+use crate::limits::CLUSTER_FOREIGN_REMOVALS_MAX;
 use crate::message::{Labels, Reason, ServiceAddress};
 use crate::time::Moment;
+use counts::Counts;
 use upkeep::Walk;
 use writing::Sent;
 
@@ -105,6 +108,7 @@ pub struct Node {
     /// All changes up to this revision were seen.
     seen: u64,
     all: Registrations,
+    counts: Counts,
     /// What waits to be written.
     queue: VecDeque<Queued>,
     /// What is being called.
@@ -178,6 +182,7 @@ impl Node {
             lost_at: 0,
             seen: 0,
             all: Registrations::default(),
+            counts: Counts::default(),
             queue: VecDeque::new(),
             sent: None,
             unowned: VecDeque::new(),
@@ -253,6 +258,13 @@ impl Node {
         self.orphans.len()
     }
 
+    /// Whether a registration that another node owns may be removed here: those that are to go from etcd
+    /// are bounded.
+    #[must_use]
+    pub fn has_room_for_removal(&self) -> bool {
+        self.counts.foreign_removals < CLUSTER_FOREIGN_REMOVALS_MAX
+    }
+
     /// Whether etcd had no room when it was last asked.
     #[must_use]
     pub fn is_full(&self) -> bool {
@@ -297,7 +309,10 @@ impl Node {
 
     /// What is known of it from now on.
     fn set(&mut self, name: &Name, known: Known) {
-        match self.all.set(name, known) {
+        let before = self.all.set(name, known);
+        self.counts
+            .change(self.config.id, before.as_ref(), Some(&known));
+        match before {
             Some(before) if before.role != Role::Orphan => {}
             Some(before) if known.role == Role::Orphan => {
                 self.orphans.update(name, &before, &known);
@@ -310,6 +325,7 @@ impl Node {
     /// Nothing is known of it any more.
     fn forget(&mut self, name: &Name) {
         if let Some(known) = self.all.remove(name) {
+            self.counts.change(self.config.id, Some(&known), None);
             self.orphans.remove(name, &known);
         }
     }

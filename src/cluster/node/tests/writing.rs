@@ -1,7 +1,7 @@
 //! What a node writes, and when.
 
 use super::*;
-use crate::limits::{CLUSTER_LEASE_KEYS_MAX, ETCD_WRITES_MAX};
+use crate::limits::{CLUSTER_FOREIGN_REMOVALS_MAX, CLUSTER_LEASE_KEYS_MAX, ETCD_WRITES_MAX};
 
 #[test]
 fn a_node_names_the_cluster_marks_its_lease_and_says_that_it_is_ready_behind_what_it_owns() {
@@ -146,4 +146,35 @@ fn what_is_removed_and_registered_again_before_it_is_written_is_written_once() {
         keys(&all.concat()),
         [format!("/d/v1/reg/hive/{}", name(1).id)]
     );
+}
+
+#[test]
+fn removals_of_what_others_own_are_bounded_and_one_that_is_done_makes_room() {
+    let mut rig = Rig::new();
+    rig.write_all();
+    let remove = |rig: &mut Rig, number| {
+        rig.put(number, record(OTHER).value());
+        rig.node
+            .removed(&name(number), Reason::Deregistered, rig.now);
+    };
+    for number in 1..CLUSTER_FOREIGN_REMOVALS_MAX as u128 {
+        remove(&mut rig, number);
+    }
+    assert!(rig.node.has_room_for_removal());
+    remove(&mut rig, 0);
+    assert!(!rig.node.has_room_for_removal());
+    // One that this node owns needs no room.
+    rig.register(CLUSTER_FOREIGN_REMOVALS_MAX as u128);
+    rig.node.removed(
+        &name(CLUSTER_FOREIGN_REMOVALS_MAX as u128),
+        Reason::Deregistered,
+        rig.now,
+    );
+    rig.revision += 1;
+    rig.remove(rig.node.config.layout.registration(&name(1)));
+    assert!(rig.node.has_room_for_removal());
+    rig.registry.0.insert(name(2), owned());
+    rig.node.registered(&name(2), 8, 30_000);
+    remove(&mut rig, 1);
+    assert!(rig.node.has_room_for_removal(), "it is registered again");
 }

@@ -20,6 +20,18 @@ impl KeyId {
         KeyId(u128::from_be_bytes(half))
     }
 
+    /// Its bits, in the form in which the registry finds by them.
+    #[must_use]
+    pub fn as_uuid(self) -> Uuid {
+        Uuid::from_u128(self.0)
+    }
+
+    /// What [`as_uuid`](Self::as_uuid) has made of it.
+    #[must_use]
+    pub fn from_uuid(bits: Uuid) -> KeyId {
+        KeyId(bits.as_u128())
+    }
+
     /// Reads 32 lower-case hex digits.
     pub(super) fn parse(digits: &str) -> Option<KeyId> {
         hex(digits, 32).map(KeyId)

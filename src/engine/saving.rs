@@ -70,6 +70,7 @@ impl Gates {
 fn is_answered(change: &Change) -> bool {
     match change.kind {
         ChangeKind::Up | ChangeKind::Updated | ChangeKind::Adopted { .. } => true,
+        ChangeKind::TakenOver | ChangeKind::Yielded => false,
         ChangeKind::Down { reason, .. } => {
             matches!(reason, Reason::Deregistered | Reason::Replaced)
         }
@@ -185,13 +186,16 @@ impl Saving {
         self.gated.push_back(Gated { key, batch, until });
     }
 
-    /// Takes the changes of a turn. Where the engine is `stopping`, the end of a connection is none: its
+    /// Takes the changes of a turn to what this node owns. Where the engine is `stopping`, the end of a connection is none: its
     /// peer comes back to the next process.
     pub(super) fn take(&mut self, changes: &[Change], stopping: bool, now: Moment) {
         if self.journal.is_none() {
             return;
         }
-        let stays = |change: &&Change| !(stopping && change.held && is_end_of_connection(change));
+        let stays = |change: &&Change| {
+            let is_left = stopping && change.held && is_end_of_connection(change);
+            change.owner.is_none() && !is_left
+        };
         let changes = changes.iter().filter(stays);
         if self.is_late(now) {
             for change in changes {

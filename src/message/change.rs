@@ -4,14 +4,18 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{Labels, Reason, ServiceAddress};
+use super::owner::public_name;
+use super::{Id, Labels, NodeNumber, Reason, ServiceAddress};
 use crate::time::Moment;
 
 /// A registration that was made or removed, with its whole record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// Its UUID: the right to change it, told only to the peer that registered it.
+    /// Its UUID: the right to change it, told only to the peer that registered it. Of one that another
+    /// node of the cluster owns, the digest that is its key in etcd.
     pub uuid: Uuid,
+    /// The node that owns it, where that is another one.
+    pub owner: Option<NodeNumber>,
     /// Its type.
     pub service_type: Arc<str>,
     /// Where the service can be reached.
@@ -29,6 +33,35 @@ pub struct Change {
     pub kind: ChangeKind,
 }
 
+impl Change {
+    /// Its public name.
+    #[must_use]
+    pub fn id(&self) -> Id {
+        public_name(&self.uuid, self.owner)
+    }
+
+    /// Whether this node has the registration as its own from this change on.
+    #[must_use]
+    pub fn begins(&self) -> bool {
+        matches!(self.kind, ChangeKind::Up | ChangeKind::TakenOver)
+    }
+
+    /// Whether this node has the registration as its own no more.
+    #[must_use]
+    pub fn ends(&self) -> bool {
+        matches!(self.kind, ChangeKind::Down { .. } | ChangeKind::Yielded)
+    }
+
+    /// Whether it is nothing that a watcher is told: who holds or owns it.
+    #[must_use]
+    pub fn is_internal(&self) -> bool {
+        matches!(
+            self.kind,
+            ChangeKind::Adopted { .. } | ChangeKind::TakenOver | ChangeKind::Yielded
+        )
+    }
+}
+
 /// What has changed of a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeKind {
@@ -41,6 +74,10 @@ pub enum ChangeKind {
         /// The UUID that is the right to change it from now on.
         right: Uuid,
     },
+    /// Another node of the cluster owned it, and this one does from now on.
+    TakenOver,
+    /// This node owned it, and another one does from now on.
+    Yielded,
     /// It was removed.
     Down {
         /// The reason for the removal.

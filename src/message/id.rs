@@ -25,6 +25,11 @@ impl Id {
         Id(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
     }
 
+    /// The public name of the registration with this key in etcd, which is the same digest.
+    pub(super) fn beginning(key: &Uuid) -> Id {
+        Id(key.as_u64_pair().0)
+    }
+
     /// Its hex digits.
     #[must_use]
     pub fn digits(self) -> [u8; 16] {

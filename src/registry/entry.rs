@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::NONE;
 use super::slots::Slots;
 use crate::limits::TTL_SECONDS;
-use crate::message::ServiceAddress;
+use crate::message::{NodeNumber, ServiceAddress};
 use crate::time::Moment;
 use crate::time::wheel::{WheelLink, WheelLinks};
 
@@ -18,7 +18,8 @@ use crate::time::wheel::{WheelLink, WheelLinks};
 #[repr(align(64))]
 pub(super) struct Entry {
     pub(super) uuid: Uuid,
-    /// The last heartbeat; at first, the moment of registration.
+    /// The last heartbeat; at first, the moment of registration. Of one that another node owns, a moment
+    /// that no clock reaches and which says the node.
     pub(super) heartbeat: Moment,
     /// The TTL in milliseconds in the lower bits, the flags in the upper ones.
     ttl_and_flags: u32,
@@ -46,6 +47,9 @@ const _: () = assert!(size_of::<Entry>() == 64, "an entry is one cache line");
 /// The bits that the longest TTL needs; those above are flags.
 const TTL_BITS: u32 = 27;
 const _: () = assert!(*TTL_SECONDS.end() as u64 * 1000 < 1 << TTL_BITS);
+
+/// The lowest number that a heartbeat has which says the node: such an entry never expires.
+const ELSEWHERE: u64 = 1 << 62;
 
 /// The flags of an entry.
 #[derive(Clone, Copy)]
@@ -90,6 +94,21 @@ impl Entry {
 
     pub(super) fn is_held(&self) -> bool {
         self.has(Flag::Held)
+    }
+
+    /// The node that owns it, if that is another one.
+    pub(super) fn owner(&self) -> Option<NodeNumber> {
+        let number = self.heartbeat.as_millis().checked_sub(ELSEWHERE)?;
+        Some(NodeNumber(number as u32))
+    }
+
+    /// Another node owns it, of which a connection holds it or not; it must not be in the wheel.
+    pub(super) fn give_to(&mut self, owner: NodeNumber, held: bool) {
+        self.heartbeat = Moment::from_millis(ELSEWHERE + u64::from(owner.0));
+        self.ttl_and_flags &= !(Flag::Held as u32);
+        if held {
+            self.hold();
+        }
     }
 
     /// Whether a mark stands before it.

@@ -103,16 +103,27 @@ impl<S: BuildHasher> Registry<S> {
         let Some(slot) = self.find(uuid).filter(live) else {
             return Ok(false);
         };
+        let heartbeat = self.entries.get(slot).heartbeat;
+        self.change_labels(slot, heartbeat, labels)?;
+        self.mutated();
+        Ok(true)
+    }
+
+    /// Gives the entry `slot` these tags and metadata. The change says that its last heartbeat was then.
+    pub(super) fn change_labels(
+        &mut self,
+        slot: u32,
+        heartbeat: Moment,
+        labels: Option<&Labels>,
+    ) -> Result<(), RegisterError> {
         let set = self.take_label_set(labels)?;
         let names_change = self.set_label_set(slot, set);
         self.index += 1;
         self.types
             .touch(self.entries.get(slot).service_type, self.index);
         self.note_names(names_change);
-        let heartbeat = self.entries.get(slot).heartbeat;
         self.record_change(slot, heartbeat, ChangeKind::Updated);
-        self.mutated();
-        Ok(true)
+        Ok(())
     }
 
     /// Takes the set of these tags and metadata for one more entry; none for none.

@@ -22,6 +22,7 @@ mod marks;
 mod operation;
 mod pages;
 mod replacing;
+mod replicas;
 mod restoring;
 mod slots;
 mod sweep;
@@ -47,6 +48,7 @@ use index::{Chains, Index};
 use label_sets::LabelSets;
 use marks::Marks;
 pub use operation::{Heartbeat, RegisterError, Registration, Sweep};
+pub use replicas::Replica;
 use tags::Tags;
 use types::Types;
 pub use view::{Record, TypeView};
@@ -229,6 +231,7 @@ impl<S: BuildHasher> Registry<S> {
         Some(TypeView::new(self, slot))
     }
 
+    /// The slot of the registration with this UUID that this node owns.
     fn find(&self, uuid: &Uuid) -> Option<u32> {
         self.find_hashed(uuid, hash(&self.hasher, uuid))
     }
@@ -237,7 +240,7 @@ impl<S: BuildHasher> Registry<S> {
         let mut slot = self.by_uuid.first(hash);
         while slot != NONE {
             let entry = self.entries.get(slot);
-            if entry.uuid == *uuid {
+            if entry.uuid == *uuid && entry.owner().is_none() {
                 return Some(slot);
             }
             slot = entry.chain;
@@ -245,8 +248,25 @@ impl<S: BuildHasher> Registry<S> {
         None
     }
 
-    /// Adds an entry to the storage and all indexes except the wheel.
+    /// Adds an entry with a UUID that no live one has.
     fn add(&mut self, now: Moment, new: Registration<'_>) -> Result<u32, RegisterError> {
+        let hash = hash(&self.hasher, &new.uuid);
+        if let Some(slot) = self.find_hashed(&new.uuid, hash) {
+            if self.entries.get(slot).is_live(now) {
+                return Err(RegisterError::UuidTaken);
+            }
+            self.remove(slot, now, Reason::Expired);
+        }
+        self.store(now, new, hash)
+    }
+
+    /// Adds an entry to the storage and all indexes except the wheel.
+    fn store(
+        &mut self,
+        now: Moment,
+        new: Registration<'_>,
+        hash: u64,
+    ) -> Result<u32, RegisterError> {
         let Registration {
             uuid,
             service_type,
@@ -255,13 +275,6 @@ impl<S: BuildHasher> Registry<S> {
             labels,
         } = new;
         debug_assert!(ttl.as_secs() <= u64::from(*TTL_SECONDS.end()));
-        let hash = hash(&self.hasher, &uuid);
-        if let Some(slot) = self.find_hashed(&uuid, hash) {
-            if self.entries.get(slot).is_live(now) {
-                return Err(RegisterError::UuidTaken);
-            }
-            self.remove(slot, now, Reason::Expired);
-        }
         if self.entries.len() == self.services_max {
             return Err(RegisterError::Full);
         }
@@ -297,6 +310,7 @@ impl<S: BuildHasher> Registry<S> {
         let entry = self.entries.get(slot);
         self.changes.push(Change {
             uuid: entry.uuid,
+            owner: entry.owner(),
             service_type: Arc::clone(&self.types.get(entry.service_type).name),
             address: self.entries.address(slot),
             ttl_ms: entry.ttl_ms(),
@@ -310,7 +324,7 @@ impl<S: BuildHasher> Registry<S> {
     /// Removes an entry. If its TTL has run out, the reason is expiry, whatever the caller's reason.
     fn remove(&mut self, slot: u32, now: Moment, reason: Reason) {
         let entry = self.entries.get(slot);
-        let (at, heartbeat, reason) = if entry.is_held() {
+        let (at, heartbeat, reason) = if entry.is_held() || entry.owner().is_some() {
             (now, now, reason)
         } else if entry.is_live(now) {
             // What was heard after a pause may count as heard later than `now`.

@@ -2,24 +2,28 @@
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
+use std::time::Duration;
 
 use uuid::Uuid;
 
 use super::entry::Entries;
 use super::{NONE, Registry};
-use crate::message::{Labels, ServiceAddress};
+use crate::message::{Id, Labels, NodeNumber, ServiceAddress, public_name};
 use crate::time::Moment;
 
 /// One live registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
-    /// Its UUID: the right to change it, told only to the peer that registered it.
+    /// Its UUID: the right to change it, told only to the peer that registered it. Of one that another
+    /// node owns, its key in etcd.
     pub uuid: Uuid,
+    /// The node that owns it, where that is another one.
+    pub owner: Option<NodeNumber>,
     /// Its type.
     pub service_type: &'a Arc<str>,
     /// The address of the service.
     pub address: ServiceAddress,
-    /// Its last heartbeat; for a held one, the present moment.
+    /// Its last heartbeat; for a held one and one that another node owns, the present moment.
     pub heartbeat: Moment,
     /// Milliseconds that it lives without a heartbeat or, if held, without its connection.
     pub ttl_ms: u32,
@@ -27,6 +31,24 @@ pub struct Record<'a> {
     pub held: bool,
     /// Its tags and metadata, if it has any.
     pub labels: Option<&'a Arc<Labels>>,
+}
+
+impl Record<'_> {
+    /// Its public name.
+    #[must_use]
+    pub fn id(&self) -> Id {
+        public_name(&self.uuid, self.owner)
+    }
+
+    /// Whether its last heartbeat at `now` is younger than this. Of one that another node owns, only what
+    /// that one vouches for is known: it is younger than its TTL.
+    #[must_use]
+    pub fn is_younger(&self, max_age: Duration, now: Moment) -> bool {
+        match self.owner {
+            None => now.since(self.heartbeat) < max_age,
+            Some(_) => Duration::from_millis(self.ttl_ms.into()) <= max_age,
+        }
+    }
 }
 
 /// The registrations of one type.
@@ -147,12 +169,14 @@ impl<S: BuildHasher> Registry<S> {
 impl<S> Registry<S> {
     pub(super) fn record(&self, slot: u32, now: Moment) -> Record<'_> {
         let entry = self.entries.get(slot);
-        let held = entry.is_held();
+        let (held, owner) = (entry.is_held(), entry.owner());
+        let is_heard = !held && owner.is_none();
         Record {
             uuid: entry.uuid,
+            owner,
             service_type: &self.types.get(entry.service_type).name,
             address: self.entries.address(slot),
-            heartbeat: if held { now } else { entry.heartbeat },
+            heartbeat: if is_heard { entry.heartbeat } else { now },
             ttl_ms: entry.ttl_ms(),
             held,
             labels: self.labels(slot),

@@ -13,7 +13,7 @@ use crate::limits::{
     WAIT_JITTER_ONE_IN,
 };
 use crate::message::{
-    self, After, Catalog, Delivery, Id, Labels, Name, Names, Outcome, Peer, Rendered, Reply,
+    self, After, Catalog, Delivery, Labels, Name, Names, Outcome, Peer, Rendered, Reply,
     ServiceType, Verb,
 };
 use crate::registry;
@@ -241,7 +241,7 @@ fn told(count: u64) -> u64 {
 /// The public part of a registration that stays the same while it lives.
 pub(super) fn service(record: &registry::Record<'_>) -> message::Service {
     message::Service {
-        id: Id::of(&record.uuid),
+        id: record.id(),
         service_type: Arc::clone(record.service_type),
         address: record.address,
         labels: record.labels.cloned(),

@@ -47,8 +47,8 @@ impl Selection {
 
     /// Whether its last heartbeat is young enough.
     fn is_recent(&self, record: &Record<'_>, now: Moment) -> bool {
-        let is_young = |max_age| now.since(record.heartbeat) < max_age;
-        self.max_age.is_none_or(is_young)
+        self.max_age
+            .is_none_or(|max_age| record.is_younger(max_age, now))
     }
 }
 

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::Deliver;
 use crate::limits::FEED_BATCH_LEN_MAX;
 use crate::message::{
-    Change, ChangeKind, Delivery, Delta, Id, Reason, Removal, Rendered, Service, Update,
+    Change, ChangeKind, Delivery, Delta, Reason, Removal, Rendered, Service, Update,
 };
 
 /// A topic with the sessions that watch it.
@@ -204,12 +204,12 @@ fn for_each_net(changes: &[&Change], mut tell: impl FnMut(Service, Option<Reason
     for (position, change) in changes.iter().enumerate() {
         let (was_there, last) = ends.get(&change.uuid).copied().unwrap_or((true, position));
         let reason = match change.kind {
-            ChangeKind::Up | ChangeKind::Updated | ChangeKind::Adopted { .. } => None,
             ChangeKind::Down { reason, .. } => Some(reason),
+            _ => None,
         };
         if position == last && (was_there || reason.is_none()) {
             let service = Service {
-                id: Id::of(&change.uuid),
+                id: change.id(),
                 service_type: Arc::clone(&change.service_type),
                 address: change.address,
                 labels: change.labels.clone(),
@@ -232,6 +232,7 @@ mod tests {
     fn change(number: u64, kind: ChangeKind) -> Change {
         Change {
             uuid: Uuid::from_u128(number.into()),
+            owner: None,
             service_type: "a".into(),
             address: ServiceAddress::new("::1", number).unwrap(),
             ttl_ms: 1,

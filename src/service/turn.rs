@@ -28,6 +28,9 @@ impl<S: BuildHasher> Service<S> {
                     last_heartbeat: wall.at(change.heartbeat, now),
                 };
                 self.departures.record(told, gone);
+            } else if change.kind == ChangeKind::Yielded && change.held {
+                self.holds.forget(&change.uuid);
+                self.rights.forget(change.uuid);
             }
         }
         self.recorded = self.registry.changes().len();

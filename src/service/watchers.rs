@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Deliver;
 use super::topic::Topic;
 use crate::limits::{CHANGES_COLLECTED_LEN, TURN_TOLD_HURRIED_MAX, TURN_TOLD_MAX};
-use crate::message::{Change, ChangeKind};
+use crate::message::Change;
 
 /// The watchers, and the updates that they need.
 #[derive(Debug, Default)]
@@ -117,7 +117,7 @@ impl Watchers {
     /// Takes the changes of a turn for those that watch their types, and for those that watch all.
     pub(super) fn publish(&mut self, index: u64, changes: &[Change]) {
         // Who holds it is nothing that a watcher is told.
-        let is_news = |change: &&Change| !matches!(change.kind, ChangeKind::Adopted { .. });
+        let is_news = |change: &&Change| !change.is_internal();
         if !changes.is_empty() && !self.of_all.is_unwatched() {
             let changes: Vec<&Change> = changes.iter().filter(is_news).collect();
             if !changes.is_empty() {

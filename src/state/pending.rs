@@ -49,7 +49,7 @@ impl Pending {
         let uuid = &change.uuid;
         let Some(&number) = self.by_uuid.get(uuid) else {
             // A registration that is new to the list was made now, or the file has it.
-            let is_new = change.kind == ChangeKind::Up;
+            let is_new = change.begins();
             return self.push(change, is_new, !is_new);
         };
         let place = &mut self.entries[(number - self.first) as usize];
@@ -57,16 +57,19 @@ impl Pending {
             return;
         };
         match change.kind {
-            ChangeKind::Up => {
+            ChangeKind::Up | ChangeKind::TakenOver => {
                 let is_on_file = entry.is_on_file;
                 *place = None;
                 self.push(change, true, is_on_file);
             }
-            ChangeKind::Down { .. } if !entry.is_on_file => {
+            ChangeKind::Down { .. } | ChangeKind::Yielded if !entry.is_on_file => {
                 *place = None;
                 self.by_uuid.remove(uuid);
             }
-            ChangeKind::Updated | ChangeKind::Adopted { .. } | ChangeKind::Down { .. } => {
+            ChangeKind::Updated
+            | ChangeKind::Adopted { .. }
+            | ChangeKind::Down { .. }
+            | ChangeKind::Yielded => {
                 entry.follow(change);
             }
         }
@@ -135,12 +138,11 @@ impl Entry {
     fn encode(&self, to: &mut Vec<u8>) {
         let Change {
             uuid,
-            kind,
             ttl_ms,
             ref labels,
             ..
         } = self.change;
-        if let ChangeKind::Down { .. } = kind {
+        if self.change.ends() {
             Record::Down(uuid).encode(to);
         } else if self.is_new {
             if self.is_on_file {

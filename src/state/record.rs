@@ -101,7 +101,7 @@ impl<'a> Record<'a> {
     pub fn of(change: &'a Change) -> Self {
         let uuid = change.uuid;
         match change.kind {
-            ChangeKind::Up => Record::Up(Up::of(change, uuid)),
+            ChangeKind::Up | ChangeKind::TakenOver => Record::Up(Up::of(change, uuid)),
             ChangeKind::Updated => Record::Update {
                 uuid,
                 labels: change.labels.as_deref().map(Cow::Borrowed),
@@ -111,7 +111,7 @@ impl<'a> Record<'a> {
                 right,
                 ttl_ms: change.ttl_ms,
             },
-            ChangeKind::Down { .. } => Record::Down(uuid),
+            ChangeKind::Down { .. } | ChangeKind::Yielded => Record::Down(uuid),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Random input against the registry and the formats: properties that hold for all input.
 
 mod dns;
+mod elsewhere;
 mod etcd;
 mod fuzz;
 mod model;

@@ -6,10 +6,12 @@ use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-use discovery_service::message::{ChangeKind, Labels, Reason, ServiceAddress};
+use discovery_service::message::{ChangeKind, Id, Labels, Reason, ServiceAddress};
 use discovery_service::registry::{RegisterError, Registration, Registry, Sweep};
 use discovery_service::time::Moment;
 use uuid::Uuid;
+
+use crate::elsewhere::{Elsewhere, key};
 
 pub const TYPES: [&str; 5] = ["hive", "queen", "wéb/api", "Hive", "HIVE"];
 pub const IPS: [&str; 4] = ["127.0.0.1", "::1", "192.0.2.7", "2001:db8::7"];
@@ -102,6 +104,10 @@ pub enum Step {
         uuid: usize,
         labels: usize,
     },
+    Elsewhere {
+        uuid: usize,
+        step: Elsewhere,
+    },
 }
 
 /// The steps that these bytes stand for: a byte for the kind, and one or two for each of its values.
@@ -111,7 +117,7 @@ pub fn steps(bytes: &[u8]) -> Vec<Step> {
 }
 
 fn step(bytes: &mut impl Iterator<Item = u8>) -> Option<Step> {
-    const KINDS: u8 = 26;
+    const KINDS: u8 = 31;
     let kind = bytes.next()? % KINDS;
     let mut below = |limit: usize| Some(usize::from(bytes.next()?) % limit);
     Some(match kind {
@@ -155,6 +161,24 @@ fn step(bytes: &mut impl Iterator<Item = u8>) -> Option<Step> {
         22 => Step::Advance {
             ms: below(200)? as u64,
         },
+        25..28 => Step::Elsewhere {
+            uuid: below(UUIDS)?,
+            step: Elsewhere::Put {
+                node: below(3)? as u32,
+                service_type: below(TYPES.len())?,
+                ip: below(IPS.len())?,
+                port: 1 + below(3)? as u16,
+                held: below(4)? == 0,
+            },
+        },
+        28 => Step::Elsewhere {
+            uuid: below(UUIDS)?,
+            step: Elsewhere::TakeOver,
+        },
+        29 => Step::Elsewhere {
+            uuid: below(UUIDS)?,
+            step: Elsewhere::Remove,
+        },
         _ => Step::Advance {
             ms: (below(256)? << 16 | below(256)? << 8 | below(256)?) as u64 * 6,
         },
@@ -162,31 +186,33 @@ fn step(bytes: &mut impl Iterator<Item = u8>) -> Option<Step> {
 }
 
 /// A registration in the list, newest last.
-struct Row {
-    uuid: Uuid,
-    service_type: &'static str,
-    address: ServiceAddress,
-    last_heartbeat: u64,
-    ttl_ms: u64,
-    held: bool,
-    labels: usize,
+pub struct Row {
+    pub uuid: Uuid,
+    pub service_type: &'static str,
+    pub address: ServiceAddress,
+    pub last_heartbeat: u64,
+    pub ttl_ms: u64,
+    pub held: bool,
+    pub labels: usize,
+    /// Another node owns it.
+    pub elsewhere: bool,
 }
 
 impl Row {
     fn is_live(&self, now: u64) -> bool {
-        self.held || now - self.last_heartbeat < self.ttl_ms
+        self.held || self.elsewhere || now - self.last_heartbeat < self.ttl_ms
     }
 }
 
 /// What must be true, without any structure: rows that are dead are simply not live.
 #[derive(Default)]
-struct Model {
-    rows: Vec<Row>,
-    now: u64,
-    registered: u64,
-    updates: u64,
+pub struct Model {
+    pub rows: Vec<Row>,
+    pub now: u64,
+    pub registered: u64,
+    pub updates: u64,
     /// What is registered by what was told of it.
-    told: HashMap<Uuid, (String, ServiceAddress, Labels)>,
+    told: HashMap<Id, (String, ServiceAddress, Labels)>,
     /// What a type's id and version stood for.
     seen: HashMap<(u32, u64), Vec<ServiceAddress>>,
     /// What the same of a name in any case stood for.
@@ -201,10 +227,14 @@ impl Model {
     fn live_at(&self, uuid: Uuid) -> Option<usize> {
         self.rows
             .iter()
-            .position(|row| row.uuid == uuid && row.is_live(self.now))
+            .position(|row| row.uuid == uuid && !row.elsewhere && row.is_live(self.now))
     }
 
     fn register<S: BuildHasher>(&mut self, registry: &mut Registry<S>, row: Row) {
+        // A service asks for that first.
+        if registry.replica(at(self.now), &key(&row.uuid)).is_some() {
+            return;
+        }
         let labels = labels(row.labels);
         let new = Registration {
             uuid: row.uuid,
@@ -263,6 +293,7 @@ impl Model {
                     ttl_ms,
                     held: false,
                     labels: usize::from(port) % LABELS,
+                    elsewhere: false,
                 };
                 self.register(registry, row);
             }
@@ -295,6 +326,7 @@ impl Model {
                     ttl_ms: 100,
                     held: true,
                     labels: 0,
+                    elsewhere: false,
                 };
                 self.register(registry, row);
             }
@@ -362,6 +394,7 @@ impl Model {
                 sweep_all(registry, at(self.now));
                 self.compare(registry);
             }
+            Step::Elsewhere { uuid, step } => self.elsewhere(registry, uuid, step),
             Step::Advance { ms } => self.now += ms,
         }
     }
@@ -377,7 +410,7 @@ impl Model {
         self.compare_changes(registry);
         let expiry = self
             .live()
-            .filter(|row| !row.held)
+            .filter(|row| !row.held && !row.elsewhere)
             .map(|row| at(row.last_heartbeat + row.ttl_ms))
             .min();
         let next = registry.next_sweep();
@@ -442,19 +475,19 @@ impl Model {
             let service = (change.service_type.to_string(), change.address, labels);
             match change.kind {
                 ChangeKind::Up => {
-                    let before = self.told.insert(change.uuid, service);
+                    let before = self.told.insert(change.id(), service);
                     assert_eq!(before, None, "what comes was not there");
                 }
                 ChangeKind::Updated => {
-                    let before = self.told.insert(change.uuid, service);
+                    let before = self.told.insert(change.id(), service);
                     assert!(before.is_some(), "what is updated has come");
                 }
-                ChangeKind::Adopted { .. } => {
-                    assert_eq!(self.told.get(&change.uuid), Some(&service));
+                ChangeKind::Adopted { .. } | ChangeKind::TakenOver | ChangeKind::Yielded => {
+                    assert_eq!(self.told.get(&change.id()), Some(&service));
                 }
                 ChangeKind::Down { at: gone_at, .. } => {
                     assert!(change.heartbeat <= gone_at && gone_at <= at(self.now));
-                    let before = self.told.remove(&change.uuid);
+                    let before = self.told.remove(&change.id());
                     assert_eq!(before, Some(service), "what goes has come");
                 }
             }
@@ -465,7 +498,7 @@ impl Model {
             .map(|row| {
                 let labels = labels(row.labels).unwrap_or_default();
                 (
-                    row.uuid,
+                    Id::of(&row.uuid),
                     (row.service_type.to_string(), row.address, labels),
                 )
             })

@@ -3,6 +3,7 @@
 use std::hash::{BuildHasherDefault, Hasher, RandomState};
 use std::time::Duration;
 
+use crate::elsewhere::Elsewhere;
 use crate::model::{
     IPS, LABELS, Step, TTLS_MS, TYPES, UUIDS, address, at, labels, query, run, sweep_all, uuid,
 };
@@ -67,10 +68,24 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (0..5usize).prop_map(|budget| Step::Sweep { budget }),
         1 => (0..TYPES.len()).prop_map(|service_type| Step::SweepType { service_type }),
         2 => (0..UUIDS, 0..LABELS).prop_map(|(uuid, labels)| Step::Update { uuid, labels }),
+        3 => (0..UUIDS, elsewhere()).prop_map(|(uuid, step)| Step::Elsewhere { uuid, step }),
         1 => Just(Step::Query),
         3 => ms.prop_map(|ms| Step::Advance { ms }),
     ];
     prop::collection::vec(step, 1..150)
+}
+
+fn elsewhere() -> impl Strategy<Value = Elsewhere> {
+    let place = (0..TYPES.len(), 0..IPS.len(), 1..4u16);
+    let put = (0..3u32, place, any::<bool>());
+    let put = put.prop_map(|(node, (service_type, ip, port), held)| Elsewhere::Put {
+        node,
+        service_type,
+        ip,
+        port,
+        held,
+    });
+    prop_oneof![3 => put, 2 => Just(Elsewhere::TakeOver), 1 => Just(Elsewhere::Remove)]
 }
 
 /// Puts every key into one bucket.
@@ -169,7 +184,8 @@ fn answer(registry: &mut Registry, now: u64, step: &Step) -> String {
             ) {}
             String::new()
         }
-        Step::Sweep { .. } | Step::Advance { .. } => String::new(),
+        // The sweep does nothing to what other nodes own.
+        Step::Elsewhere { .. } | Step::Sweep { .. } | Step::Advance { .. } => String::new(),
     }
 }
 

@@ -268,6 +268,7 @@ fn change(live: &Picture, record: &Record<'_>) -> Option<Change> {
     };
     Some(Change {
         uuid: up.uuid,
+        owner: None,
         service_type: up.service_type.into_owned().into(),
         address: up.address,
         ttl_ms: up.ttl_ms,

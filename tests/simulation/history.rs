@@ -30,6 +30,9 @@ impl History {
                     let before = self.0.insert(change.uuid, record);
                     assert!(before.is_some(), "changed, but not registered: {change:?}");
                 }
+                ChangeKind::TakenOver | ChangeKind::Yielded => {
+                    panic!("there is no other node: {change:?}")
+                }
                 ChangeKind::Down { at, .. } => {
                     assert!(change.heartbeat <= at, "{change:?}");
                     let before = self.0.remove(&change.uuid);

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::datagrams::DatagramSocket;
+use super::listener::Listener;
 use super::{DatagramCounts, Engine, Journal, Network};
 use crate::message::Change;
 use crate::service::Handler;
@@ -53,6 +55,16 @@ pub struct Sockets<N: Network> {
 }
 
 impl<N: Network, H: Handler> Engine<N, H> {
+    /// Serves these sockets from now on, beside those that it serves already.
+    pub fn listen(&mut self, sockets: Sockets<N>) {
+        let listen = |(socket, protocol)| Some(Listener::new(socket, protocol));
+        let receive = |(socket, protocol)| Some(DatagramSocket::new(socket, protocol));
+        self.listeners
+            .extend(sockets.listeners.into_iter().map(listen));
+        self.datagrams
+            .extend(sockets.datagrams.into_iter().map(receive));
+    }
+
     /// Saves all changes from now on, and lets no answer say that a change was made before it is saved.
     pub fn save_to(&mut self, journal: Box<dyn Journal>) {
         self.saving.begin(journal);

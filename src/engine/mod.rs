@@ -78,14 +78,12 @@ pub struct Engine<N: Network, H> {
 impl<N: Network, H: Handler> Engine<N, H> {
     /// An engine without sessions. `monotonic` is the present reading of the monotonic clock.
     pub fn new(settings: Settings, handler: H, sockets: Sockets<N>, monotonic: Duration) -> Self {
-        let listen = |(socket, protocol)| Some(Listener::new(socket, protocol));
-        let receive = |(socket, protocol)| Some(DatagramSocket::new(socket, protocol));
-        Engine {
+        let mut engine = Engine {
             settings,
             handler,
             clock: Clock::new(monotonic, settings.tick),
-            listeners: sockets.listeners.into_iter().map(listen).collect(),
-            datagrams: sockets.datagrams.into_iter().map(receive).collect(),
+            listeners: Vec::new(),
+            datagrams: Vec::new(),
             links: Links::default(),
             sessions: Sessions::new(settings.idle_ms_max),
             scratch: Scratch::default(),
@@ -102,7 +100,9 @@ impl<N: Network, H: Handler> Engine<N, H> {
             stop_by: None,
             stall_to_log: Duration::ZERO,
             stall_warnings: RateLimit::new(LOG_QUIET_MS),
-        }
+        };
+        engine.listen(sockets);
+        engine
     }
 
     /// Runs one turn: handles `events` and the backlog of earlier turns, in bounded time.
@@ -338,6 +338,7 @@ impl<N: Network, H: Handler> Engine<N, H> {
             self.sessions.makes_room_at(),
             self.links.next_due(),
             self.saving.next_due(),
+            self.handler.next_due(),
             self.stop_by,
         ];
         let next = deadlines.into_iter().flatten().min()?;

@@ -22,6 +22,8 @@ pub enum Code {
     NotFound,
     /// The request is not answered to who asks.
     Forbidden,
+    /// The service does not know yet what there is.
+    NotReady,
 }
 
 impl Code {
@@ -37,6 +39,7 @@ impl Code {
             Code::Unsupported => "unsupported",
             Code::NotFound => "not_found",
             Code::Forbidden => "forbidden",
+            Code::NotReady => "not_ready",
         }
     }
 }
@@ -52,6 +55,7 @@ impl Refusal {
                 Code::Unauthenticated
             }
             Refusal::RegistryFull | Refusal::TooManyHolds => Code::Full,
+            Refusal::NotReady => Code::NotReady,
             Refusal::TooManyConnections => Code::Busy,
             Refusal::LineTooLong | Refusal::FrameTooLong(_) | Refusal::AnswerTooLong => {
                 Code::TooLarge

@@ -72,6 +72,7 @@ impl DnsTransport {
 pub enum DnsCode {
     NoError,
     FormErr,
+    ServFail,
     NxDomain,
     NotImp,
     Refused,
@@ -80,9 +81,10 @@ pub enum DnsCode {
 
 impl DnsCode {
     /// All of them, in the order of their declaration.
-    pub const ALL: [DnsCode; 6] = [
+    pub const ALL: [DnsCode; 7] = [
         DnsCode::NoError,
         DnsCode::FormErr,
+        DnsCode::ServFail,
         DnsCode::NxDomain,
         DnsCode::NotImp,
         DnsCode::Refused,
@@ -128,6 +130,7 @@ impl Named<{ DnsCode::ALL.len() }> for DnsCode {
         match self {
             DnsCode::NoError => "NOERROR",
             DnsCode::FormErr => "FORMERR",
+            DnsCode::ServFail => "SERVFAIL",
             DnsCode::NxDomain => "NXDOMAIN",
             DnsCode::NotImp => "NOTIMP",
             DnsCode::Refused => "REFUSED",

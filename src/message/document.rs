@@ -15,6 +15,7 @@ use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
 use super::close_reason::CloseReason;
+use super::cluster_stats::ClusterStats;
 use super::tally::Tally;
 use super::{DnsStats, Id, Labels, ServiceAddress, StateStats, Verb};
 use crate::time::WallTime;
@@ -87,14 +88,18 @@ pub struct Record {
     pub ip: IpAddr,
     /// The port at which the service can be reached.
     pub port: NonZeroU16,
-    /// Its last heartbeat; for a held one, the present moment.
-    pub heartbeat: WallTime,
-    /// Milliseconds since its last heartbeat.
-    pub age_ms: u64,
+    /// Its last heartbeat; for a held one, the present moment. Nothing where another node of the cluster
+    /// owns it: only that one knows.
+    pub heartbeat: Option<WallTime>,
+    /// Milliseconds since its last heartbeat, likewise.
+    pub age_ms: Option<u64>,
     /// Milliseconds that it lives without a heartbeat or, if held, without its connection.
     pub ttl_ms: u64,
     /// Whether a connection holds it.
     pub held: bool,
+    /// The name of the node that owns it, where there is a cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<Arc<str>>,
     /// Its tags and metadata.
     #[serde(flatten)]
     pub labels: Arc<Labels>,
@@ -206,6 +211,9 @@ pub struct Stats {
     /// How the state file is.
     #[serde(flatten)]
     pub state: StateStats,
+    /// The figures of the cluster, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<ClusterStats>,
 }
 
 /// A time as seconds, to the millisecond.
@@ -249,10 +257,11 @@ mod tests {
             service_type: "hive".into(),
             ip: "127.0.0.1".parse().unwrap(),
             port: NonZeroU16::new(65_433).unwrap(),
-            heartbeat: WallTime::from_unix_millis(1_795_796_415_123),
-            age_ms: 1234,
+            heartbeat: Some(WallTime::from_unix_millis(1_795_796_415_123)),
+            age_ms: Some(1234),
             ttl_ms: 30_000,
             held: false,
+            node: None,
             labels: Arc::new(labels),
         };
         let text = r#"{"id":"374708fff7719dd5","type":"hive","ip":"127.0.0.1","port":65433,"heartbeat":"2026-11-27T16:20:15.123Z","age_ms":1234,"ttl_ms":30000,"held":false,"tags":["a"],"meta":{"version":"2"}}"#;

@@ -7,6 +7,7 @@ mod address;
 mod catalog;
 mod change;
 mod close_reason;
+mod cluster_stats;
 mod code;
 mod credential;
 mod dns;
@@ -41,6 +42,7 @@ pub use address::{Offer, ServiceAddress, check_ip, parse_port};
 pub use catalog::{After, Catalog, Name, Names};
 pub use change::{Change, ChangeKind};
 pub use close_reason::CloseReason;
+pub use cluster_stats::{ClusterState, ClusterStats};
 pub use code::Code;
 pub use credential::Credential;
 pub use dns::{DnsCode, DnsRefusal, DnsStats, DnsTransport};
@@ -226,6 +228,8 @@ pub enum Request<'a> {
     },
     /// Show that the service answers.
     Ping,
+    /// Show that the service answers questions: a node of a cluster does so when it has loaded what there is.
+    Health,
     /// Name the commands.
     Help,
     /// End the connection.

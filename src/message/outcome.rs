@@ -26,6 +26,9 @@ pub struct Peer {
     pub watches: bool,
     /// Whether a long answer to it is collected whole before it is sent.
     pub collects: bool,
+    /// Whether it may wait for a short time until a question can be answered, and is not told at once that
+    /// it cannot.
+    pub waits: bool,
 }
 
 impl Peer {
@@ -43,6 +46,7 @@ impl Peer {
             ttl: None,
             watches: false,
             collects: false,
+            waits: false,
         }
     }
 

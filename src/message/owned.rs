@@ -133,6 +133,7 @@ impl Request<'_> {
             Request::Stats => Request::Stats,
             Request::Metrics { types } => Request::Metrics { types },
             Request::Ping => Request::Ping,
+            Request::Health => Request::Health,
             Request::Help => Request::Help,
             Request::Quit => Request::Quit,
         }

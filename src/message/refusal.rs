@@ -73,6 +73,8 @@ pub enum Refusal {
     OtherAddress,
     /// `--max-services` registrations are live.
     RegistryFull,
+    /// This node has not loaded the state of its cluster yet.
+    NotReady,
     /// The connection holds as many registrations as it may.
     TooManyHolds,
     /// The answer is too long for one frame.
@@ -158,6 +160,7 @@ impl Refusal {
             | Refusal::Port
             | Refusal::OtherAddress
             | Refusal::RegistryFull
+            | Refusal::NotReady
             | Refusal::TooManyHolds
             | Refusal::AnswerTooLong
             | Refusal::NeedsSession(_)
@@ -236,6 +239,7 @@ impl Refusal {
                 "this service registers only the address that you connect from: give - as the ip"
             }
             Refusal::RegistryFull => "registry full",
+            Refusal::NotReady => "not ready: this node has not loaded the state of its cluster yet",
             Refusal::TooManyHolds => "too many holds on one connection: open another",
             Refusal::AnswerTooLong => {
                 "the answer is too long for a frame: ask in text, or for less"

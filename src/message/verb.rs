@@ -151,7 +151,7 @@ impl Request<'_> {
             Request::Why { .. } => Verb::Why,
             Request::Watch { .. } => Verb::Watch,
             Request::Stats | Request::Metrics { .. } => Verb::Stats,
-            Request::Ping => Verb::Ping,
+            Request::Ping | Request::Health => Verb::Ping,
             Request::Help => Verb::Help,
             Request::Quit => Verb::Quit,
         }

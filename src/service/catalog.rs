@@ -200,7 +200,7 @@ impl<S: BuildHasher> Service<S> {
 
     fn index_of(&self, followed: &Followed) -> u64 {
         match followed {
-            Followed::Nothing => 1,
+            Followed::Nothing | Followed::Readiness => 1,
             Followed::All => self.index_of_type(None),
             Followed::Names => told(self.registry.names_version()),
             Followed::Type(name) => self.index_of_type(Some(name)),

@@ -116,6 +116,11 @@ pub trait Handler: Responder {
     /// Reports an event of the link with this number.
     fn link_event(&mut self, _link: usize, _event: LinkEvent<'_>) {}
 
+    /// When the service has something to do without a request, in the loop's time.
+    fn next_due(&self) -> Option<Moment> {
+        None
+    }
+
     /// Whether the next turn has work that no request triggers.
     fn has_backlog(&self) -> bool;
 

@@ -11,6 +11,7 @@ mod departures;
 mod draw;
 mod handler;
 mod holds;
+mod membership;
 mod notices;
 mod parts;
 mod query;
@@ -48,6 +49,7 @@ use catalog::Latest;
 use departures::Departures;
 pub use handler::{Deliver, Handler, Meter, Turn};
 use holds::Holds;
+use membership::Membership;
 use notices::Notices;
 use query::Selection;
 use reach::Reach;
@@ -89,6 +91,8 @@ pub struct Service<S = RandomState> {
     ttl: Duration,
     tokens: Option<Tokens>,
     reach: Reach,
+    /// What it needs as a node of a cluster.
+    membership: Option<Box<Membership>>,
     turn: Turn,
     budget: Budget,
     /// How many of this turn's changes `holds` and `departures` have taken over.
@@ -125,6 +129,7 @@ impl<S: BuildHasher> Service<S> {
             ttl,
             tokens: None,
             reach: Reach::default(),
+            membership: None,
             turn: Turn::default(),
             budget: Budget::default(),
             recorded: 0,
@@ -202,10 +207,13 @@ impl<S: BuildHasher> Service<S> {
     }
 
     #[inline]
-    fn heartbeat(&mut self, uuid: Option<&Uuid>) -> Reply {
-        match self.right_of(uuid) {
-            Some(uuid) => self.hear(&uuid),
-            None => Reply::NotFound,
+    fn heartbeat(&mut self, uuid: Option<&Uuid>, peer: &Peer) -> Outcome {
+        let Some(uuid) = self.right_of(uuid) else {
+            return Outcome::Done(Reply::NotFound);
+        };
+        match self.hear(&uuid) {
+            Reply::NotFound => self.hear_elsewhere(&uuid, peer),
+            reply => Outcome::Done(reply),
         }
     }
 
@@ -240,7 +248,7 @@ impl<S: BuildHasher> Service<S> {
     fn apply_any(&mut self, request: &Request<'_>, peer: &mut Peer) -> Outcome {
         let refusal = match request {
             // DNS knows no tokens.
-            Request::Ping | Request::Resolve { .. } => None,
+            Request::Ping | Request::Health | Request::Resolve { .. } => None,
             Request::Quit if peer.watches => None,
             _ if peer.watches => Some(Refusal::Watching),
             Request::Auth { .. } => None,
@@ -255,6 +263,11 @@ impl<S: BuildHasher> Service<S> {
 
     /// Runs a request of a peer that is allowed to make it.
     fn run(&mut self, request: &Request<'_>, peer: &mut Peer) -> Outcome {
+        if !self.is_ready()
+            && let Some(outcome) = self.hold_back(request, peer)
+        {
+            return outcome;
+        }
         let reply = match request {
             Request::Auth { token } => Some(self.authenticate(token, peer)),
             Request::Register {
@@ -269,15 +282,17 @@ impl<S: BuildHasher> Service<S> {
                 replace,
                 labels,
             } => self.hold(offer, Terms::new(*ttl, labels), *replace, peer),
-            Request::Heartbeat { uuid } => Some(self.heartbeat(uuid.as_ref())),
+            Request::Heartbeat { uuid } => return self.heartbeat(uuid.as_ref(), peer),
             Request::Revive {
                 uuid,
                 offer,
                 ttl,
                 labels,
             } => self.revive(*uuid, offer, Terms::new(*ttl, labels), peer),
-            Request::Update { uuid, labels } => self.update(uuid.as_ref(), labels.as_deref()),
-            Request::Deregister { uuid } => Some(self.deregister(uuid.as_ref())),
+            Request::Update { uuid, labels } => {
+                return self.update(uuid.as_ref(), labels.as_deref(), peer);
+            }
+            Request::Deregister { uuid } => return self.deregister(uuid.as_ref(), peer),
             Request::Query {
                 service_type,
                 max_age,
@@ -307,7 +322,7 @@ impl<S: BuildHasher> Service<S> {
             Request::Watch { service_type } => return self.watch(service_type.as_ref(), peer),
             Request::Stats => self.stats().map(|stats| Document::Stats(stats).into()),
             Request::Metrics { types } => self.metrics(*types),
-            Request::Ping => Some(Reply::Pong),
+            Request::Ping | Request::Health => Some(Reply::Pong),
             Request::Help => Some(Reply::Help),
             Request::Quit => Some(Reply::Bye),
         };
@@ -328,12 +343,18 @@ impl<S: BuildHasher> Service<S> {
         Reply::Ok
     }
 
-    fn deregister(&mut self, uuid: Option<&Uuid>) -> Reply {
-        let now = self.turn.now;
-        let known = self
-            .right_of(uuid)
-            .is_some_and(|uuid| self.registry.deregister(now, &uuid, Reason::Deregistered));
-        if known { Reply::Ok } else { Reply::NotFound }
+    fn deregister(&mut self, uuid: Option<&Uuid>, peer: &Peer) -> Outcome {
+        let Some(uuid) = self.right_of(uuid) else {
+            return Outcome::Done(Reply::NotFound);
+        };
+        let (now, reason) = (self.turn.now, Reason::Deregistered);
+        if self.registry.deregister(now, &uuid, reason) {
+            return Outcome::Done(Reply::Ok);
+        }
+        match self.deregister_elsewhere(&uuid) {
+            Some(reply) => Outcome::Done(reply),
+            None => self.not_found(peer),
+        }
     }
 
     /// Makes the peer a watcher.
@@ -364,7 +385,7 @@ impl<S: BuildHasher> Responder for Service<S> {
             && self.admits(peer)
         {
             self.counts.commands.add(Verb::Heartbeat);
-            return Outcome::Done(self.heartbeat(uuid.as_ref()));
+            return self.heartbeat(uuid.as_ref(), peer);
         }
         let outcome = self.apply_any(request, peer);
         match &outcome {

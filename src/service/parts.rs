@@ -119,16 +119,20 @@ impl<S: BuildHasher> Service<S> {
             }
             What::List(name, selection) => {
                 let (now, wall) = (self.turn.now, self.turn.wall);
-                let (mut rows, mut len) = (Vec::new(), 0);
+                let (mut rows, mut owners, mut len) = (Vec::new(), Vec::new(), 0);
                 let last = self.walk_on(session, name.as_ref(), |record| {
                     if !selection.admits(record, now) {
                         return len;
                     }
-                    rows.push(super::report::record(*record, now, wall));
+                    rows.push(super::report::record(*record, now, wall, None));
+                    owners.push(record.owner);
                     let labels = record.labels.map_or(0, |labels| labels.line_len_max());
                     len += RECORD_LEN_MAX + 2 * record.service_type.len() + labels;
                     len
                 });
+                for (row, owner) in rows.iter_mut().zip(owners) {
+                    row.node = self.node_name(owner);
+                }
                 self.answer_part(session, Rows::Records(rows), last)
             }
         }

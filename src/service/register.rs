@@ -6,7 +6,7 @@ use log::debug;
 use uuid::Uuid;
 
 use super::{Service, Turn};
-use crate::message::{Labels, Offer, Peer, Refusal, Reply, Ttl};
+use crate::message::{Labels, Offer, Outcome, Peer, Refusal, Reply, Ttl};
 use crate::registry::{RegisterError, Registration, Registry};
 use crate::time::Moment;
 
@@ -60,6 +60,9 @@ impl<S: BuildHasher> Service<S> {
         if let Some(slot) = awaited {
             return self.adopt(slot, terms, peer);
         }
+        if !replace {
+            self.take_place_elsewhere(offer, peer)?;
+        }
         let reply = self.add(offer, terms, peer, Registry::hold)?;
         if let Reply::Registered(uuid) = reply {
             self.begin_hold(uuid, terms, peer);
@@ -85,13 +88,29 @@ impl<S: BuildHasher> Service<S> {
     }
 
     /// Gives a registration other tags and metadata.
-    pub(super) fn update(&mut self, uuid: Option<&Uuid>, labels: Option<&Labels>) -> Option<Reply> {
+    pub(super) fn update(
+        &mut self,
+        uuid: Option<&Uuid>,
+        labels: Option<&Labels>,
+        peer: &Peer,
+    ) -> Outcome {
         let Some(uuid) = self.right_of(uuid) else {
-            return Some(Reply::NotFound);
+            return Outcome::Done(Reply::NotFound);
         };
-        match self.registry.update(self.turn.now, &uuid, labels) {
+        let done = self
+            .update_own(&uuid, labels)
+            .or_else(|| self.update_elsewhere(&uuid, labels));
+        match done {
+            Some(reply) => Outcome::Done(reply),
+            None => self.not_found(peer),
+        }
+    }
+
+    /// `None` when this node has no registration with this UUID.
+    pub(super) fn update_own(&mut self, uuid: &Uuid, labels: Option<&Labels>) -> Option<Reply> {
+        match self.registry.update(self.turn.now, uuid, labels) {
             Ok(true) => Some(Reply::Ok),
-            Ok(false) => Some(Reply::NotFound),
+            Ok(false) => None,
             Err(_) => Some(Reply::Refused(Refusal::RegistryFull)),
         }
     }
@@ -118,6 +137,9 @@ impl<S: BuildHasher> Service<S> {
             } else {
                 Reply::Refused(Refusal::UuidTaken)
             });
+        }
+        if let Some(reply) = self.revive_elsewhere(&uuid, offer, peer) {
+            return Some(reply);
         }
         match self.add_as(uuid, offer, terms, peer, Registry::register) {
             Ok(()) => Some(Reply::Ok),

@@ -9,9 +9,10 @@ use uuid::Uuid;
 
 use super::parts::{ROW_LEN_MAX, TYPE_COUNT_LEN_MAX};
 use super::{Selection, Service, Turn, What};
+use crate::cluster::KeyId;
 use crate::limits::{LISTED_AT_ONCE_MAX, METRICS_TYPES_MAX};
 use crate::message::{
-    DnsStats, Document, Id, Metrics, Outcome, Peer, Record, Reply, ServiceType, Stats, Tally,
+    DnsStats, Document, Metrics, Outcome, Peer, Record, Reply, ServiceType, Stats, Tally,
     TypeCount, Verb, Why,
 };
 use crate::registry;
@@ -63,7 +64,9 @@ impl<S: BuildHasher> Service<S> {
         let records = |view: registry::TypeView<'_, S>| {
             let records = view.records(now);
             let admitted = records.filter(|record| selection.admits(record, now));
-            admitted.map(|of| record(of, now, wall)).collect::<Vec<_>>()
+            admitted
+                .map(|of| record(of, now, wall, self.node_name(of.owner)))
+                .collect::<Vec<_>>()
         };
         let records = match service_type {
             Some(name) => self
@@ -85,12 +88,14 @@ impl<S: BuildHasher> Service<S> {
             return Some(Reply::NotFound);
         };
         let registered = self.rights.resolve(*uuid);
-        if let Some(view) = registered.and_then(|uuid| self.registry.get(now, &uuid)) {
-            let record = record(view, now, wall);
+        let own = registered.and_then(|uuid| self.registry.get(now, &uuid));
+        if let Some(view) = own.or_else(|| self.elsewhere(uuid)) {
+            let record = record(view, now, wall, self.node_name(view.owner));
             return Some(Document::Why(Why::Live(record)).into());
         }
         self.record_changes();
         let gone = self.departures.find(uuid);
+        let gone = gone.or_else(|| self.departures.find(&KeyId::of(uuid).as_uuid()));
         Some(gone.map_or(Reply::NotFound, |gone| {
             Document::Why(Why::Gone(*gone)).into()
         }))
@@ -143,21 +148,30 @@ impl<S: BuildHasher> Service<S> {
                 ..source()
             }),
             state: meter.state,
+            cluster: self.cluster_stats(),
         })
     }
 }
 
 /// The public record of a registration at `now`, when the wall clock shows `wall`.
-pub(super) fn record(view: registry::Record<'_>, now: Moment, wall: WallTime) -> Record {
+pub(super) fn record(
+    view: registry::Record<'_>,
+    now: Moment,
+    wall: WallTime,
+    node: Option<Arc<str>>,
+) -> Record {
+    // What another node hears of it is not told.
+    let heard = view.owner.is_none().then_some(view.heartbeat);
     Record {
-        id: Id::of(&view.uuid),
+        id: view.id(),
         service_type: Arc::clone(view.service_type),
         ip: view.address.ip,
         port: view.address.port,
-        heartbeat: wall.at(view.heartbeat, now),
-        age_ms: now.millis_since(view.heartbeat),
+        heartbeat: heard.map(|heard| wall.at(heard, now)),
+        age_ms: heard.map(|heard| now.millis_since(heard)),
         ttl_ms: u64::from(view.ttl_ms),
         held: view.held,
+        node,
         labels: view.labels.cloned().unwrap_or_default(),
     }
 }

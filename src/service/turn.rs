@@ -8,7 +8,10 @@ use uuid::Uuid;
 use super::budget::Budget;
 use super::{Deliver, Handler, Service, Turn};
 use crate::limits::{PART_LEN_MAX, REMOVAL_WORK, TURN_SWEEP_MAX};
-use crate::message::{Change, ChangeKind, Delivery, Gone, Peer, Reason, Reply, Update, Work};
+use crate::message::{
+    Change, ChangeKind, Delivery, Gone, LinkCommand, LinkEvent, Peer, Reason, Reply, Update, Work,
+};
+use crate::time::Moment;
 
 impl<S: BuildHasher> Service<S> {
     /// Updates `holds` and `departures` from the changes of this turn. Called before either is read,
@@ -101,6 +104,7 @@ impl<S: BuildHasher> Handler for Service<S> {
         self.turn = turn;
         self.registry.clear_changes();
         self.recorded = 0;
+        self.begin_turn_as_node();
         self.budget = Budget::default();
         let sweep = self.registry.sweep(turn.now, TURN_SWEEP_MAX);
         self.swept = sweep.caught_up;
@@ -136,6 +140,7 @@ impl<S: BuildHasher> Handler for Service<S> {
 
     fn stop(&mut self) {
         self.is_stopping = true;
+        self.leave_cluster();
     }
 
     fn wants_part(&mut self, session: usize) {
@@ -163,6 +168,7 @@ impl<S: BuildHasher> Handler for Service<S> {
     /// that none counts a change before its delta. Where there are more watchers than one turn tells, the
     /// others get neither before they have been told.
     fn end_turn(&mut self, room: usize, deliver: &mut Deliver<'_>) {
+        self.end_turn_as_node();
         self.record_changes();
         let index = self.registry.index();
         self.wake(deliver);
@@ -182,6 +188,18 @@ impl<S: BuildHasher> Handler for Service<S> {
 
     fn changes(&self) -> &[Change] {
         self.registry.changes()
+    }
+
+    fn next_link_command(&mut self) -> Option<LinkCommand> {
+        self.next_command_to_etcd()
+    }
+
+    fn link_event(&mut self, link: usize, event: LinkEvent<'_>) {
+        self.on_link_event(link, event);
+    }
+
+    fn next_due(&self) -> Option<Moment> {
+        self.node_due()
     }
 
     fn has_backlog(&self) -> bool {

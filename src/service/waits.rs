@@ -11,6 +11,8 @@ use crate::time::Moment;
 pub(super) enum Followed {
     /// Nothing: what does not change.
     Nothing,
+    /// That the state of the cluster is loaded.
+    Readiness,
     /// Any registration.
     All,
     /// The names of the types, and their tags.

@@ -114,6 +114,7 @@ impl Session {
             }
             Decoded::Command(command) => {
                 self.peer.collects = self.codec.collects();
+                self.peer.waits = self.codec.waits();
                 let outcome = command.run(responder, &mut self.peer);
                 (outcome, command.request.verb().work())
             }

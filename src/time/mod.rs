@@ -68,6 +68,12 @@ impl WallTime {
         WallTime(ms)
     }
 
+    /// Milliseconds after the start of 1970 in UTC.
+    #[must_use]
+    pub const fn as_unix_millis(self) -> i64 {
+        self.0
+    }
+
     /// The wall time at `then`, given that `self` is the wall time at `now`.
     #[must_use]
     pub fn at(self, then: Moment, now: Moment) -> WallTime {

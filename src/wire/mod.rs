@@ -321,6 +321,13 @@ impl Codec {
         matches!(self, Codec::Frame(_) | Codec::Parts(_))
     }
 
+    /// Whether a peer may be let wait until a question can be answered: who speaks HTTP or DNS has statuses
+    /// for that, and tries again.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        !matches!(self, Codec::Http(_) | Codec::Dns(_))
+    }
+
     /// Bytes of a request or of an answer of which parts are still missing.
     #[must_use]
     pub fn collected_len(&self) -> usize {

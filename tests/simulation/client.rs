@@ -133,7 +133,7 @@ fn sent(request: &Request<'_>) -> String {
         Request::Why { uuid } => format!("why {}", id(uuid)),
         Request::Watch { service_type } => format!("watch{}", optional(service_type)),
         Request::Stats => "stats".to_owned(),
-        Request::Ping => "ping".to_owned(),
+        Request::Ping | Request::Health => "ping".to_owned(),
         Request::Help => "help".to_owned(),
         Request::Quit => "quit".to_owned(),
     }

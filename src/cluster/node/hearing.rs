@@ -53,6 +53,7 @@ impl Node {
         self.orphans.stop(now);
         self.nodes.clear();
         self.returned.clear();
+        self.names.clear();
         self.own_key = OwnKey::default();
         self.leases.unmark_all();
         self.is_unnamed = true;
@@ -232,6 +233,7 @@ impl Node {
             }
             Some(Place::Node(node)) => {
                 self.nodes.remove(&node);
+                self.names.remove(&node);
                 if node == self.config.id && pair.mod_revision > self.own_key.revision {
                     self.own_key = OwnKey::default();
                 }
@@ -283,6 +285,7 @@ impl Node {
             return;
         };
         self.nodes.insert(node, value.state);
+        self.names.insert(node, value.name.as_str().into());
         if value.state == NodeState::Ready && self.phase == Phase::Watching {
             self.returned.insert(node, value.seen);
             self.end_waits(now);

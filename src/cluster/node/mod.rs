@@ -1,6 +1,7 @@
 //! One node: what it is told, and what it tells.
 
 mod counts;
+mod figures;
 mod hearing;
 mod owning;
 #[cfg(test)]
@@ -122,6 +123,8 @@ pub struct Node {
     /// Nodes that have put all that they own, with the revision up to which they had seen all changes:
     /// what they have lost before does not come back.
     returned: BTreeMap<NodeId, u64>,
+    /// What the nodes are called by people.
+    names: HashMap<NodeId, Arc<str>>,
     own_key: OwnKey,
     /// Whether the name of the cluster is to be written.
     is_unnamed: bool,
@@ -191,6 +194,7 @@ impl Node {
             orphans: Orphans::default(),
             nodes: HashMap::new(),
             returned: BTreeMap::new(),
+            names: HashMap::new(),
             own_key: OwnKey::default(),
             is_unnamed: false,
             is_putting: false,

@@ -177,6 +177,11 @@ impl Client {
         self.ask_next(now);
     }
 
+    /// Asks as this user from now on, when a token is next needed.
+    pub fn set_user(&mut self, user: User) {
+        self.config.user = Some(user);
+    }
+
     /// Prolongs this lease of so many seconds from now on.
     pub fn keep(&mut self, lease: i64, ttl_s: u64, now: Moment) {
         self.leases.add(lease, ttl_s, now);

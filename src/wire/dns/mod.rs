@@ -154,6 +154,9 @@ impl Exchange {
                 };
                 (code, response.refuse(code))
             }
+            Reply::Refused(Refusal::NotReady) => {
+                (DnsCode::ServFail, response.refuse(DnsCode::ServFail))
+            }
             _ => return,
         };
         self.answered = Some(code);

@@ -15,6 +15,8 @@ use crate::message::{DnsCode, DnsTransport, Endpoints, Rendered};
 
 /// Bytes of an OPT record without options.
 const OPT_LEN: usize = 11;
+/// The option of OPT that says "Not Ready" (RFC 8914): 15, two bytes, 14.
+const NOT_READY: &[u8] = &[0, 15, 0, 2, 0, 14];
 /// Seconds of an SOA record, for secondary servers, which there are none.
 const REFRESH: u32 = 3600;
 const RETRY: u32 = 600;
@@ -226,7 +228,13 @@ impl<'a> Response<'a> {
             opt.set_rcode(rcode);
             opt.set_dnssec_ok(edns.dnssec_ok);
             let Ok(()) = opt.compose(&mut self.bytes);
-            self.bytes.extend_from_slice(&[0, 0]);
+            let options = match code {
+                DnsCode::ServFail => NOT_READY,
+                _ => &[],
+            };
+            self.bytes
+                .extend_from_slice(&(options.len() as u16).to_be_bytes());
+            self.bytes.extend_from_slice(options);
             self.additionals += 1;
         }
         let head = self.asked.head;
@@ -268,6 +276,7 @@ fn rcode(code: DnsCode) -> OptRcode {
     match code {
         DnsCode::NoError => OptRcode::NOERROR,
         DnsCode::FormErr => OptRcode::FORMERR,
+        DnsCode::ServFail => OptRcode::SERVFAIL,
         DnsCode::NxDomain => OptRcode::NXDOMAIN,
         DnsCode::NotImp => OptRcode::NOTIMP,
         DnsCode::Refused => OptRcode::REFUSED,

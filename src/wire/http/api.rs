@@ -65,7 +65,8 @@ pub(super) fn request<'a>(
         }
         Route::Types => without_parameters(query, Request::Types),
         Route::Stats => without_parameters(query, Request::Stats),
-        Route::Ping | Route::Health => without_parameters(query, Request::Ping),
+        Route::Ping => without_parameters(query, Request::Ping),
+        Route::Health => without_parameters(query, Request::Health),
         Route::OpenApi => without_parameters(query, Request::Help),
         Route::Metrics => {
             let types = site.metrics_types;

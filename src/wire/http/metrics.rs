@@ -4,7 +4,9 @@
 use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
-use crate::message::{DnsStats, Metrics, Named, Process, StateHealth, StateStats, Tally};
+use crate::message::{
+    ClusterState, ClusterStats, DnsStats, Metrics, Named, Process, StateHealth, StateStats, Tally,
+};
 
 /// All of it.
 pub(super) fn text(metrics: &Metrics) -> Vec<u8> {
@@ -55,6 +57,9 @@ pub(super) fn text(metrics: &Metrics) -> Vec<u8> {
     );
     text.value(stats.log_lines_dropped);
     text.state(&stats.state);
+    if let Some(cluster) = &stats.cluster {
+        text.cluster(cluster);
+    }
     if let Some(dns) = &stats.dns {
         text.dns(dns);
     }
@@ -169,6 +174,92 @@ impl Text {
             "Bytes of the state file that could not be read.",
         );
         self.value(state.skipped_len);
+    }
+
+    fn cluster(&mut self, cluster: &ClusterStats) {
+        self.gauge(
+            "cluster_state",
+            "How the node is with etcd: 1 for the state that it is in.",
+        );
+        let is = |state: ClusterState| u8::from(state == cluster.state);
+        let states = ClusterState::ALL.map(|state| (state.name(), is(state)));
+        self.labelled("state", states);
+        let flags = [
+            (
+                "ready",
+                "Whether the state of the cluster was loaded.",
+                cluster.ready,
+            ),
+            (
+                "full",
+                "Whether etcd had no room when it was last written to.",
+                cluster.full,
+            ),
+        ];
+        for (name, help, value) in flags {
+            self.gauge(&format!("cluster_{name}"), help);
+            self.value(u8::from(value));
+        }
+        let gauges = [
+            ("nodes", "Nodes of the cluster.", cluster.nodes),
+            ("own", "Registrations that this node owns.", cluster.own),
+            (
+                "remote",
+                "Registrations that other nodes own.",
+                cluster.remote,
+            ),
+            (
+                "orphaned",
+                "Registrations of other nodes that etcd does not have.",
+                cluster.orphaned,
+            ),
+            (
+                "dirty",
+                "Registrations that are to be written to etcd.",
+                cluster.dirty,
+            ),
+            (
+                "revision",
+                "The revision of etcd up to which all changes were seen.",
+                cluster.revision,
+            ),
+        ];
+        for (name, help, value) in gauges {
+            self.gauge(&format!("cluster_{name}"), help);
+            self.value(value);
+        }
+        self.gauge(
+            "cluster_silent_seconds",
+            "Time since etcd was last heard of.",
+        );
+        self.value(seconds(Duration::from_millis(cluster.silent_ms)));
+        let counters = [
+            (
+                "takeovers",
+                "Registrations that this node has taken over from others.",
+                cluster.takeovers,
+            ),
+            (
+                "yields",
+                "Registrations that others have taken over from this node.",
+                cluster.yields,
+            ),
+            ("leases_lost", "Leases that were lost.", cluster.leases_lost),
+            (
+                "resyncs",
+                "How often everything was read anew.",
+                cluster.resyncs,
+            ),
+            (
+                "left_out",
+                "Registrations of other nodes for which there was no room.",
+                cluster.left_out,
+            ),
+        ];
+        for (name, help, value) in counters {
+            self.counter(&format!("cluster_{name}_total"), help);
+            self.value(value);
+        }
     }
 
     /// The metrics that every process has

@@ -51,7 +51,7 @@ impl Status {
             _ => match refusal.code() {
                 Code::Invalid | Code::TooLarge | Code::Unsupported => Status::BadRequest,
                 Code::Unauthenticated => Status::Unauthorized,
-                Code::Full | Code::Busy => Status::Unavailable,
+                Code::Full | Code::Busy | Code::NotReady => Status::Unavailable,
                 Code::NotFound => Status::NotFound,
                 Code::Forbidden => Status::Forbidden,
             },

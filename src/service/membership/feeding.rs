@@ -1,0 +1,110 @@
+//! What has changed here, for the node.
+
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::Membership;
+use crate::cluster::{KeyId, Name};
+use crate::message::{Change, ChangeKind, Reason};
+use crate::registry::Registry;
+use crate::service::Service;
+use crate::time::{Moment, WallTime};
+
+impl<S: BuildHasher> Service<S> {
+    /// Tells the node what has changed here and it does not know of.
+    pub(super) fn feed(&mut self, membership: &mut Membership) {
+        let changes = &self.registry.changes()[membership.fed..];
+        let mut changes = changes.iter().peekable();
+        while let Some(change) = changes.next() {
+            let successor = changes.next_if(|next| takes_place(next, change));
+            membership.tell(change, successor, self.turn.uptime, self.turn.wall);
+        }
+        membership.fed = self.registry.changes().len();
+    }
+}
+
+/// Whether the registration is made at the very place that another one has just left.
+fn takes_place(new: &Change, old: &Change) -> bool {
+    let is_replaced = matches!(
+        old.kind,
+        ChangeKind::Down {
+            reason: Reason::Replaced,
+            ..
+        }
+    );
+    let is_same_place = new.address == old.address
+        && Arc::ptr_eq(&new.service_type, &old.service_type)
+        || new.address == old.address && new.service_type == old.service_type;
+    is_replaced && new.kind == ChangeKind::Up && is_same_place
+}
+
+fn name(change: &Change) -> Name {
+    let id = match change.owner {
+        None => KeyId::of(&change.uuid),
+        Some(_) => KeyId::from_uuid(change.uuid),
+    };
+    Name {
+        service_type: Arc::clone(&change.service_type),
+        id,
+    }
+}
+
+impl Membership {
+    /// Owns all registrations that there are.
+    pub(super) fn claim_all<S: BuildHasher>(
+        &mut self,
+        registry: &Registry<S>,
+        now: Moment,
+        wall: WallTime,
+    ) {
+        for view in registry.types() {
+            for record in view.records(now) {
+                let name = Name {
+                    service_type: Arc::clone(view.name()),
+                    id: KeyId::of(&record.uuid),
+                };
+                self.uuids.insert(name.id, record.uuid);
+                self.node
+                    .registered(&name, wall.as_unix_millis(), record.ttl_ms);
+            }
+        }
+    }
+
+    fn tell(&mut self, change: &Change, successor: Option<&Change>, now: Moment, wall: WallTime) {
+        let name_of_change = name(change);
+        match change.kind {
+            ChangeKind::Up => self.begin(&name_of_change, change, wall),
+            ChangeKind::TakenOver => {
+                self.own(name_of_change.id, change.uuid);
+                self.counts.takeovers += 1;
+                self.node.took_over(&name_of_change);
+            }
+            ChangeKind::Updated | ChangeKind::Adopted { .. } => self.node.updated(&name_of_change),
+            // The node has told of it.
+            ChangeKind::Yielded => {}
+            ChangeKind::Down { reason, .. } => {
+                self.uuids.remove(&name_of_change.id);
+                let Some(new) = successor else {
+                    return self.node.removed(&name_of_change, reason, now);
+                };
+                let new_name = name(new);
+                self.own(new_name.id, new.uuid);
+                let since = wall.as_unix_millis();
+                self.node
+                    .took_place(&name_of_change, &new_name, since, new.ttl_ms, now);
+            }
+        }
+    }
+
+    fn begin(&mut self, name: &Name, change: &Change, wall: WallTime) {
+        self.own(name.id, change.uuid);
+        self.node
+            .registered(name, wall.as_unix_millis(), change.ttl_ms);
+    }
+
+    fn own(&mut self, key: KeyId, uuid: Uuid) {
+        self.uuids.insert(key, uuid);
+    }
+}

@@ -124,6 +124,22 @@ impl AddressIndex {
         (next != first).then_some(next)
     }
 
+    /// The entries at this address, each once; reliable only when the index is complete.
+    pub(super) fn entries_at(
+        &self,
+        entries: &Entries,
+        hasher: &impl BuildHasher,
+        service_type: u32,
+        address: ServiceAddress,
+    ) -> impl Iterator<Item = u32> {
+        let location = (service_type, address);
+        let first = self.find(entries, location, hasher.hash_one(location));
+        std::iter::successors(first, move |&slot| {
+            let next = self.rings[slot].next;
+            (Some(next) != first).then_some(next)
+        })
+    }
+
     /// Panics when an invariant is broken.
     pub(super) fn check(&self, entries: &Entries, hasher: &impl BuildHasher) {
         if self.is_stale {

@@ -5,6 +5,7 @@ use std::hash::BuildHasher;
 use uuid::Uuid;
 
 use super::Registry;
+use crate::limits::PLACE_LOOKS_MAX;
 use crate::message::{Reason, ServiceAddress};
 use crate::time::Moment;
 
@@ -39,6 +40,41 @@ impl<S: BuildHasher> Registry<S> {
                 return false;
             }
             *budget -= 1;
+            self.remove(slot, now, Reason::Replaced);
+        }
+        true
+    }
+
+    /// Removes what a connection of another node holds at this address, so that a new one can take its place:
+    /// its holder has come here. It looks at the first few registrations at the address. Works within `budget`
+    /// and reduces it; `false` when the work is not finished: call again.
+    pub fn replace_held_elsewhere(
+        &mut self,
+        now: Moment,
+        service_type: &str,
+        address: ServiceAddress,
+        budget: &mut usize,
+    ) -> bool {
+        if !self
+            .by_address
+            .make(&mut self.entries, &self.hasher, now, *budget)
+        {
+            *budget = 0;
+            return false;
+        }
+        let Some(of) = self.types.find(service_type, &self.hasher) else {
+            return true;
+        };
+        let at_address = self
+            .by_address
+            .entries_at(&self.entries, &self.hasher, of, address);
+        let is_held_elsewhere = |slot: &u32| {
+            let entry = self.entries.get(*slot);
+            entry.owner().is_some() && entry.is_held()
+        };
+        let found = at_address.take(PLACE_LOOKS_MAX).find(is_held_elsewhere);
+        *budget = budget.saturating_sub(1);
+        if let Some(slot) = found {
             self.remove(slot, now, Reason::Replaced);
         }
         true

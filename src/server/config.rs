@@ -1,5 +1,6 @@
 //! The service's configuration: plain data, whose rules [`Config::validate`] checks.
 
+mod cluster;
 mod dns;
 mod http;
 mod state;
@@ -14,6 +15,7 @@ use crate::limits;
 use crate::message::check_ip;
 pub use crate::wire::dns::{Zone, ZoneError};
 pub use crate::wire::http::DATACENTER_DEFAULT;
+pub use cluster::{ClusterConfig, EtcdUrl, EtcdUrlError, EtcdUser};
 pub use dns::DnsConfig;
 pub use http::HttpConfig;
 pub use state::StateConfig;
@@ -61,6 +63,8 @@ pub struct Config {
     pub dns: DnsConfig,
     /// Where what is registered is kept over a restart, if it is.
     pub state: Option<StateConfig>,
+    /// How it is a node of a cluster, if it is one.
+    pub cluster: Option<ClusterConfig>,
 }
 
 impl Default for Config {
@@ -80,6 +84,7 @@ impl Default for Config {
             http: HttpConfig::default(),
             dns: DnsConfig::default(),
             state: None,
+            cluster: None,
         }
     }
 }
@@ -203,6 +208,7 @@ impl Config {
             return Err(ConfigError::Mapped(address));
         }
         self.validate_dns()?;
+        self.validate_cluster()?;
         if let Some(ip) = self.advertise
             && check_ip(ip) != Ok(ip)
         {
@@ -260,6 +266,7 @@ mod tests {
                 ttl: 0,
             },
             state: None,
+            cluster: None,
         };
         assert_eq!(Config::default(), expected);
         assert_eq!(expected.validate(), Ok(()));

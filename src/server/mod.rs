@@ -1,6 +1,7 @@
 //! Sockets, signals and the loop around the engine. The only room with mio and a clock.
 
 mod advertise;
+mod cluster;
 pub mod config;
 mod descriptors;
 mod dns;
@@ -18,7 +19,7 @@ mod state_file;
 use std::cell::RefCell;
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -31,7 +32,7 @@ use crate::auth::{self, TokenFileError, Tokens};
 use crate::engine::{Engine, Reading, Settings, Sockets};
 use crate::escape::Plain;
 use crate::limits::{SHUTDOWN_MS_MAX, TURN_EVENTS_MAX};
-use crate::server::config::{Config, ConfigError};
+use crate::server::config::{Config, ConfigError, EtcdUser};
 use crate::service::Service;
 use crate::time::WallTime;
 use crate::wire::dns::Counters;
@@ -51,6 +52,12 @@ pub enum StartError {
     Listen(SocketAddr, io::Error),
     /// The token file cannot be used.
     TokenFile(PathBuf, TokenFileError),
+    /// This member of etcd cannot be found.
+    EtcdAddress(String, io::Error),
+    /// The file with the password for etcd cannot be used.
+    PasswordFile(PathBuf, io::Error),
+    /// The prefix in etcd belongs to a cluster of this name, which is not this node's.
+    OtherCluster(String),
     /// The state file cannot be used.
     StateFile(PathBuf, StateError),
     /// The system refused a resource that the service needs.
@@ -67,6 +74,18 @@ impl fmt::Display for StartError {
             StartError::TokenFile(path, error) => {
                 write!(f, "cannot use the token file {}: {error}", path.display())
             }
+            StartError::EtcdAddress(url, error) => {
+                write!(f, "cannot find etcd at {url}: {}", Plain(error))
+            }
+            StartError::PasswordFile(path, error) => {
+                let (path, error) = (path.display(), Plain(error));
+                write!(f, "cannot use the password file {path}: {error}")
+            }
+            StartError::OtherCluster(name) => write!(
+                f,
+                "the prefix in etcd belongs to the cluster {name:?}: give its --cluster-name, or another \
+                 --cluster-prefix"
+            ),
             StartError::StateFile(path, error) => {
                 write!(f, "cannot use the state file {}: {error}", path.display())
             }
@@ -135,71 +154,52 @@ pub fn run(
     let begin = u64::try_from(Utc::now().timestamp_micros()).unwrap_or_default();
     // Before anybody can ask.
     let (mut service, state_file) = starting::service(config, poll.registry(), begin)?;
-    let mut network = MioNetwork::new(poll.registry())
-        .map_err(|error| StartError::System("watch sockets", error))?;
-    let (mut listeners, addresses) = starting::listen(config, inherited, &mut network)?;
-    let dns = DnsSockets::open(&mut network, &config.dns, listeners.len())?;
-    listeners.extend(dns.listeners);
-    if !dns.addresses.is_empty() {
-        let counters = Rc::clone(&dns.counters);
-        service.set_dns_source(Box::new(move || counters.stats()));
+    if let Some(tokens) = tokens {
+        service.set_tokens(tokens);
     }
+    if let Some(cluster) = &config.cluster {
+        cluster::join(&mut service, cluster, starting::random()?)?;
+    }
+    let network = MioNetwork::new(poll.registry())
+        .map_err(|error| StartError::System("watch sockets", error))?;
     let start = Instant::now();
+    let sockets_len = config.listen.len() + 2 * config.dns.listen.len();
     let settings = Settings {
-        connections_max: descriptors::fit_connections(
-            config.connections_max as usize,
-            listeners.len() + dns.datagrams.len(),
-        ),
+        connections_max: descriptors::fit_connections(config.connections_max as usize, sockets_len),
         idle_ms_max: config
             .idle_timeout
             .map(|timeout| timeout.as_millis() as u64),
         tick: config.tick,
         ttl: config.ttl,
     };
-    let advertised = config
-        .advertise
-        .or_else(|| advertise::advertised(&addresses));
-    if let Some(ip) = advertised {
-        service.advertise(ip);
-    }
-    if !addresses.iter().all(|address| address.ip().is_loopback()) {
-        service.warn_of_loopback();
-    }
-    if let Some(tokens) = tokens {
-        service.set_tokens(tokens);
-    }
-    log_start(config, &settings, &addresses, advertised);
     memory::check(config.services_max);
+    // A node of a cluster listens when it knows what there is.
     let sockets = Sockets {
-        listeners,
-        datagrams: dns.datagrams,
+        listeners: Vec::new(),
+        datagrams: Vec::new(),
     };
     let mut engine = Engine::new(settings, service, sockets, start.elapsed());
     let state_file = match state_file {
         Some(state_file) => Some(starting::save(&mut engine, state_file)?),
         None => None,
     };
-    let status = format!("listening on {}", listed(&addresses));
-    let of_registry = addresses.into_iter().map(Listening::Registry);
-    let of_dns = dns.addresses.into_iter().map(Listening::Dns);
-    of_registry.chain(of_dns).for_each(announce);
-    service_manager::ready(&status);
-    let server = Server {
+    let mut server = Server {
         poll,
         network,
         signals,
         engine,
         state_file,
         token_file: config.token_file.clone(),
-        dns: dns.counters,
+        etcd_user: config.cluster.as_ref().and_then(|of| of.user.clone()),
+        dns: Rc::default(),
         log_lines_dropped,
         start,
-        status,
+        status: String::new(),
         stopping_since: None,
     };
-    server
-        .run()
-        .map_err(|error| StartError::System("wait for events", error))
+    let ended = server.serve(config, &settings, inherited, announce);
+    server.end();
+    ended
 }
 
 fn listed(addresses: &[SocketAddr]) -> String {
@@ -255,6 +255,15 @@ fn wall_time() -> WallTime {
     WallTime::from_unix_millis(Utc::now().timestamp_millis())
 }
 
+/// Why the loop has ended.
+#[derive(PartialEq, Eq)]
+enum Ended {
+    /// The service stops.
+    Stopped,
+    /// What was waited for has come, or its time is over.
+    Waited,
+}
+
 /// The state of the loop.
 struct Server {
     poll: Poll,
@@ -263,6 +272,7 @@ struct Server {
     engine: Engine<MioNetwork, Service>,
     state_file: Option<Rc<RefCell<FileJournal>>>,
     token_file: Option<PathBuf>,
+    etcd_user: Option<EtcdUser>,
     dns: Rc<Counters>,
     log_lines_dropped: fn() -> u64,
     start: Instant,
@@ -272,8 +282,65 @@ struct Server {
 }
 
 impl Server {
-    fn run(mut self) -> io::Result<()> {
-        let result = self.turns();
+    /// Waits for the state of the cluster, if there is one, then listens until a signal stops it.
+    fn serve(
+        &mut self,
+        config: &Config,
+        settings: &Settings,
+        inherited: Vec<TcpListener>,
+        announce: &mut dyn FnMut(Listening),
+    ) -> Result<(), StartError> {
+        if let Some(cluster) = &config.cluster
+            && self.turns(Some(cluster.wait))? == Ended::Stopped
+        {
+            return Ok(());
+        }
+        self.listen(config, settings, inherited, announce)?;
+        self.turns(None).map(drop)
+    }
+
+    /// Opens all sockets, and says so.
+    fn listen(
+        &mut self,
+        config: &Config,
+        settings: &Settings,
+        inherited: Vec<TcpListener>,
+        announce: &mut dyn FnMut(Listening),
+    ) -> Result<(), StartError> {
+        let network = &mut self.network;
+        let (mut listeners, addresses) = starting::listen(config, inherited, network)?;
+        let dns = DnsSockets::open(network, &config.dns, listeners.len())?;
+        listeners.extend(dns.listeners);
+        let datagrams = dns.datagrams;
+        self.engine.listen(Sockets {
+            listeners,
+            datagrams,
+        });
+        let service = self.engine.handler_mut();
+        if !dns.addresses.is_empty() {
+            let counters = Rc::clone(&dns.counters);
+            service.set_dns_source(Box::new(move || counters.stats()));
+        }
+        self.dns = dns.counters;
+        let advertised = config
+            .advertise
+            .or_else(|| advertise::advertised(&addresses));
+        if let Some(ip) = advertised {
+            service.advertise(ip);
+        }
+        if !addresses.iter().all(|address| address.ip().is_loopback()) {
+            service.warn_of_loopback();
+        }
+        log_start(config, settings, &addresses, advertised);
+        self.status = format!("listening on {}", listed(&addresses));
+        let of_registry = addresses.into_iter().map(Listening::Registry);
+        let of_dns = dns.addresses.into_iter().map(Listening::Dns);
+        of_registry.chain(of_dns).for_each(announce);
+        service_manager::ready(&self.status);
+        Ok(())
+    }
+
+    fn end(mut self) {
         self.engine.end(&mut self.network);
         if let Some(state_file) = self.state_file {
             const LIMIT: Duration = Duration::from_millis(SHUTDOWN_MS_MAX);
@@ -282,27 +349,33 @@ impl Server {
                 .map_or(Duration::ZERO, |since| since.elapsed());
             state_file.borrow_mut().close(LIMIT.saturating_sub(spent));
         }
-        result
     }
 
-    /// The loop: wait, then let the engine take a turn.
-    fn turns(&mut self) -> io::Result<()> {
+    /// The loop: wait, then let the engine take a turn. Ends at this time after the start, or as soon as
+    /// questions can be answered, if there is such a time.
+    fn turns(&mut self, until: Option<Duration>) -> Result<Ended, StartError> {
+        let no_events = |error| StartError::System("wait for events", error);
         let mut events = Events::with_capacity(TURN_EVENTS_MAX);
         let mut deadline = Some(Duration::ZERO);
         let mut worst_turn = Duration::ZERO;
         loop {
             let now = self.start.elapsed();
-            let timeout = deadline.map(|deadline: Duration| deadline.saturating_sub(now));
+            let waits = |limit| now < limit && !self.engine.handler().is_ready();
+            if until.is_some_and(|limit| !waits(limit)) {
+                return Ok(Ended::Waited);
+            }
+            let next: Option<Duration> = deadline.into_iter().chain(until).min();
+            let timeout = next.map(|next| next.saturating_sub(now));
             match self.poll.poll(&mut events, timeout) {
                 Ok(()) => {}
                 // The next poll waits for the rest of the time.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
+                Err(error) => return Err(no_events(error)),
             }
             if events.iter().any(|event| event.token() == network::SIGNALS)
                 && !self.handle_signals()
             {
-                return Ok(());
+                return Ok(Ended::Stopped);
             }
             let more_events = events.iter().count() == TURN_EVENTS_MAX;
             let turn_start = self.start.elapsed();
@@ -321,7 +394,10 @@ impl Server {
             // Measured here, because an interrupted poll begins the loop again without a turn.
             worst_turn = worst_turn.max(self.start.elapsed().saturating_sub(turn_start));
             if self.engine.is_stopped() {
-                return Ok(());
+                return Ok(Ended::Stopped);
+            }
+            if let Some(name) = self.engine.handler().other_cluster() {
+                return Err(StartError::OtherCluster(name.to_owned()));
             }
         }
     }
@@ -330,6 +406,7 @@ impl Server {
     fn reload(&mut self) {
         service_manager::reloading();
         self.read_tokens_again();
+        self.read_password_again();
         service_manager::ready(&self.status);
     }
 
@@ -348,6 +425,16 @@ impl Server {
                 let path = path.display();
                 error!("cannot use the token file {path}: {error}; the old tokens stay");
             }
+        }
+    }
+
+    fn read_password_again(&mut self) {
+        let Some(user) = &self.etcd_user else {
+            return;
+        };
+        match cluster::read_user(user) {
+            Ok(user) => self.engine.handler_mut().set_etcd_user(user),
+            Err(error) => error!("{error}; the old password stays"),
         }
     }
 

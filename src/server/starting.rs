@@ -14,9 +14,14 @@ use super::state_file::{self, FileJournal, StateFile};
 use super::{StartError, ids, process};
 use crate::engine::Engine;
 use crate::registry::Registry;
-use crate::service::Service;
+use crate::service::{Service, UuidSource};
 use crate::wire::Protocol;
 use crate::wire::http::Site;
+
+/// A source of random UUIDs.
+pub(super) fn random() -> Result<UuidSource, StartError> {
+    ids::random_uuids().map_err(|error| StartError::System("get random numbers", error))
+}
 
 /// The service, whose count of changes begins at `begin`, with what an earlier process has left in the
 /// state file, if there is one.
@@ -25,8 +30,7 @@ pub(super) fn service(
     polled: &Polled,
     begin: u64,
 ) -> Result<(Service, Option<StateFile>), StartError> {
-    let no_randomness = |error| StartError::System("get random numbers", error);
-    let mut uuids = Some(ids::random_uuids().map_err(no_randomness)?);
+    let mut uuids = Some(random()?);
     let mut make = |services_max| {
         let registry = Registry::new(services_max, RandomState::new()).counting_from(begin);
         let uuids = uuids.take().unwrap_or_else(|| {

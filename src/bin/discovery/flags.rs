@@ -1,5 +1,7 @@
 //! The flags of the service, each with its variable.
 
+mod cluster;
+
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -13,6 +15,8 @@ use discovery_service::message::check_ip;
 use discovery_service::server::config::{
     Config, DATACENTER_DEFAULT, DnsConfig, HttpConfig, StateConfig, Zone,
 };
+
+use cluster::ClusterFlags;
 
 // Not a doc comment, where `[::1]` would be a link.
 const LISTEN_HELP: &str = "Address to accept on, IPv6 as [::1]:65432; port 0 takes a free one; \
@@ -119,6 +123,9 @@ pub(crate) struct Flags {
     )]
     #[arg(value_parser = whole_number(0..=limits::DNS_TTL_MAX))]
     dns_ttl: u32,
+
+    #[command(flatten)]
+    cluster: ClusterFlags,
 }
 
 impl From<Flags> for Config {
@@ -145,6 +152,7 @@ impl From<Flags> for Config {
                 zone: flags.dns_zone,
                 ttl: flags.dns_ttl,
             },
+            cluster: flags.cluster.into_config(),
             state: state_path(flags.state).map(|path| StateConfig {
                 path,
                 sync: (flags.state_sync > 0).then(|| Duration::from_secs(flags.state_sync.into())),

@@ -67,6 +67,12 @@ fn origin(error: &StartError) -> String {
                 .map(|variable| named_by(variable, is_among))
                 .concat()
         }
-        StartError::Config(_) | StartError::System(..) => String::new(),
+        StartError::PasswordFile(path, _) => {
+            named_by("DISCOVERY_CLUSTER_PASSWORD_FILE", |value| path == value)
+        }
+        StartError::Config(_)
+        | StartError::System(..)
+        | StartError::EtcdAddress(..)
+        | StartError::OtherCluster(_) => String::new(),
     }
 }

@@ -106,6 +106,8 @@ impl List {
 
 fn listed(record: &Record) -> Vec<String> {
     let seconds = |ms: u64| format!("{}.{}s", ms / 1000, ms % 1000 / 100);
+    // Another node of the cluster owns it.
+    let unknown = || "-".to_owned();
     let kept_by = if record.held {
         "connection"
     } else {
@@ -114,10 +116,12 @@ fn listed(record: &Record) -> Vec<String> {
     vec![
         printable(&record.service_type),
         SocketAddr::new(record.ip, record.port.get()).to_string(),
-        seconds(record.age_ms),
+        record.age_ms.map_or_else(unknown, seconds),
         seconds(record.ttl_ms),
         kept_by.to_owned(),
-        record.heartbeat.to_string(),
+        record
+            .heartbeat
+            .map_or_else(unknown, |heard| heard.to_string()),
         in_words(&record.labels),
     ]
 }

@@ -97,7 +97,7 @@ impl FromStr for EtcdUrl {
             Some(rest) => {
                 let (host, rest) = rest.split_once(']').ok_or(EtcdUrlError::Form)?;
                 let is_ip = host.parse::<std::net::Ipv6Addr>().is_ok();
-                (is_ip.then_some(host).unwrap_or_default(), rest)
+                (if is_ip { host } else { "" }, rest)
             }
             None => place.split_at(place.find(':').unwrap_or(place.len())),
         };

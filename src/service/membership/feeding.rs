@@ -34,10 +34,10 @@ fn takes_place(new: &Change, old: &Change) -> bool {
             ..
         }
     );
-    let is_same_place = new.address == old.address
-        && Arc::ptr_eq(&new.service_type, &old.service_type)
-        || new.address == old.address && new.service_type == old.service_type;
-    is_replaced && new.kind == ChangeKind::Up && is_same_place
+    is_replaced
+        && new.kind == ChangeKind::Up
+        && new.address == old.address
+        && new.service_type == old.service_type
 }
 
 fn name(change: &Change) -> Name {

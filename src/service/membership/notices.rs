@@ -43,10 +43,8 @@ impl Notices {
                     self.trouble = Some(trouble);
                 }
             }
-            Report::Watching => {
-                if self.trouble.take().is_some() {
-                    info!("cluster: etcd tells what changes again");
-                }
+            Report::Watching if self.trouble.take().is_some() => {
+                info!("cluster: etcd tells what changes again");
             }
             Report::Reached {
                 member, version, ..

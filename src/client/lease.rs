@@ -48,13 +48,13 @@ impl Offer {
     /// Registers, at `ip` instead of the offer's own if it is given.
     pub(super) fn hold(
         &self,
-        mut connection: Connection,
+        connection: &mut Connection,
         ip: Option<IpAddr>,
         deadline: Instant,
-    ) -> Result<Lease, Error> {
+    ) -> Result<Held, Error> {
         let expected = match ip {
             Some(ip) => Some(ip),
-            None => self.told(&connection)?,
+            None => self.told(connection)?,
         };
         let ip = ip.map_or_else(|| self.ip.clone(), |ip| ip.to_string());
         let Offer {
@@ -76,8 +76,7 @@ impl Offer {
             (Some(Why::Gone(_)), Some(ip)) => (ip, Duration::ZERO),
             _ => return Err(Error::unexpected(connection.server(), &answer)),
         };
-        Ok(Lease {
-            connection,
+        Ok(Held {
             uuid,
             address: SocketAddr::new(ip, *port),
             interval: (ttl / 3).min(INTERVAL_MAX),
@@ -100,22 +99,39 @@ impl Offer {
     }
 }
 
+/// Whether the server at the other end knows this registration as live.
+pub(super) fn is_live_at(
+    connection: &mut Connection,
+    uuid: &str,
+    deadline: Instant,
+) -> Result<bool, Error> {
+    // A heartbeat would ask too, but takes a registration over from the node that hears of its holder.
+    let answer = connection.ask(&format!("why {uuid}"), deadline)?;
+    Ok(matches!(parse(&answer), Some(Why::Live(_))))
+}
+
+/// What a connection holds.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub(super) uuid: String,
+    /// Where clients find the service.
+    pub(super) address: SocketAddr,
+    /// Pause between two heartbeats; none where the registration was gone at once.
+    pub(super) interval: Duration,
+}
+
 /// A registration, and the connection that holds it.
 #[derive(Debug)]
 pub(super) struct Lease {
     pub(super) connection: Connection,
-    pub(super) uuid: String,
-    /// Where clients find the service.
-    pub(super) address: SocketAddr,
-    /// Pause between two heartbeats.
-    pub(super) interval: Duration,
+    pub(super) held: Held,
 }
 
 impl Lease {
     /// Sends a heartbeat. Returns why the registration is gone, as far as the server knows, if it
     /// is.
     pub(super) fn prove(&mut self, deadline: Instant) -> Result<Proof, Error> {
-        let uuid = &self.uuid;
+        let uuid = &self.held.uuid;
         let answer = self
             .connection
             .ask(&format!("heartbeat {uuid}"), deadline)?;
@@ -136,7 +152,7 @@ impl Lease {
         // Otherwise the end of the connection removes it.
         let _ = self
             .connection
-            .ask(&format!("deregister {}", self.uuid), deadline);
+            .ask(&format!("deregister {}", self.held.uuid), deadline);
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::connection::Connection;
 use super::keeper::Keeper;
-use super::lease::{Lease, Offer};
+use super::lease::{Held, Lease, Offer};
 use super::{Error, Options, Reason, Register};
 
 /// The longest time to end a registration, whatever [`Options::timeout`] is: the caller is waiting.
@@ -21,8 +21,10 @@ const STOP_MAX: Duration = Duration::from_secs(2);
 /// of the TTL, 10 s at most. When somebody has removed the registration, it registers again; when
 /// somebody has replaced it, as soon as nobody else is registered at its address.
 ///
-/// Of several servers, the first that answers is used. While the registration is at a later one, the
-/// earlier ones are tried after each heartbeat, and it moves to the first that answers.
+/// Of several servers, the first that answers is used. One that leaves a heartbeat unanswered for a third of
+/// the TTL is given up, and the others are tried before it. While the registration is at a later one, the
+/// earlier ones are tried after each heartbeat, and it moves to the first that answers. Among the nodes of
+/// one cluster, watchers are told nothing of a move: the new registration takes the place of the old one.
 ///
 /// After a fork, a child has no thread that keeps the registration, but it has the connection: the
 /// registration lives until the child ends, too. So a program that forks should register after that,
@@ -115,13 +117,6 @@ struct State {
     stream: Option<TcpStream>,
 }
 
-/// What is registered.
-#[derive(Clone, Debug)]
-struct Held {
-    uuid: String,
-    address: SocketAddr,
-}
-
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         // No code panics while it has the lock, so the state is consistent.
@@ -135,10 +130,7 @@ impl Shared {
     /// Records that a connection holds the registration.
     pub(super) fn record(&self, lease: &Lease) -> Result<(), Error> {
         self.record_connection(&lease.connection)?;
-        self.state().held = Some(Held {
-            uuid: lease.uuid.clone(),
-            address: lease.address,
-        });
+        self.state().held = Some(lease.held.clone());
         Ok(())
     }
 
@@ -151,6 +143,11 @@ impl Shared {
         }
         state.stream = Some(stream);
         Ok(())
+    }
+
+    /// Records that the connection has failed. The server may still take what it holds for registered.
+    pub(super) fn lose(&self) {
+        self.state().held = None;
     }
 
     /// Records that nothing is registered.

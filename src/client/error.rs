@@ -7,6 +7,9 @@ use std::path::PathBuf;
 use crate::escape::{Plain, printable};
 use crate::message::Refusal;
 
+/// How the reason begins that a node of a cluster gives while it does not know yet what is registered.
+const NOT_READY: &str = "not ready";
+
 /// Why a request failed.
 #[derive(Debug)]
 pub enum Error {
@@ -81,9 +84,11 @@ impl Error {
             | Error::Timeout { .. }
             | Error::Broken { .. }
             | Error::Thread(_) => true,
-            Error::Refused { reason, .. } => [Refusal::RegistryFull, Refusal::TooManyConnections]
-                .iter()
-                .any(|refusal| refusal.reason() == *reason),
+            Error::Refused { reason, .. } => {
+                let passing = [Refusal::RegistryFull, Refusal::TooManyConnections];
+                reason.starts_with(NOT_READY)
+                    || passing.iter().any(|refusal| refusal.reason() == *reason)
+            }
             Error::Unexpected { .. }
             | Error::Argument(_)
             | Error::TokenFile { .. }

@@ -110,8 +110,9 @@ impl Client {
     /// Registers a service and returns the UUID. `ip` may be `-` for the address that the
     /// connection comes from.
     ///
-    /// The command is never sent twice. If the connection fails before the answer, the registration
-    /// may exist, until its TTL has passed.
+    /// The command is not sent twice, but to the next of several servers where one refuses it for want of
+    /// room or because it is not ready. If the connection fails before the answer, the registration may
+    /// exist, until its TTL has passed.
     ///
     /// # Errors
     /// [`Error`]
@@ -128,9 +129,7 @@ impl Client {
             argument(ip)?,
             how.options()?
         );
-        let deadline = self.options.deadline();
-        let result = self.connect(deadline)?.ask(&command, deadline);
-        let answer = self.settle(result)?;
+        let answer = self.ask_once(&command)?;
         if is_uuid(&answer) {
             Ok(answer)
         } else {
@@ -139,6 +138,10 @@ impl Client {
     }
 
     /// Keeps a registration alive; `false` if it is not known: register again.
+    ///
+    /// Where one of several servers does not answer, the next gets the heartbeat within
+    /// [`Options::timeout`], which should be a third of the TTL at most. A node of the same cluster takes the
+    /// registration over, and its UUID stays.
     ///
     /// # Errors
     /// As [`register`](Self::register).

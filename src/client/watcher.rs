@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::backoff::Backoff;
 use super::connection::{Connection, DOCUMENT_LEN_MAX};
 use super::picture::{Line, Live, Picture, surplus};
-use super::servers::{ASIDE_INTERVAL, ASIDE_MAX};
+use super::servers::{self, ASIDE_INTERVAL, ASIDE_MAX};
 use super::{Error, Options, Service, after, of_type_or_all};
 
 /// Silence after which a connection is dead: the service sends a keepalive every 15 s.
@@ -295,8 +295,12 @@ impl Watcher {
         }
         let command = self.command()?;
         let deadline = self.no_later(self.options.deadline());
-        let mut connection = Connection::open(&self.options, deadline)?;
-        let line = connection.allow(DOCUMENT_LEN_MAX).ask(&command, deadline)?;
+        let servers = &self.options.servers;
+        let (connection, line) = servers::first(servers, deadline, |server, deadline| {
+            let mut connection = Connection::open_at(server, &self.options, deadline)?;
+            let line = connection.allow(DOCUMENT_LEN_MAX).ask(&command, deadline)?;
+            Ok((connection, line))
+        })?;
         self.begin(connection, &line)?;
         Ok(true)
     }

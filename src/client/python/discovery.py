@@ -18,7 +18,8 @@ refuses or does not answer raises ``Error``; an argument that cannot be sent rai
 What goes wrong in the background is logged by the logger ``discovery``.
 
 With several servers, who writes is registered at the first that answers. Who reads asks in the same
-order, and believes that there is nothing only when every server that answers has said so.
+order, and believes that there is nothing only when every server that answers has said so. They may be
+registries that know nothing of each other, or the nodes of one cluster.
 
 Threads may share a client. After a fork the child has a client of its own: it opens its own
 connections, and neither keeps nor ends what its parent holds.
@@ -79,6 +80,12 @@ BACKOFF = (0.1, 5.0)
 CONNECT_BESIDE_MAX = 0.5
 #: Seconds for which the end of a ``hold`` waits for the service.
 STOP_MAX = 2.0
+#: Seconds for which a ``hold`` at a later server tries the earlier ones.
+ASIDE_MAX = 1.0
+#: Seconds for which a ``hold`` waits for what a node says of a registration that has left it: it asks again.
+LEAVING_MAX = 0.1
+#: How a node of a cluster begins to refuse while it does not know yet what is registered.
+NOT_READY = "not ready"
 #: Seconds of the service's own TTL, unless it tells another.
 TTL = 30.0
 #: Bytes of the longest line that the client reads.
@@ -496,9 +503,9 @@ class Client(_Shared):
         get a new token, but any other refusal is final."""
         if isinstance(error, Denied):
             return self._given_token is None and self._token_file is not None
-        return isinstance(error, Away) or (
-            isinstance(error, Refused) and str(error) in ("registry full", "too many connections")
-        )
+        if not isinstance(error, Refused):
+            return isinstance(error, Away)
+        return str(error) in ("registry full", "too many connections") or str(error).startswith(NOT_READY)
 
     def _failure(self, failures: Sequence[Error]) -> Error:
         """What to raise when each server has failed."""
@@ -559,7 +566,9 @@ class Client(_Shared):
         return self._request(f"register {_place(type, ip, port)}{options}", _uuid, again=False)
 
     def heartbeat(self, uuid: str) -> bool:
-        """Keeps a registration alive; ``False`` if it is not known: register the service again."""
+        """Keeps a registration alive; ``False`` if it is not known: register the service again. Where one of
+        several servers does not answer, the next gets the heartbeat within the time limit, which should be a
+        third of the TTL at most. A node of the same cluster takes the registration over under its UUID."""
         return self._request(f"heartbeat {_word(uuid)}", _found, operator.not_)
 
     def revive(
@@ -687,6 +696,8 @@ class _Lease:
         self.uuid = ""
         #: Whether somebody has replaced the registration and is still there.
         self.is_replaced = False
+        #: Whether it has taken the place of one at another node of a cluster.
+        self.has_taken_place = False
         #: Seconds between two proofs of the registration.
         self.interval = TTL / 3
         self._wanted = wanted
@@ -695,23 +706,51 @@ class _Lease:
     def take(self, description: str, deadline: float) -> None:
         """Registers in place of the ``uuid`` of an earlier connection, which the service may not have
         removed yet; but not beside somebody who has replaced it."""
-        def _ask(command: str) -> str:
-            return self.connection.ask(command, deadline - time.monotonic())
-
-        if self.uuid and not _found(_ask(f"deregister {self.uuid}")):
-            document = _document_or_none(_ask(f"why {self.uuid}")) or {}
+        earlier = self.uuid
+        if earlier:
+            document = self._why(earlier, deadline)
             self.is_replaced |= document.get("reason") == "replaced"
+            earlier = earlier if document.get("state") == "live" else ""
         if self.is_replaced and self._address is not None:
-            others = _rows(_ask(f"query {self._wanted.type}"), ip=str, port=int)
+            others = _rows(self._ask(f"query {self._wanted.type}", deadline), ip=str, port=int)
             if self._address in [(one["ip"], one["port"]) for one in others]:
                 return
         _, place, options = self._wanted
-        self.uuid = _uuid(_ask(f"hold {place}{options}{description}"))
+        try:
+            self.uuid = _uuid(self._ask(f"hold {place}{options}{description}", deadline))
+        except Refused:
+            # It may be what there is no room for.
+            self._remove(earlier, deadline)
+            raise
+        # Not before: the new one may have taken its place, of which watchers are told nothing.
+        self._remove(earlier, deadline)
         self.is_replaced = False
-        document = _document_or_none(_ask(f"why {self.uuid}")) or {}
+        document = self._why(self.uuid, deadline)
         self._address = document.get("ip"), document.get("port")
         ttl = document.get("ttl_ms")
         self.interval = (ttl / 1000 if isinstance(ttl, int) and ttl > 0 else TTL) / 3
+
+    def knows(self, uuid: str, deadline: float) -> bool:
+        """Whether the server knows this registration as live. A heartbeat would take it over."""
+        return self._why(uuid, deadline).get("state") == "live"
+
+    def has_left(self) -> bool:
+        """Whether the server knows that the registration has left it, or its connection has ended."""
+        try:
+            return not _found(self._ask(f"heartbeat {self.uuid}", time.monotonic() + LEAVING_MAX))
+        except Error as error:
+            # It may be silent still.
+            return isinstance(error, Broken) or not isinstance(error, Away)
+
+    def _ask(self, command: str, deadline: float) -> str:
+        return self.connection.ask(command, deadline - time.monotonic())
+
+    def _why(self, uuid: str, deadline: float) -> Dict[str, Any]:
+        return _document_or_none(self._ask(f"why {uuid}", deadline)) or {}
+
+    def _remove(self, uuid: str, deadline: float) -> None:
+        if uuid:
+            _found(self._ask(f"deregister {uuid}", deadline))
 
     def follow(self, earlier: _Lease) -> None:
         """Takes over what is known from the lease of an earlier connection to the same server."""
@@ -723,10 +762,23 @@ class _Lease:
         if not self.connection.is_open():
             raise Broken("the registry closed the connection")
         if not self.is_replaced:
-            heartbeat = f"heartbeat {self.uuid}"
-            if _found(self.connection.ask(heartbeat, deadline - time.monotonic())):
+            if _found(self._ask(f"heartbeat {self.uuid}", deadline)):
                 return
         self.take(description, deadline)
+
+
+class _Flight:
+    """A move away from a server that has failed."""
+
+    def __init__(self, left: _Lease, is_silent: bool, limit: float) -> None:
+        #: Its connection stays open until the service is registered again: to a node that is only slow, its
+        #: end would be the end of the service.
+        self.left = left
+        #: Whether the server is tried last. One that has closed the connection is not: it is back soon, or
+        #: refuses the next one.
+        self.is_silent = is_silent
+        #: Seconds that the next attempt may take.
+        self.limit = limit
 
 
 #: What a ``Hold`` logs.
@@ -744,8 +796,10 @@ class Hold(_Shared):
     after a restart of the registry, for example. If somebody has replaced it, the thread says so in the
     log and waits until nobody else is registered at this address.
 
-    With several servers, the service is registered at the first that answers. While that is a later one,
-    the thread tries the earlier ones, and moves back to them.
+    With several servers, the service is registered at the first that answers. One that leaves a heartbeat
+    unanswered for a third of the TTL is given up, and the others are tried before it. While the service is
+    at a later one, the thread tries the earlier ones, and moves back to them. Among the nodes of one cluster,
+    watchers are told nothing of a move: the new registration takes the place of the old one.
 
     A forked child does not have the registration: there, ``close`` does nothing and ``check`` raises
     ``ValueError``.
@@ -763,6 +817,10 @@ class Hold(_Shared):
         self._lease: Optional[_Lease] = None
         #: The last lease at each server: its registration may outlive its connection.
         self._earlier: Dict[int, _Lease] = {}
+        self._flight: Optional[_Flight] = None
+        #: What was held at a node of a cluster before another node has taken its place. It does not end before
+        #: that node knows, for which its end would be that of the service.
+        self._leaving: Optional[_Lease] = None
         self._told = _REGISTERED
         self._register(time.monotonic() + client._timeout)
         self._thread = threading.Thread(target=self._keep, name="discovery-hold", daemon=True)
@@ -782,7 +840,7 @@ class Hold(_Shared):
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._over.set()
-        self._lease = None
+        self._lease = self._flight = self._leaving = None
 
     @property
     def uuid(self) -> str:
@@ -800,7 +858,7 @@ class Hold(_Shared):
             deadline = time.monotonic() + self._client._timeout
             try:
                 # If the proof is what fails, there is time for the registration.
-                self._prove((time.monotonic() + deadline) / 2)
+                self._prove((deadline - time.monotonic()) / 2)
                 if self._lease is None:
                     self._register(deadline)
             except Error as error:
@@ -823,8 +881,8 @@ class Hold(_Shared):
                 except Refused:
                     raise
                 # The thread registers again.
-                except Error:
-                    self._drop()
+                except Error as error:
+                    self._flee(error)
                 except BaseException:
                     self._drop()
                     raise
@@ -848,6 +906,7 @@ class Hold(_Shared):
         finally:
             if lease is not None:
                 lease.connection.close()
+            self._forget()
 
     def _keep(self) -> None:
         """What the thread does."""
@@ -863,17 +922,18 @@ class Hold(_Shared):
             with self._lock:
                 if self._over.is_set():
                     break
-                deadline = time.monotonic() + self._client._timeout
+                timeout = self._client._timeout
                 try:
                     if self._lease is None:
-                        self._register(deadline)
+                        self._register(time.monotonic() + timeout)
                         continue
                     lease = self._lease
-                    self._prove(deadline)
+                    self._prove(timeout)
                     if self._lease is None:
                         lasted = time.monotonic() - lease.began_at
                     else:
-                        self._go_home(deadline)
+                        self._leave()
+                        self._go_home(time.monotonic() + min(timeout, ASIDE_MAX))
                 except Error as error:
                     self._tell(_REFUSED if isinstance(error, Refused) else _LOST, error)
         lease = self._lease
@@ -881,30 +941,69 @@ class Hold(_Shared):
             # The service closes its side when it has removed the registration.
             lease.connection.drain(STOP_MAX)
             lease.connection.close()
+        self._forget()
 
     def _register(self, deadline: float) -> None:
         """Registers at the first server that answers."""
         failures: List[Error] = []
-        for share, server in _shares(range(len(self._client._servers)), deadline):
+        servers = list(range(len(self._client._servers)))
+        flight, left = self._flight, None
+        if flight is not None:
+            left = flight.left
+            if flight.is_silent:
+                # The others stay in their order.
+                servers.sort(key=left.server.__eq__)
+            # The first attempt is to end within the TTL.
+            deadline, flight.limit = min(deadline, time.monotonic() + flight.limit), YEAR
+        for share, server in _shares(servers, deadline):
             try:
-                self._settle(self._lease_at(server, share()))
-                return
+                lease = self._lease_at(server, share(), left)
             except Error as error:
                 failures.append(error)
+                continue
+            self._flight = None
+            self._settle(lease)
+            if left is not None:
+                self._part(left, lease)
+            return
         raise self._client._failure(failures)
 
-    def _lease_at(self, server: int, deadline: float) -> _Lease:
+    def _lease_at(self, server: int, deadline: float, other: Optional[_Lease]) -> _Lease:
+        """Registers at a server, while there may be another registration elsewhere."""
         connection = self._client._greet(self._client._servers[server], deadline)
         try:
             lease = _Lease(connection, server, self._wanted)
             earlier = self._earlier.get(server)
             if earlier is not None:
                 lease.follow(earlier)
+            uuid = "" if other is None or other.server == server else other.uuid
+            was_known = uuid != "" and lease.knows(uuid, deadline)
             lease.take(self._description, deadline)
+            lease.has_taken_place = was_known and not lease.knows(uuid, deadline)
             return lease
         except BaseException:
             connection.close()
             raise
+
+    def _part(self, left: _Lease, lease: _Lease) -> None:
+        """Ends a lease that another one has followed, or lets it wait until its server knows."""
+        if not lease.has_taken_place:
+            left.connection.close()
+            return
+        if self._leaving is not None:
+            self._leaving.connection.close()
+        self._leaving = left
+
+    def _leave(self) -> None:
+        """Ends the connection to the node that the registration has left, once that knows."""
+        if self._leaving is not None and self._leaving.has_left():
+            self._leaving.connection.close()
+            self._leaving = None
+
+    def _patience(self, lease: _Lease, timeout: float) -> float:
+        """How long one step may take where the registration can move: a third of its TTL, for a third has
+        passed before the heartbeat, and a third is left for the move when that is not answered."""
+        return timeout if len(self._client._servers) == 1 else min(timeout, lease.interval)
 
     def _settle(self, lease: _Lease) -> None:
         """Keeps this lease."""
@@ -914,20 +1013,21 @@ class Hold(_Shared):
             self._drop()
         self._tell(_REPLACED if lease.is_replaced else _REGISTERED)
 
-    def _prove(self, deadline: float) -> None:
-        """Proves the lease; drops it if that fails."""
+    def _prove(self, timeout: float) -> None:
+        """Proves the lease; gives it up if that fails."""
         lease = self._lease
         if lease is None:
             return
         try:
-            lease.prove(self._description, deadline)
+            lease.prove(self._description, time.monotonic() + self._patience(lease, timeout))
             self._tell(_REPLACED if lease.is_replaced else _REGISTERED)
-        except BaseException as error:
-            self._drop()
-            if not isinstance(error, Error):
-                raise
+        except Error as error:
+            self._flee(error)
             if not self._over.is_set():
                 self._tell(_REFUSED if isinstance(error, Refused) else _LOST, error)
+        except BaseException:
+            self._drop()
+            raise
 
     def _go_home(self, deadline: float) -> None:
         """Moves from a later server to an earlier one, if one takes the service."""
@@ -935,20 +1035,39 @@ class Hold(_Shared):
         assert lease is not None
         for share, server in _shares(range(lease.server), deadline):
             try:
-                home = self._lease_at(server, share())
+                home = self._lease_at(server, share(), lease)
             except Error:
                 continue
             if home.is_replaced:
                 home.connection.close()
                 continue
             self._settle(home)
+            self._part(lease, home)
+            return
+
+    def _flee(self, error: Error) -> None:
+        """Gives up a lease whose server has failed; the next one follows it."""
+        lease, self._lease = self._lease, None
+        if lease is None:
+            return
+        if lease.is_replaced:
             lease.connection.close()
             return
+        is_silent = isinstance(error, Away) and not isinstance(error, Broken)
+        self._flight = _Flight(lease, is_silent, self._patience(lease, self._client._timeout))
 
     def _drop(self) -> None:
         lease, self._lease = self._lease, None
         if lease is not None:
             lease.connection.close()
+
+    def _forget(self) -> None:
+        """Ends what others have followed, or were to follow."""
+        flight, leaving = self._flight, self._leaving
+        self._flight = self._leaving = None
+        for left in (None if flight is None else flight.left, leaving):
+            if left is not None:
+                left.connection.close()
 
     def _tell(self, state: str, *detail: object) -> None:
         """Logs a state that is new."""

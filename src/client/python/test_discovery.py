@@ -7,6 +7,7 @@ against a scripted one.
 from __future__ import annotations
 
 import asyncio
+import functools
 import ipaddress
 import json
 import logging
@@ -20,7 +21,7 @@ import threading
 import time
 import unittest
 import warnings
-from typing import Any, Callable, List, Optional, Sequence, Tuple, TypeVar
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, TypeVar
 from unittest import mock
 
 import discovery
@@ -538,8 +539,149 @@ class Verbs(Case):
             self.assertEqual(told[0].tags, ("blue",))
 
 
+class Nodes:
+    """Servers that act like the nodes of one cluster. What one knows, the others know at once, or when
+    ``deliver`` is called if ``is_slow``."""
+
+    def __init__(self, case: Case, count: int) -> None:
+        self.is_slow = False
+        self.silent: List[int] = []
+        #: What a node answers to everything but ``ping``.
+        self.refusals: Dict[int, str] = {}
+        self._next = 0
+        #: The UUIDs that each node knows.
+        self.known: List[List[str]] = [[] for _ in range(count)]
+        self._changes: List[Callable[[], None]] = []
+        self.scripts = [case.script(functools.partial(self._answer, node)) for node in range(count)]
+        self.addresses = [script.address for script in self.scripts]
+
+    def register(self, node: int) -> str:
+        self._next += 1
+        uuid = f"00000000-0000-4000-8000-{self._next:012}"
+        self.known[node] = [uuid]
+        # One place: the new registration has the place of the old one.
+        for other, known in enumerate(self.known):
+            if other != node:
+                self._changes.append(functools.partial(known.__setitem__, slice(None), [uuid]))
+        if not self.is_slow:
+            self.deliver()
+        return uuid
+
+    def deliver(self) -> None:
+        changes, self._changes = self._changes, []
+        for change in changes:
+            change()
+
+    def heard(self, node: int, *verbs: str) -> List[str]:
+        """The commands of these verbs that a node got."""
+        return [line for line in self.scripts[node].lines if line.split()[0] in verbs]
+
+    def _answer(self, node: int, line: str) -> str:
+        verb, _, rest = line.partition(" ")
+        if node in self.silent:
+            return ""
+        if verb == "ping":
+            return "PONG\n"
+        if node in self.refusals:
+            return f"ERROR {self.refusals[node]}\n"
+        if verb in ("hold", "register"):
+            return self.register(node) + "\n"
+        if verb == "query":
+            return "[]\n"
+        if rest not in self.known[node]:
+            return "NOT FOUND\n"
+        if verb == "why":
+            return '{"state":"live","ip":"10.0.0.1","port":80,"ttl_ms":3000}\n'
+        if verb == "deregister":
+            self.known[node].remove(rest)
+        return "OK\n"
+
+
 class Servers(Case):
     """Several servers."""
+
+    def test_a_heartbeat_goes_to_the_next_node_and_nothing_is_registered_anew(self) -> None:
+        nodes = Nodes(self, 2)
+        uuid = nodes.register(0)
+        with discovery.Client(nodes.addresses, timeout=1) as client:
+            self.assertTrue(client.heartbeat(uuid))
+            nodes.silent = [0]
+            self.assertTrue(client.heartbeat(uuid))
+            self.assertTrue(client.heartbeat(uuid))
+        for node in (0, 1):
+            self.assertEqual(nodes.heard(node, "heartbeat"), 2 * [f"heartbeat {uuid}"])
+            self.assertEqual(nodes.heard(node, "register", "deregister"), [])
+
+    def test_the_next_node_is_asked_when_one_is_not_ready(self) -> None:
+        nodes = Nodes(self, 2)
+        uuid = nodes.register(0)
+        nodes.refusals[0] = "not ready: it loads what the cluster knows"
+        with discovery.Client(nodes.addresses, timeout=1) as client:
+            self.assertTrue(client.heartbeat(uuid))
+            self.assertEqual(client.query("hive"), [])
+            client.register("hive", "10.0.0.1", 80)
+            with client.hold("hive", "10.0.0.1", 80):
+                self.assertEqual(len(nodes.heard(1, "hold")), 1)
+        nodes.refusals = {0: "not ready", 1: "not ready"}
+        self.said()
+        with discovery.Client(nodes.addresses, timeout=1).watch("hive") as watcher:
+            self.assertIsNone(watcher.next_within(0.5), "it waits")
+
+    def test_a_hold_takes_its_own_place_at_the_next_node_and_goes_home_without_an_end(self) -> None:
+        nodes = Nodes(self, 2)
+        self.said()
+        nodes.silent = [0]
+        client = discovery.Client(nodes.addresses, timeout=1)
+        with client.hold("hive", "10.0.0.1", 80) as held:
+            uuid = held.uuid
+            self.assertEqual(nodes.known[1], [uuid])
+            nodes.is_slow, nodes.silent = True, []
+            nodes.scripts[1].lines.clear()
+            eventually("it is at home", lambda: nodes.heard(0, "hold") and held.uuid != uuid)
+            # The node that it has left does not know yet, for which the end of the connection were its end.
+            asked = len(nodes.heard(1, "heartbeat"))
+            eventually("it is asked again", lambda: len(nodes.heard(1, "heartbeat")) > asked + 1)
+            self.assertEqual(len(nodes.scripts[1]._open), 1)
+            nodes.deliver()
+            eventually("it has left", lambda: not nodes.scripts[1]._open)
+            self.assertEqual(nodes.known, [[held.uuid], [held.uuid]])
+        self.assertEqual(nodes.heard(0, "deregister") + nodes.heard(1, "deregister"), [])
+
+    def test_a_hold_leaves_a_silent_server_within_its_ttl(self) -> None:
+        other = self.registry()
+        self.said()
+        for is_cluster in (True, False):
+            nodes = Nodes(self, 2)
+            servers = nodes.addresses if is_cluster else [nodes.addresses[0], other.address]
+            # The default time limit is longer than the TTL of 3 s.
+            with discovery.Client(servers).hold("hive", "10.0.0.1", 80) as held:
+                uuid = held.uuid
+                self.assertEqual(nodes.known[0], [uuid])
+                nodes.silent = [0]
+                begun = time.monotonic()
+                eventually("it has moved", lambda: held.uuid not in ("", uuid))
+                self.assertLess(time.monotonic() - begun, 6, "twice the TTL: the machine is busy")
+                if is_cluster:
+                    self.assertEqual(nodes.known[1], [held.uuid], "it has taken the place")
+                    self.assertEqual(len(nodes.scripts[0]._open), 1, "for a slow node it goes on")
+                    self.assertEqual(nodes.heard(1, "deregister"), [])
+                else:
+                    self.assertEqual(other.places("hive"), [("10.0.0.1", 80)])
+                    eventually("it has left", lambda: not nodes.scripts[0]._open)
+
+    def test_a_hold_that_comes_back_is_taken_over_before_its_earlier_one_is_removed(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            registry = self.registry("--state", os.path.join(folder, "state"))
+            self.said()
+            with registry.client() as client, client.hold("hive", "10.0.0.1", 80) as held:
+                (before,) = client.list("hive")
+                uuid = held.uuid
+                registry.restart()
+                eventually("it is back", lambda: held.uuid not in ("", uuid))
+                (after,) = client.list("hive")
+                self.assertEqual(after["id"], before["id"], "watchers are told nothing")
+            registry.stop()
+            registry.start("--ttl", "30")
 
     def test_an_empty_registry_is_not_believed_before_the_next_has_been_asked(self) -> None:
         empty, full = self.registry(), self.registry()

@@ -54,6 +54,38 @@ fn a_program_goes_home_and_readers_find_it_wherever_it_is() {
 }
 
 #[test]
+fn a_program_leaves_a_silent_registry_within_its_ttl_and_goes_home() {
+    const TTL: Duration = Duration::from_secs(3);
+    let first = Service::start(&["--ttl", "3"]);
+    let second = Service::start(&["--ttl", "3"]);
+    let servers = format!("{},{}", first.address(), second.address());
+    let mut at_first = first.connect();
+    let mut running = Running::start(&servers, &[]);
+    running.ready();
+    wait_until("it is registered", || {
+        is_registered(&mut at_first, running.port).then_some(())
+    });
+    first.signal("STOP");
+    let begun = Instant::now();
+    let mut at_second = second.connect();
+    wait_until("it is registered at the other", || {
+        is_registered(&mut at_second, running.port).then_some(())
+    });
+    let taken = begun.elapsed();
+    assert!(taken < 2 * TTL, "{taken:?}, and the machine is busy");
+    let address = format!("127.0.0.1:{}\n", running.port);
+    assert_eq!(said(&servers, &["query", "web"]), address);
+    first.signal("CONT");
+    wait_until("it has gone home", || {
+        let is_home = at_first.ask("query web").matches("\"port\"").count() == 1;
+        (is_home && !is_registered(&mut at_second, running.port)).then_some(())
+    });
+    running.signal("TERM");
+    assert_eq!(running.run.status(), Some(3));
+    assert_eq!(at_first.ask("query web"), "[]");
+}
+
+#[test]
 fn a_heartbeat_and_a_deregister_find_the_registry_that_knows_the_uuid() {
     let first = Service::start(&[]);
     let second = Service::start(&[]);

@@ -65,8 +65,8 @@ use terms::{argument, of_type_or_all, words};
 pub use watcher::{GRACE, Update, Watcher};
 
 /// Asks the service over one connection. It connects when it first needs to, and again after the
-/// connection has failed. Of several servers it uses the first that answers; where that one has found
-/// nothing, the others are asked before the answer is believed.
+/// connection has failed. Of several servers it uses the first that answers, and goes on with the next when
+/// that one fails; where one has found nothing, the others are asked before the answer is believed.
 ///
 /// ```
 /// # use discovery_service::client::{Client, Error, Options, Register};

@@ -145,6 +145,9 @@ fn an_answer_of_another_shape_is_nonsense_not_an_empty_list() {
 
 #[test]
 fn a_refusal_is_shown_with_the_next_step() {
+    let (shown, status) = said(impostor(b"ERROR not ready: it loads\n"), &["types"]);
+    let step = "refused: not ready: it loads: try again in a moment";
+    assert!(status == Some(1) && shown.contains(step), "{shown}");
     let full = Service::start(&["--max-services", "1"]);
     full.connect().register("hive", "10.0.0.1", 80);
     let busy = Service::start(&["--max-connections", "1"]);

@@ -151,6 +151,7 @@ fn a_silent_server_is_left_for_the_next_within_the_ttl() {
         let (registration, at) = keep(&Options::new(&servers));
         assert_eq!(next(&at), cluster.address(0));
         let uuid = registration.uuid().expect("it is registered");
+        cluster.slow_down();
         cluster.silence(0, true);
         let begun = Instant::now();
         assert_ne!(next(&at), cluster.address(0));
@@ -160,6 +161,13 @@ fn a_silent_server_is_left_for_the_next_within_the_ttl() {
             let here = registration.uuid().expect("it is registered");
             assert_ne!(here, uuid);
             assert_eq!(cluster.known(1), [here], "it has taken the place");
+            let heartbeats = || cluster.heard(1, &["heartbeat"]).len();
+            wait_until("it is proved", || (heartbeats() > 1).then_some(()));
+            assert_eq!(
+                cluster.known(0),
+                [uuid],
+                "a slow node still takes it for held"
+            );
             assert_eq!(cluster.down(), [""; 0]);
             assert_eq!(cluster.heard(1, &["deregister"]), [""; 0]);
         }

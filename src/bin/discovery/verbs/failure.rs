@@ -58,6 +58,7 @@ pub(super) fn explain(error: &Error) -> String {
         Error::Refused { reason, .. } if is_reason(reason, Refusal::RegistryFull) => {
             "try again, or start it with a larger --max-services"
         }
+        Error::Refused { .. } if error.is_transient() => "try again in a moment",
         Error::TokenFile { path, .. } => {
             let origin = named_by("DISCOVERY_TOKEN_FILE", |value| path == value);
             return format!("{error}{origin}");

@@ -776,6 +776,26 @@ class Servers(Case):
             expected = [("hive", "10.0.0.1", 80), ("hive", "10.0.0.2", 80)]
             self.assertEqual(watcher.next_within(PATIENCE), expected)
 
+    def test_a_watch_of_two_nodes_tells_nothing_when_one_hangs_up_and_is_not_ready(self) -> None:
+        left = [SNAPSHOT % (7, row(1))]
+        leaving = self.script(lambda line: left.pop() if left else "ERROR not ready\n")
+        staying = self.script(lambda line: SNAPSHOT % (900, row(1)))
+        self.said()
+        client = discovery.Client([leaving.address, staying.address])
+        with client.watch("hive", grace=0) as watcher:
+            self.assertEqual(next(watcher), [("hive", "10.0.0.1", 80)])
+            def quiet_until(what: str, condition: Callable[[], object]) -> None:
+                def is_so() -> object:
+                    self.assertIsNone(watcher.next_within(0.01), what)
+                    return condition()
+
+                eventually(what, is_so)
+
+            quiet_until("both are asked", lambda: staying.lines)
+            leaving.hang_up()
+            quiet_until("it is asked again", lambda: leaving.accepted > 2)
+            self.assertIsNone(watcher.next_within(0.3))
+
     def test_a_watch_believes_no_empty_registry_before_the_next_was_asked(self) -> None:
         empty, full = self.registry(), self.registry()
         with full.client() as there:

@@ -52,6 +52,13 @@ impl Layout {
         format!("{}cluster", self.root).into_bytes()
     }
 
+    /// The first key of registrations, and the one behind the last.
+    pub(super) fn registrations(&self) -> (Vec<u8>, Vec<u8>) {
+        let of = |end| format!("{}reg{end}", self.root).into_bytes();
+        // `0` follows `/`.
+        (of('/'), of('0'))
+    }
+
     /// The marker of a lease. It is before all registrations, so its removal is told first.
     pub(super) fn marker(&self, node: NodeId, lease: i64) -> Vec<u8> {
         format!("{}lease/{node}/{lease:016x}", self.root).into_bytes()

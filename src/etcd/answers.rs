@@ -92,6 +92,9 @@ pub(super) struct Document {
     pub(super) header: Header,
     /// There are further keys behind this page.
     pub(super) more: bool,
+    /// All keys of the range.
+    #[serde(deserialize_with = "number")]
+    pub(super) count: u64,
     #[serde(rename = "ID", deserialize_with = "number")]
     pub(super) lease: i64,
     /// Seconds.

@@ -20,6 +20,22 @@ pub enum Call {
     Grant(u64),
     /// The end of this lease and of all its keys.
     Revoke(i64),
+    /// The number of keys. Where it is another one than expected, a change was missed: all keys are loaded
+    /// anew behind the answer.
+    Count(Count),
+}
+
+/// The keys to count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// The first key.
+    pub from: Vec<u8>,
+    /// The key behind the last one.
+    pub end: Vec<u8>,
+    /// The revision at which they are counted.
+    pub revision: u64,
+    /// How many there should be.
+    pub expected: u64,
 }
 
 /// A write that happens only where the key is as it was seen.
@@ -58,6 +74,8 @@ pub enum Answer {
     Granted(i64, u64),
     /// The lease has ended.
     Revoked,
+    /// There are so many keys.
+    Counted(u64),
     /// Nothing was applied.
     Failed(Failure),
     /// Nobody knows whether it was applied: the connection ended, or time ran out.
@@ -133,8 +151,20 @@ impl Call {
             Call::Remove(key) => ("/v3/kv/deleterange", json!({ "key": encoded(key) })),
             Call::Grant(seconds) => ("/v3/lease/grant", json!({ "TTL": seconds.to_string() })),
             Call::Revoke(lease) => ("/v3/lease/revoke", json!({ "ID": lease.to_string() })),
+            Call::Count(count) => ("/v3/kv/range", count.request()),
         };
         (path, body.to_string())
+    }
+}
+
+impl Count {
+    fn request(&self) -> Value {
+        json!({
+            "key": encoded(&self.from),
+            "range_end": encoded(&self.end),
+            "revision": self.revision.to_string(),
+            "count_only": true,
+        })
     }
 }
 

@@ -15,4 +15,4 @@ mod pauses;
 pub use answers::{Event, KeyValue};
 pub use client::{Cause, Client, Config, LINKS, Member, Random, Report, Trouble, User};
 pub use failure::{Failure, FailureKind};
-pub use messages::{Answer, Call, Change, Write, WriteOutcome};
+pub use messages::{Answer, Call, Change, Count, Write, WriteOutcome};

@@ -49,6 +49,9 @@ pub const TURN_ORPHANS_MAX: usize = 1_024;
 pub const TURN_WALKED_MAX: usize = 1_024;
 /// Registrations that wait to be written, of those that one turn of the loop looks at for another reason.
 pub const TURN_QUEUED_MAX: usize = 1_024;
+/// Milliseconds between two checks of whether a node knows of as many keys as etcd has, on an average: half
+/// of it to one and a half, by the node's id.
+pub const CLUSTER_CHECK_MS: u64 = 3_600_000;
 /// Writes that a transaction may have beside those of registrations: three of the node's own state, and
 /// of one that goes together with the last.
 pub const CLUSTER_OWN_WRITES_MAX: usize = 4;

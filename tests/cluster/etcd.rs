@@ -6,6 +6,8 @@ use discovery_service::etcd::{
     Answer, Call, Change, Event, Failure, KeyValue, Write, WriteOutcome,
 };
 
+use crate::face::layout;
+
 /// The changes of one revision.
 type Line = (u64, Vec<Event>);
 
@@ -23,6 +25,8 @@ pub struct Etcd {
     lines: Vec<Line>,
     /// Revisions before this one cannot be watched.
     compacted: u64,
+    /// The number of registrations at each revision.
+    counts: BTreeMap<u64, u64>,
 }
 
 #[derive(Clone)]
@@ -43,6 +47,7 @@ impl Etcd {
             leases_granted: 0,
             lines: Vec::new(),
             compacted: 0,
+            counts: BTreeMap::from([(1, 0)]),
         }
     }
 
@@ -70,7 +75,21 @@ impl Etcd {
                 Answer::Revoked
             }
             Call::Apply(writes) => self.apply(writes),
+            Call::Count(count) if count.revision < self.compacted => {
+                let message = "etcdserver: mvcc: required revision has been compacted".to_owned();
+                Answer::Failed(Failure { code: 11, message })
+            }
+            Call::Count(count) => Answer::Counted(self.counts[&count.revision]),
         }
+    }
+
+    /// Keys below `reg/`.
+    fn count(&self) -> u64 {
+        let from = [layout().from(), b"reg/".to_vec()].concat();
+        self.keys
+            .keys()
+            .filter(|key| key.starts_with(&from))
+            .count() as u64
     }
 
     fn apply(&mut self, writes: &[Write]) -> Answer {
@@ -129,6 +148,7 @@ impl Etcd {
     fn commit(&mut self, events: Vec<Event>) {
         if !events.is_empty() {
             self.revision += 1;
+            self.counts.insert(self.revision, self.count());
             self.lines.push((self.revision, events));
         }
     }

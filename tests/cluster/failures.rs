@@ -16,7 +16,12 @@ const HEAL_MS: u64 = 2_000;
 
 /// Three nodes with two services each, all known everywhere.
 fn for_each_world(test: impl Fn(&mut World)) {
-    for seed in 0..SEEDS {
+    for_each_world_of(SEEDS, test);
+}
+
+/// Likewise with fewer seeds, where much time passes.
+fn for_each_world_of(seeds: u64, test: impl Fn(&mut World)) {
+    for seed in 0..seeds {
         let mut world = World::new(seed, 3, Weather::Chosen);
         for home in [0, 1, 2, 0, 1, 2] {
             world.begin_service_at(home);
@@ -376,5 +381,30 @@ fn row_61_a_watch_that_is_behind_a_compaction_loads_once_and_removes_nothing() {
         let loads = face.log.iter().filter(|(_, line)| line == "LoadBegins");
         assert_eq!(loads.count(), 2, "at first, and behind the compaction");
         nothing_was_seen(world);
+    });
+}
+
+#[test]
+fn row_61_a_change_that_is_not_told_is_noticed_within_two_hours() {
+    const HOURS_MS: u64 = 2 * 3_600_000;
+    for_each_world_of(2, |world| {
+        world.pass(1_000);
+        // One node is not told of one that comes, another one not of one that goes.
+        world.lose_change(0);
+        world.begin_service_at(1);
+        world.pass(TTL / 2);
+        world.lose_change(1);
+        world.deregister_at(0, 0);
+        world.pass(1_000);
+        let has = |world: &World, node: usize, service: usize| {
+            let face = world.faces[node].as_ref().expect("it lives");
+            face.has(&world.services[service].name)
+        };
+        assert!(!has(world, 0, 6) && has(world, 1, 0));
+        // All is compacted, and nothing else changes.
+        world.etcd.compact();
+        world.pass(HOURS_MS);
+        assert!(has(world, 0, 6) && !has(world, 1, 0));
+        world.check_end();
     });
 }

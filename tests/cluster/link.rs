@@ -27,6 +27,8 @@ pub struct Link {
     late: Vec<(u64, Call)>,
     leases: Vec<i64>,
     prolong_at: u64,
+    /// Whether the next change is not told.
+    pub loses_change: bool,
     /// Percent of the calls that are answered too late.
     pub late_percent: u64,
     /// Milliseconds after which a connection that is cut is noticed.
@@ -63,6 +65,7 @@ impl Link {
             late: Vec::new(),
             leases: Vec::new(),
             prolong_at: 0,
+            loses_change: false,
             late_percent: 0,
             noticed_ms: 6_000,
         }
@@ -214,6 +217,10 @@ impl Link {
             let Some((_, report)) = self.told.pop_front() else {
                 return;
             };
+            if self.loses_change && matches!(report, Report::Changed(_)) {
+                self.loses_change = false;
+                continue;
+            }
             match &report {
                 Report::Watching => self.phase = Phase::Watching,
                 Report::LineEnds(revision) | Report::LoadEnds(revision) => {
@@ -240,8 +247,18 @@ impl Link {
             pending.answer = Some((now + self.rng.below(30), answer));
         }
         if let Some((_, answer)) = pending.answer.take_if(|(at, _)| *at <= now) {
+            let expected = match &pending.call {
+                Call::Count(count) => Some(count.expected),
+                _ => None,
+            };
             self.call = None;
+            let is_amiss = matches!(answer, Answer::Counted(count) if expected != Some(count));
             reports.push(Report::Answered(answer));
+            if is_amiss {
+                self.told.clear();
+                self.resume = None;
+                self.go_on(etcd, Vec::new(), now);
+            }
         }
     }
 

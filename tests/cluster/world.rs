@@ -340,6 +340,13 @@ impl World {
         self.ends.push((until, End::Cut(node)));
     }
 
+    /// The next change is not told to this node.
+    pub fn lose_change(&mut self, node: usize) {
+        if let Some(face) = &mut self.faces[node] {
+            face.link.loses_change = true;
+        }
+    }
+
     pub fn kill(&mut self, node: usize, until: u64) {
         if self.faces.iter().flatten().count() > 1 {
             if let Some(face) = self.faces[node].take() {

@@ -23,10 +23,14 @@ impl Node {
             }
             Report::OtherHistory => self.forget_history(),
             Report::LoadBegins => self.begin_load(now),
-            Report::Loaded(pair) | Report::Changed(Event::Put(pair)) => {
-                self.on_put(&pair, holdings, now);
+            Report::Loaded(pair) => self.on_put(&pair, holdings, now),
+            Report::Changed(event) => {
+                self.checks.on_change(event.key_value().mod_revision);
+                match event {
+                    Event::Put(pair) => self.on_put(&pair, holdings, now),
+                    Event::Delete(pair) => self.on_delete(&pair, now),
+                }
             }
-            Report::Changed(Event::Delete(pair)) => self.on_delete(&pair, now),
             Report::LoadEnds(revision) => self.on_loaded(revision, now),
             Report::LineEnds(revision) => self.seen = self.seen.max(revision),
             Report::Watching => {
@@ -42,7 +46,8 @@ impl Node {
                 self.phase = Phase::Away;
                 self.orphans.stop(now);
             }
-            Report::Prolonged(_) | Report::LeftOut => {}
+            Report::LeftOut => self.checks.on_stranger(),
+            Report::Prolonged(_) => {}
         }
     }
 
@@ -54,6 +59,7 @@ impl Node {
         self.nodes.clear();
         self.returned.clear();
         self.names.clear();
+        self.checks.begin_load();
         self.own_key = OwnKey::default();
         self.leases.unmark_all();
         self.is_unnamed = true;
@@ -95,6 +101,7 @@ impl Node {
         self.is_loaded = true;
         self.is_putting = true;
         self.seen = self.seen.max(revision);
+        self.put_off_check(now);
         self.walk = Some(Walk::new(revision));
         self.walk(now);
     }
@@ -105,6 +112,14 @@ impl Node {
         self.set(name, Known { role, ..known });
         let ms = ms.max(self.config.grace_ms);
         self.orphans.add(name, &known, ms, now);
+    }
+
+    /// It is none of the cluster's. While all is loaded, it counts as one among the registrations.
+    fn on_stranger(&mut self, key: &[u8]) {
+        let (from, end) = self.config.layout.registrations();
+        if self.phase == Phase::Loading && (&from[..]..&end[..]).contains(&key) {
+            self.checks.on_stranger();
+        }
     }
 
     pub(super) fn on_put(&mut self, pair: &KeyValue, holdings: &impl Holdings, now: Moment) {
@@ -121,7 +136,8 @@ impl Node {
                 self.is_unnamed = false;
                 self.on_cluster_name(&pair.value);
             }
-            Some(Place::Marker(..)) | None => {}
+            Some(Place::Marker(..)) => {}
+            None => self.on_stranger(&pair.key),
         }
     }
 
@@ -207,7 +223,7 @@ impl Node {
     fn on_unreadable(&mut self, name: &Name, revision: u64, now: Moment) {
         self.catch_up(name, now);
         let Some(mut known) = self.all.get(name) else {
-            return;
+            return self.on_stranger(&self.config.layout.registration(name));
         };
         known.load = self.load;
         let is_new = revision > known.revision;

@@ -1,5 +1,6 @@
 //! One node: what it is told, and what it tells.
 
+mod checking;
 mod counts;
 mod figures;
 mod hearing;
@@ -23,6 +24,7 @@ use super::registrations::Registrations;
 use crate::limits::CLUSTER_FOREIGN_REMOVALS_MAX;
 use crate::message::{Labels, Reason, ServiceAddress};
 use crate::time::Moment;
+use checking::Checks;
 use counts::Counts;
 use upkeep::Walk;
 use writing::Sent;
@@ -110,6 +112,7 @@ pub struct Node {
     seen: u64,
     all: Registrations,
     counts: Counts,
+    checks: Checks,
     /// What waits to be written.
     queue: VecDeque<Queued>,
     /// What is being called.
@@ -186,6 +189,7 @@ impl Node {
             seen: 0,
             all: Registrations::default(),
             counts: Counts::default(),
+            checks: Checks::default(),
             queue: VecDeque::new(),
             sent: None,
             unowned: VecDeque::new(),
@@ -288,7 +292,7 @@ impl Node {
         if self.has_slices() {
             return Some(Moment::START);
         }
-        [self.orphans.next_due(), unowned, call]
+        [self.orphans.next_due(), unowned, call, self.check_due()]
             .into_iter()
             .flatten()
             .min()

@@ -19,6 +19,7 @@ pub(super) enum Sent {
     Writes(i64, Vec<Target>),
     /// The removal of what this node has put, without a guard.
     Removal(Name),
+    Count,
 }
 
 /// What a write is about.
@@ -34,6 +35,10 @@ pub(super) enum Target {
 impl Node {
     /// The next call to make, where the client is not busy.
     pub fn next_call(&mut self, holdings: &impl Holdings, now: Moment) -> Option<Call> {
+        if let Some(call) = self.next_check(now) {
+            self.sent = Some(Sent::Count);
+            return Some(call);
+        }
         if self.next_call_due().is_none_or(|due| due > now) {
             return None;
         }
@@ -128,7 +133,7 @@ impl Node {
         let targets = match &self.sent {
             Some(Sent::Writes(_, targets)) => targets,
             Some(Sent::Removal(other)) => return other == name,
-            Some(Sent::Grant) | None => return false,
+            Some(Sent::Grant | Sent::Count) | None => return false,
         };
         let is_of = |target: &Target| match target {
             Target::Put(other) | Target::Delete(other) => other == name,
@@ -266,6 +271,7 @@ impl Node {
             }
             (Some(Sent::Writes(_, targets)), _) => self.write_again(targets),
             (Some(Sent::Grant), Answer::Failed(failure)) => self.on_refused(failure.kind(), now),
+            (Some(Sent::Count), answer) => self.on_counted(&answer, now),
             (Some(Sent::Grant) | None, _) => {}
         }
     }
@@ -308,6 +314,7 @@ impl Node {
         if revision <= known.revision {
             return;
         }
+        self.checks.on_change(revision);
         (known.revision, known.is_there) = (revision, is_put);
         if is_put {
             known.node = me;

@@ -174,6 +174,7 @@ impl Client {
 
     fn on_called(&mut self, document: &Document, now: Moment) {
         let outcomes = self.calls.outcomes();
+        let mut is_amiss = false;
         let answer = match &self.call {
             None => return,
             Some(Call::Apply(writes)) if writes.len() != outcomes.len() => {
@@ -184,10 +185,17 @@ impl Client {
             Some(Call::Remove(_)) => Answer::Removed(document.header.revision),
             Some(Call::Grant(_)) => Answer::Granted(document.lease, document.ttl),
             Some(Call::Revoke(_)) => Answer::Revoked,
+            Some(Call::Count(count)) => {
+                is_amiss = document.count != count.expected;
+                Answer::Counted(document.count)
+            }
         };
         self.call = None;
         self.saw(document.header.revision);
         self.reports.push_back(Report::Answered(answer));
+        if is_amiss {
+            self.load();
+        }
     }
 
     fn on_failure(&mut self, asked: Asked, cause: Cause, now: Moment) {

@@ -1,5 +1,6 @@
 //! One node, and an etcd that answers as the test says.
 
+mod checking;
 mod hearing;
 mod upkeep;
 mod writing;

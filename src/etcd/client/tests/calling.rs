@@ -1,7 +1,7 @@
 //! Calls, tokens and leases.
 
 use super::*;
-use crate::etcd::messages::{Change, Write, WriteOutcome};
+use crate::etcd::messages::{Change, Count, Write, WriteOutcome};
 
 fn no_lease() -> Value {
     json!({"error": "x", "code": 5, "message": "requested lease not found"})
@@ -157,4 +157,29 @@ fn a_member_that_prolongs_nothing_in_3_s_is_left_and_one_of_another_cluster_is_n
     assert!(!rig.is_open[LEASES] && is_kept(&rig));
     rig.wait(200);
     assert_eq!(rig.opened.last(), Some(&(LEASES, 1)));
+}
+
+#[test]
+fn where_etcd_has_another_number_of_keys_than_expected_all_are_loaded_anew() {
+    for (told, loads) in [("7", false), ("8", true)] {
+        let mut rig = Rig::watching();
+        rig.call(Call::Count(Count {
+            from: b"/d/a".to_vec(),
+            end: b"/d/b".to_vec(),
+            revision: 4,
+            expected: 7,
+        }));
+        for part in [
+            r#""count_only":true"#,
+            r#""revision":"4""#,
+            r#""key":"L2QvYQ==""#,
+        ] {
+            assert!(rig.sent(CALLS).contains(part), "{part}");
+        }
+        let answer = json!({"header": header(5), "count": told});
+        rig.answer(CALLS, 200, &answer);
+        let count = told.parse().expect("a number");
+        assert_eq!(rig.answered(), Some(&Answer::Counted(count)));
+        assert_eq!(rig.reports.contains(&Report::LoadBegins), loads);
+    }
 }

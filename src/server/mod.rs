@@ -13,13 +13,14 @@ mod options;
 mod process;
 mod service_manager;
 mod signals;
+mod start_error;
 mod starting;
 mod state_file;
 
 use std::cell::RefCell;
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -30,9 +31,8 @@ use mio::{Events, Poll};
 
 use crate::auth::{self, TokenFileError, Tokens};
 use crate::engine::{Engine, Reading, Settings, Sockets};
-use crate::escape::Plain;
 use crate::limits::{SHUTDOWN_MS_MAX, TURN_EVENTS_MAX};
-use crate::server::config::{Config, ConfigError, EtcdUser};
+use crate::server::config::{Config, EtcdUser};
 use crate::service::Service;
 use crate::time::WallTime;
 use crate::wire::dns::Counters;
@@ -40,61 +40,9 @@ use crate::wire::dns::Counters;
 use dns::DnsSockets;
 use network::MioNetwork;
 use signals::{Signal, Signals};
+pub use start_error::StartError;
 use state_file::FileJournal;
 pub use state_file::StateError;
-
-/// Why the service could not run.
-#[derive(Debug)]
-pub enum StartError {
-    /// The configuration breaks a rule.
-    Config(ConfigError),
-    /// The service could not listen on an address.
-    Listen(SocketAddr, io::Error),
-    /// The token file cannot be used.
-    TokenFile(PathBuf, TokenFileError),
-    /// This member of etcd cannot be found.
-    EtcdAddress(String, io::Error),
-    /// The file with the password for etcd cannot be used.
-    PasswordFile(PathBuf, io::Error),
-    /// The prefix in etcd belongs to a cluster of this name, which is not this node's.
-    OtherCluster(String),
-    /// The state file cannot be used.
-    StateFile(PathBuf, StateError),
-    /// The system refused a resource that the service needs.
-    System(&'static str, io::Error),
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            StartError::Config(error) => error.fmt(f),
-            StartError::Listen(address, error) => {
-                write!(f, "cannot listen on {address}: {}", Plain(error))
-            }
-            StartError::TokenFile(path, error) => {
-                write!(f, "cannot use the token file {}: {error}", path.display())
-            }
-            StartError::EtcdAddress(url, error) => {
-                write!(f, "cannot find etcd at {url}: {}", Plain(error))
-            }
-            StartError::PasswordFile(path, error) => {
-                let (path, error) = (path.display(), Plain(error));
-                write!(f, "cannot use the password file {path}: {error}")
-            }
-            StartError::OtherCluster(name) => write!(
-                f,
-                "the prefix in etcd belongs to the cluster {name:?}: give its --cluster-name, or another \
-                 --cluster-prefix"
-            ),
-            StartError::StateFile(path, error) => {
-                write!(f, "cannot use the state file {}: {error}", path.display())
-            }
-            StartError::System(what, error) => write!(f, "cannot {what}: {}", Plain(error)),
-        }
-    }
-}
-
-impl std::error::Error for StartError {}
 
 /// What is served, and at which real address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -202,44 +150,6 @@ pub fn run(
     ended
 }
 
-fn listed(addresses: &[SocketAddr]) -> String {
-    let addresses: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
-    addresses.join(",")
-}
-
-/// Logs the version, the addresses and the limits in one line.
-fn log_start(
-    config: &Config,
-    settings: &Settings,
-    addresses: &[SocketAddr],
-    advertised: Option<IpAddr>,
-) {
-    let idle_timeout = config
-        .idle_timeout
-        .map_or_else(|| "off".to_owned(), |timeout| format!("{timeout:?}"));
-    info!(
-        "discovery {} is ready: listen={} ttl={:?} tick={:?} max-services={} max-connections={} \
-         idle-timeout={idle_timeout} tokens={} own-address={} advertise={}",
-        env!("CARGO_PKG_VERSION"),
-        listed(addresses),
-        config.ttl,
-        config.tick,
-        config.services_max,
-        settings.connections_max,
-        if config.token_file.is_some() {
-            "required"
-        } else {
-            "none"
-        },
-        if config.own_address {
-            "required"
-        } else {
-            "off"
-        },
-        advertised.map_or_else(|| "loopback".to_owned(), |ip| ip.to_string()),
-    );
-}
-
 /// Reads the token file, and warns when everybody on the host can read it too.
 fn read_tokens(path: &Path) -> Result<Tokens, TokenFileError> {
     let tokens = auth::read_tokens(path)?;
@@ -331,8 +241,8 @@ impl Server {
         if !addresses.iter().all(|address| address.ip().is_loopback()) {
             service.warn_of_loopback();
         }
-        log_start(config, settings, &addresses, advertised);
-        self.status = format!("listening on {}", listed(&addresses));
+        starting::log_start(config, settings, &addresses, advertised);
+        self.status = format!("listening on {}", starting::listed(&addresses));
         let of_registry = addresses.into_iter().map(Listening::Registry);
         let of_dns = dns.addresses.into_iter().map(Listening::Dns);
         of_registry.chain(of_dns).for_each(announce);

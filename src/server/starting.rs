@@ -5,6 +5,7 @@ use std::hash::RandomState;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
+use log::info;
 use mio::net::TcpListener;
 use mio::{Registry as Polled, Waker};
 
@@ -12,7 +13,7 @@ use super::config::Config;
 use super::network::{MioNetwork, WAKE};
 use super::state_file::{self, FileJournal, StateFile};
 use super::{StartError, ids, process};
-use crate::engine::Engine;
+use crate::engine::{Engine, Settings};
 use crate::registry::Registry;
 use crate::service::{Service, UuidSource};
 use crate::wire::Protocol;
@@ -109,4 +110,42 @@ fn site(config: &Config, ip: IpAddr) -> Site {
     } else {
         site
     }
+}
+
+pub(super) fn listed(addresses: &[SocketAddr]) -> String {
+    let addresses: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
+    addresses.join(",")
+}
+
+/// Logs the version, the addresses and the limits in one line.
+pub(super) fn log_start(
+    config: &Config,
+    settings: &Settings,
+    addresses: &[SocketAddr],
+    advertised: Option<IpAddr>,
+) {
+    let idle_timeout = config
+        .idle_timeout
+        .map_or_else(|| "off".to_owned(), |timeout| format!("{timeout:?}"));
+    info!(
+        "discovery {} is ready: listen={} ttl={:?} tick={:?} max-services={} max-connections={} \
+         idle-timeout={idle_timeout} tokens={} own-address={} advertise={}",
+        env!("CARGO_PKG_VERSION"),
+        listed(addresses),
+        config.ttl,
+        config.tick,
+        config.services_max,
+        settings.connections_max,
+        if config.token_file.is_some() {
+            "required"
+        } else {
+            "none"
+        },
+        if config.own_address {
+            "required"
+        } else {
+            "off"
+        },
+        advertised.map_or_else(|| "loopback".to_owned(), |ip| ip.to_string()),
+    );
 }

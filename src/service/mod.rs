@@ -6,6 +6,7 @@
 mod answers;
 mod awaited;
 mod budget;
+mod by_uuid;
 mod catalog;
 mod departures;
 mod draw;
@@ -37,10 +38,10 @@ use uuid::Uuid;
 use crate::auth::Tokens;
 use crate::limits::{RECORDS_A_UNIT, REMOVAL_WORK, SWEPT_ALONE_MAX};
 use crate::message::{
-    Catalog, DnsStats, Document, Endpoints, Outcome, Peer, Process, Reason, Refusal, Rendered,
-    Reply, Request, Responder, ServiceType, Services, Verb,
+    Catalog, DnsStats, Document, Endpoints, Outcome, Peer, Process, Refusal, Rendered, Reply,
+    Request, Responder, ServiceType, Services, Verb,
 };
-use crate::registry::{Heartbeat, Registry};
+use crate::registry::Registry;
 
 use answers::Answers;
 use awaited::Awaited;
@@ -206,44 +207,6 @@ impl<S: BuildHasher> Service<S> {
         self.swept && !self.holds.are_leaving()
     }
 
-    #[inline]
-    fn heartbeat(&mut self, uuid: Option<&Uuid>, peer: &Peer) -> Outcome {
-        let Some(uuid) = self.right_of(uuid) else {
-            return Outcome::Done(Reply::NotFound);
-        };
-        match self.hear(&uuid) {
-            Reply::NotFound => self.hear_elsewhere(&uuid, peer),
-            reply => Outcome::Done(reply),
-        }
-    }
-
-    /// The registration that a peer may change that has told this UUID, if it is not about to be removed.
-    #[inline]
-    fn right_of(&mut self, told: Option<&Uuid>) -> Option<Uuid> {
-        let uuid = self.rights.resolve(*told?)?;
-        (!self.is_leaving(&uuid)).then_some(uuid)
-    }
-
-    #[inline]
-    fn hear(&mut self, uuid: &Uuid) -> Reply {
-        match self.registry.hear(self.turn.now, self.turn.heard, uuid) {
-            Heartbeat::InTime => Reply::Ok,
-            Heartbeat::Late => {
-                self.warn_of_late_heartbeat(uuid);
-                Reply::Ok
-            }
-            Heartbeat::Unknown => Reply::NotFound,
-        }
-    }
-
-    fn warn_of_late_heartbeat(&mut self, uuid: &Uuid) {
-        let now = self.turn.now;
-        if let Some(record) = self.registry.get(now, uuid) {
-            self.notices
-                .late(now, record.service_type, record.address, record.ttl_ms);
-        }
-    }
-
     /// Runs a request of any peer.
     fn apply_any(&mut self, request: &Request<'_>, peer: &mut Peer) -> Outcome {
         let refusal = match request {
@@ -341,20 +304,6 @@ impl<S: BuildHasher> Service<S> {
         }
         peer.token = number;
         Reply::Ok
-    }
-
-    fn deregister(&mut self, uuid: Option<&Uuid>, peer: &Peer) -> Outcome {
-        let Some(uuid) = self.right_of(uuid) else {
-            return Outcome::Done(Reply::NotFound);
-        };
-        let (now, reason) = (self.turn.now, Reason::Deregistered);
-        if self.registry.deregister(now, &uuid, reason) {
-            return Outcome::Done(Reply::Ok);
-        }
-        match self.deregister_elsewhere(&uuid) {
-            Some(reply) => Outcome::Done(reply),
-            None => self.not_found(peer),
-        }
     }
 
     /// Makes the peer a watcher.

@@ -45,7 +45,8 @@ struct CommandLine {
     verb: Option<Verb>,
 }
 
-/// What the process is asked to do.
+/// What the process is asked to do. It is made once.
+#[allow(clippy::large_enum_variant)]
 pub(crate) enum Invocation {
     /// Run the service.
     Service(Config),

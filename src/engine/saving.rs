@@ -193,7 +193,7 @@ impl Saving {
             return;
         }
         let stays = |change: &&Change| {
-            let is_left = stopping && change.held && is_end_of_connection(change);
+            let is_left = stopping && change.held && change.ends_with_connection();
             change.owner.is_none() && !is_left
         };
         let changes = changes.iter().filter(stays);
@@ -280,11 +280,4 @@ impl Saving {
         });
         journal.submit(self.last, records);
     }
-}
-
-fn is_end_of_connection(change: &Change) -> bool {
-    let ChangeKind::Down { reason, .. } = change.kind else {
-        return false;
-    };
-    reason == Reason::ConnectionClosed
 }

@@ -52,6 +52,18 @@ impl Change {
         matches!(self.kind, ChangeKind::Down { .. } | ChangeKind::Yielded)
     }
 
+    /// Whether the end of the connection that held it has removed it.
+    #[must_use]
+    pub fn ends_with_connection(&self) -> bool {
+        matches!(
+            self.kind,
+            ChangeKind::Down {
+                reason: Reason::ConnectionClosed,
+                ..
+            }
+        )
+    }
+
     /// Whether it is nothing that a watcher is told: who holds or owns it.
     #[must_use]
     pub fn is_internal(&self) -> bool {

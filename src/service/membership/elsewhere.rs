@@ -65,6 +65,9 @@ impl<S: BuildHasher> Service<S> {
     /// Removes what another node owns. `None` where none does.
     pub(in crate::service) fn deregister_elsewhere(&mut self, uuid: &Uuid) -> Option<Reply> {
         self.elsewhere(uuid)?;
+        if !self.membership.as_ref()?.node.has_room_for_removal() {
+            return Some(Reply::Refused(Refusal::RegistryFull));
+        }
         let key = KeyId::of(uuid).as_uuid();
         let reason = Reason::Deregistered;
         self.registry.remove_replica(self.turn.now, &key, reason);

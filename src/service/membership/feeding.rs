@@ -16,7 +16,9 @@ impl<S: BuildHasher> Service<S> {
     /// Tells the node what has changed here and it does not know of.
     pub(super) fn feed(&mut self, membership: &mut Membership) {
         let changes = &self.registry.changes()[membership.fed..];
-        let mut changes = changes.iter().peekable();
+        // Who held at a node that stops comes to another one, where it takes its own place.
+        let stays = |change: &&Change| !(self.is_stopping && change.ends_with_connection());
+        let mut changes = changes.iter().filter(stays).peekable();
         while let Some(change) = changes.next() {
             let successor = changes.next_if(|next| takes_place(next, change));
             membership.tell(change, successor, self.turn.uptime, self.turn.wall);

@@ -153,9 +153,7 @@ impl<S: BuildHasher> Service<S> {
     /// When something is due for the cluster, in the loop's time.
     pub(super) fn node_due(&self) -> Option<Moment> {
         let membership = self.membership.as_ref()?;
-        // A client that is busy takes no call; its answer comes as an event.
         let node = membership.node.next_due();
-        let node = node.filter(|_| !membership.client.is_busy());
         node.into_iter().chain(membership.client.next_due()).min()
     }
 

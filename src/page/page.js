@@ -162,7 +162,7 @@ class Services {
 	takeList(list, now) {
 		for (const { id, age_ms: age, ttl_ms: ttl, held } of list) {
 			const record = this.records.get(id);
-			if (record) Object.assign(record, { held, ttl: held ? null : ttl, heard: held ? null : now - age });
+			if (record) Object.assign(record, { held, ttl: held ? null : ttl, heard: held || age === null ? null : now - age });
 		}
 	}
 

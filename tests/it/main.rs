@@ -4,6 +4,7 @@
 
 mod bounds;
 mod client_libraries;
+mod cluster;
 mod command_line;
 mod common;
 mod dns;

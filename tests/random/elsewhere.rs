@@ -74,7 +74,7 @@ impl Model {
                 if is_free {
                     let row = &mut self.rows[row.expect("it is there")];
                     (row.elsewhere, row.last_heartbeat) = (false, self.now);
-                    assert_eq!(row.held, false);
+                    assert!(!row.held);
                 }
             }
             Elsewhere::Remove => {

@@ -80,7 +80,7 @@ fn ask_udp(socket: &UdpSocket, message: &[u8]) -> Vec<u8> {
     buffer
 }
 
-fn look_up(service: &Service, name: &str, rtype: RecordType) -> Message {
+pub fn look_up(service: &Service, name: &str, rtype: RecordType) -> Message {
     let socket = udp(service.dns_address());
     read(&ask_udp(&socket, &bytes(&query(name, rtype))))
 }

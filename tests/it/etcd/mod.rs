@@ -7,9 +7,10 @@ mod nodes;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use discovery_service::etcd::{
-    Answer, Call, Cause, Failure, FailureKind, Report, User, WriteOutcome,
+    Answer, Call, Cause, Count, Failure, FailureKind, Report, User, WriteOutcome,
 };
-use driver::{Driver, Etcd, VERSIONS, delete, put};
+pub use driver::Etcd;
+use driver::{Driver, VERSIONS, delete, put};
 
 use serde_json::{Value, json};
 
@@ -75,6 +76,42 @@ fn guarded_writes_are_applied_one_by_one_and_told_to_a_watch_in_whole_lines() {
 
 fn is_refused_as(answer: &Answer, kind: FailureKind) -> bool {
     matches!(answer, Answer::Failed(failure) if failure.kind() == kind)
+}
+
+#[test]
+fn keys_are_counted_at_a_revision_and_a_number_that_differs_loads_all() {
+    against_each(|etcd| {
+        let mut driver = Driver::watching(&etcd);
+        let writes = vec![put("/d/a", 0, "1", 0), put("/d/b", 0, "1", 0)];
+        let Answer::Applied(revision, _) = driver.call(Call::Apply(writes)) else {
+            panic!("it was not applied");
+        };
+        driver.call(Call::Apply(vec![put("/d/c", 0, "1", 0)]));
+        let count = |expected| {
+            let (from, end) = (b"/d/".to_vec(), b"/d0".to_vec());
+            Call::Count(Count {
+                from,
+                end,
+                revision,
+                expected,
+            })
+        };
+        assert_eq!(driver.call(count(2)), Answer::Counted(2));
+        driver.reports.clear();
+        assert_eq!(driver.call(count(3)), Answer::Counted(2));
+        driver.wait_for(&Report::Watching);
+        assert!(driver.reports.contains(&Report::LoadBegins));
+        assert_eq!(driver.call(count(2)), Answer::Counted(2));
+        etcd.ask(
+            "/v3/kv/compaction",
+            &format!(r#"{{"revision":"{}"}}"#, revision + 1),
+        );
+        let compacted = driver.call(count(2));
+        assert!(
+            is_refused_as(&compacted, FailureKind::Compacted),
+            "{compacted:?}"
+        );
+    });
 }
 
 #[test]

@@ -25,13 +25,15 @@ const MAP: &[(&str, &[&str])] = &[
     (
         "server",
         &[
-            "auth", "engine", "escape", "limits", "message", "registry", "service", "state",
-            "time", "wire",
+            "auth", "cluster", "engine", "escape", "etcd", "limits", "message", "registry",
+            "service", "state", "time", "wire",
         ],
     ),
     (
         "service",
-        &["auth", "limits", "message", "registry", "state", "time"],
+        &[
+            "auth", "cluster", "etcd", "limits", "message", "registry", "state", "time",
+        ],
     ),
     ("session", &["limits", "message", "time", "wire"]),
     ("state", &["limits", "message"]),

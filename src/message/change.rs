@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::owner::public_name;
 use super::{Id, Labels, NodeNumber, Reason, ServiceAddress};
 use crate::time::Moment;
 
@@ -37,7 +36,7 @@ impl Change {
     /// Its public name.
     #[must_use]
     pub fn id(&self) -> Id {
-        public_name(&self.uuid, self.owner)
+        Id::of_owned(&self.uuid, self.owner)
     }
 
     /// Whether this node has the registration as its own from this change on.

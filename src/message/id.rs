@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use super::NodeNumber;
+
 /// The public name of a registration: 16 lower-case hex digits.
 ///
 /// It is the same wherever the registration is shown, and says nothing about its UUID, which is
@@ -25,9 +27,14 @@ impl Id {
         Id(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
     }
 
-    /// The public name of the registration with this key in etcd, which is the same digest.
-    pub(super) fn beginning(key: &Uuid) -> Id {
-        Id(key.as_u64_pair().0)
+    /// The public name of a registration that this node owns, which has this UUID, or another one, which has
+    /// this key in etcd: that begins with the same digest.
+    #[must_use]
+    pub fn of_owned(uuid_or_key: &Uuid, owner: Option<NodeNumber>) -> Id {
+        match owner {
+            None => Id::of(uuid_or_key),
+            Some(_) => Id(uuid_or_key.as_u64_pair().0),
+        }
     }
 
     /// Its hex digits.

@@ -54,7 +54,6 @@ pub use labels::Labels;
 pub use link::{LinkCommand, LinkEnd, LinkEvent};
 pub use outcome::{Delivery, Outcome, Peer, Responder};
 pub use owner::NodeNumber;
-pub(crate) use owner::public_name;
 pub use part::{Part, Rows};
 pub use refusal::Refusal;
 pub use rendering::{Bytes, Form, Rendered};

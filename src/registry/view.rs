@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::entry::Entries;
 use super::{NONE, Registry};
-use crate::message::{Id, Labels, NodeNumber, ServiceAddress, public_name};
+use crate::message::{Id, Labels, NodeNumber, ServiceAddress};
 use crate::time::Moment;
 
 /// One live registration.
@@ -37,7 +37,7 @@ impl Record<'_> {
     /// Its public name.
     #[must_use]
     pub fn id(&self) -> Id {
-        public_name(&self.uuid, self.owner)
+        Id::of_owned(&self.uuid, self.owner)
     }
 
     /// Whether its last heartbeat at `now` is younger than this. Of one that another node owns, only what

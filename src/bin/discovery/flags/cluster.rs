@@ -11,7 +11,7 @@ use super::whole_number;
 
 #[derive(Args)]
 pub(super) struct ClusterFlags {
-    /// Be a node of a cluster that meets in etcd, at http://<host>:<port>; may be given several times (in the variable: with commas)
+    /// Be a node of a cluster that meets in etcd, at http://HOST:PORT; may be given several times (in the variable: with commas)
     #[arg(long, env = "DISCOVERY_CLUSTER", value_name = "URL")]
     #[arg(value_delimiter = ',')]
     cluster: Vec<EtcdUrl>,

@@ -2,6 +2,8 @@
 
 #[path = "../../random/dns.rs"]
 mod dns;
+#[path = "../../random/elsewhere.rs"]
+mod elsewhere;
 #[path = "../../random/etcd.rs"]
 mod etcd;
 #[path = "../../random/model.rs"]

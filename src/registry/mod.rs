@@ -43,7 +43,7 @@ use crate::time::Moment;
 use crate::time::wheel::Wheel;
 
 use address_index::AddressIndex;
-use entry::{Entries, NewEntry};
+use entry::{Entries, Entry, NewEntry};
 use index::{Chains, Index};
 use label_sets::LabelSets;
 use marks::Marks;
@@ -237,10 +237,16 @@ impl<S: BuildHasher> Registry<S> {
     }
 
     fn find_hashed(&self, uuid: &Uuid, hash: u64) -> Option<u32> {
+        self.find_among(uuid, hash, |entry| entry.owner().is_none())
+    }
+
+    /// The slot of the entry with this UUID, or key, that is such a one.
+    #[inline]
+    fn find_among(&self, uuid: &Uuid, hash: u64, is_such: impl Fn(&Entry) -> bool) -> Option<u32> {
         let mut slot = self.by_uuid.first(hash);
         while slot != NONE {
             let entry = self.entries.get(slot);
-            if entry.uuid == *uuid && entry.owner().is_none() {
+            if entry.uuid == *uuid && is_such(entry) {
                 return Some(slot);
             }
             slot = entry.chain;

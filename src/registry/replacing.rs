@@ -21,11 +21,7 @@ impl<S: BuildHasher> Registry<S> {
         spared: Option<&Uuid>,
         budget: &mut usize,
     ) -> bool {
-        if !self
-            .by_address
-            .make(&mut self.entries, &self.hasher, now, *budget)
-        {
-            *budget = 0;
+        if !self.make_address_index(now, budget) {
             return false;
         }
         let Some(of) = self.types.find(service_type, &self.hasher) else {
@@ -55,11 +51,7 @@ impl<S: BuildHasher> Registry<S> {
         address: ServiceAddress,
         budget: &mut usize,
     ) -> bool {
-        if !self
-            .by_address
-            .make(&mut self.entries, &self.hasher, now, *budget)
-        {
-            *budget = 0;
+        if !self.make_address_index(now, budget) {
             return false;
         }
         let Some(of) = self.types.find(service_type, &self.hasher) else {
@@ -78,5 +70,16 @@ impl<S: BuildHasher> Registry<S> {
             self.remove(slot, now, Reason::Replaced);
         }
         true
+    }
+
+    /// Whether the index by address is whole; if not, it has used up the budget.
+    fn make_address_index(&mut self, now: Moment, budget: &mut usize) -> bool {
+        let is_whole = self
+            .by_address
+            .make(&mut self.entries, &self.hasher, now, *budget);
+        if !is_whole {
+            *budget = 0;
+        }
+        is_whole
     }
 }

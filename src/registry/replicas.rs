@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{NONE, Record, RegisterError, Registration, Registry, Uuids, hash};
+use super::{Record, RegisterError, Registration, Registry, Uuids, hash};
 use crate::message::{ChangeKind, Labels, NodeNumber, Reason, ServiceAddress};
 use crate::time::Moment;
 
@@ -125,15 +125,8 @@ impl<S: BuildHasher> Registry<S> {
     }
 
     pub(super) fn find_replica(&self, key: &Uuid) -> Option<u32> {
-        let mut slot = self.by_uuid.first(hash(&self.hasher, key));
-        while slot != NONE {
-            let entry = self.entries.get(slot);
-            if entry.uuid == *key && entry.owner().is_some() {
-                return Some(slot);
-            }
-            slot = entry.chain;
-        }
-        None
+        let hash = hash(&self.hasher, key);
+        self.find_among(key, hash, |entry| entry.owner().is_some())
     }
 
     /// Lets the entry be found by another UUID.

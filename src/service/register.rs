@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{Service, Turn};
 use crate::message::{Labels, Offer, Outcome, Peer, Refusal, Reply, Ttl};
-use crate::registry::{RegisterError, Registration, Registry};
+use crate::registry::{Record, RegisterError, Registration, Registry};
 use crate::time::Moment;
 
 /// What a registration is made with beside the service itself.
@@ -130,9 +130,7 @@ impl<S: BuildHasher> Service<S> {
             self.remove_left(&uuid);
         }
         if let Some(record) = self.registry.get(self.turn.now, &uuid) {
-            let is_same = record.address == offer.address(self.reach.observed(peer))
-                && **record.service_type == *offer.service_type.as_str();
-            return Some(if is_same {
+            return Some(if self.is_offered(&record, offer, peer) {
                 self.hear(&uuid)
             } else {
                 Reply::Refused(Refusal::UuidTaken)
@@ -145,6 +143,12 @@ impl<S: BuildHasher> Service<S> {
             Ok(()) => Some(Reply::Ok),
             Err(error) => self.not_registered(error),
         }
+    }
+
+    /// Whether the offer is for the very service that is registered.
+    pub(super) fn is_offered(&self, record: &Record<'_>, offer: &Offer<'_>, peer: &Peer) -> bool {
+        record.address == offer.address(self.reach.observed(peer))
+            && **record.service_type == *offer.service_type.as_str()
     }
 
     /// Adds a registration under a new UUID by means of `how`.

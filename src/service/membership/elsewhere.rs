@@ -10,7 +10,7 @@ use crate::registry::Record;
 use crate::service::Service;
 
 impl<S: BuildHasher> Service<S> {
-    /// The registration of another node with this UUID.
+    /// The registration of another node with this UUID, under its key in etcd.
     pub(in crate::service) fn elsewhere(&self, uuid: &Uuid) -> Option<Record<'_>> {
         self.membership.as_ref()?;
         let key = KeyId::of(uuid).as_uuid();
@@ -24,18 +24,13 @@ impl<S: BuildHasher> Service<S> {
         if self.membership.is_none() {
             return Outcome::Done(Reply::NotFound);
         }
-        if self.elsewhere(uuid).is_some() {
-            self.take_over(uuid);
-            return Outcome::Done(Reply::Ok);
+        match self.elsewhere(uuid).map(|record| record.uuid) {
+            Some(key) => {
+                self.registry.take_over(self.turn.heard, &key, *uuid);
+                Outcome::Done(Reply::Ok)
+            }
+            None => self.not_found(peer),
         }
-        self.not_found(peer)
-    }
-
-    /// This node owns the registration with this UUID from now on, where another one did and no connection
-    /// holds it.
-    fn take_over(&mut self, uuid: &Uuid) -> bool {
-        let key = KeyId::of(uuid).as_uuid();
-        self.membership.is_some() && self.registry.take_over(self.turn.heard, &key, *uuid)
     }
 
     /// Nothing here has the UUID that was told. Before the state of the cluster is loaded nobody knows.
@@ -53,22 +48,21 @@ impl<S: BuildHasher> Service<S> {
         offer: &Offer<'_>,
         peer: &Peer,
     ) -> Option<Reply> {
-        let address = offer.address(self.reach.observed(peer));
         let record = self.elsewhere(uuid)?;
-        if record.address != address || **record.service_type != *offer.service_type.as_str() {
+        if !self.is_offered(&record, offer, peer) {
             return Some(Reply::Refused(Refusal::UuidTaken));
         }
-        self.take_over(uuid);
+        let key = record.uuid;
+        self.registry.take_over(self.turn.heard, &key, *uuid);
         Some(Reply::Ok)
     }
 
     /// Removes what another node owns. `None` where none does.
     pub(in crate::service) fn deregister_elsewhere(&mut self, uuid: &Uuid) -> Option<Reply> {
-        self.elsewhere(uuid)?;
+        let key = self.elsewhere(uuid)?.uuid;
         if !self.membership.as_ref()?.node.has_room_for_removal() {
             return Some(Reply::Refused(Refusal::RegistryFull));
         }
-        let key = KeyId::of(uuid).as_uuid();
         let reason = Reason::Deregistered;
         self.registry.remove_replica(self.turn.now, &key, reason);
         Some(Reply::Ok)
@@ -98,7 +92,10 @@ impl<S: BuildHasher> Service<S> {
         uuid: &Uuid,
         labels: Option<&Labels>,
     ) -> Option<Reply> {
-        self.take_over(uuid).then_some(())?;
+        let key = self.elsewhere(uuid)?.uuid;
+        self.registry
+            .take_over(self.turn.heard, &key, *uuid)
+            .then_some(())?;
         self.update_own(uuid, labels)
     }
 }

@@ -67,9 +67,7 @@ impl Membership {
                     service_type: Arc::clone(view.name()),
                     id: KeyId::of(&record.uuid),
                 };
-                self.uuids.insert(name.id, record.uuid);
-                self.node
-                    .registered(&name, wall.as_unix_millis(), record.ttl_ms);
+                self.begin(&name, record.uuid, record.ttl_ms, wall);
             }
         }
     }
@@ -77,9 +75,9 @@ impl Membership {
     fn tell(&mut self, change: &Change, successor: Option<&Change>, now: Moment, wall: WallTime) {
         let name_of_change = name(change);
         match change.kind {
-            ChangeKind::Up => self.begin(&name_of_change, change, wall),
+            ChangeKind::Up => self.begin(&name_of_change, change.uuid, change.ttl_ms, wall),
             ChangeKind::TakenOver => {
-                self.own(name_of_change.id, change.uuid);
+                self.uuids.insert(name_of_change.id, change.uuid);
                 self.counts.takeovers += 1;
                 self.node.took_over(&name_of_change);
             }
@@ -92,7 +90,7 @@ impl Membership {
                     return self.node.removed(&name_of_change, reason, now);
                 };
                 let new_name = name(new);
-                self.own(new_name.id, new.uuid);
+                self.uuids.insert(new_name.id, new.uuid);
                 let since = wall.as_unix_millis();
                 self.node
                     .took_place(&name_of_change, &new_name, since, new.ttl_ms, now);
@@ -100,13 +98,8 @@ impl Membership {
         }
     }
 
-    fn begin(&mut self, name: &Name, change: &Change, wall: WallTime) {
-        self.own(name.id, change.uuid);
-        self.node
-            .registered(name, wall.as_unix_millis(), change.ttl_ms);
-    }
-
-    fn own(&mut self, key: KeyId, uuid: Uuid) {
-        self.uuids.insert(key, uuid);
+    fn begin(&mut self, name: &Name, uuid: Uuid, ttl_ms: u32, wall: WallTime) {
+        self.uuids.insert(name.id, uuid);
+        self.node.registered(name, wall.as_unix_millis(), ttl_ms);
     }
 }

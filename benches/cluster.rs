@@ -260,16 +260,7 @@ fn start() {
     let etcd = Etcd::start();
     let first = node(&etcd);
     let mut client = Client::connect(&first.address);
-    for group in 0..count / 1_000 {
-        let line = |number| {
-            format!(
-                "register type-{group} 10.0.{}.{} 80\n",
-                number / 250,
-                1 + number % 250
-            )
-        };
-        client.send_many(&(0..1_000).map(line).collect::<String>(), 1_000);
-    }
+    register(&mut client, count);
     wait_until(|| stat(&first, "dirty") == 0);
     let begun = Instant::now();
     let second = node(&etcd);
@@ -278,6 +269,18 @@ fn start() {
     let worst = stat(&second, "worst_turn_us");
     let alone = Process::discovery(&["--ttl", "3600"]);
     let mut client = Client::connect(&alone.address);
+    register(&mut client, count);
+    let [of_node, of_registry] = [&second, &alone].map(|of| status(of.id(), "RssAnon:") / 1024);
+    println!(
+        "start against {count} registrations: listens after {:.1} s, longest turn {:.1} ms; {of_node} MiB of its \
+         own, where the same registrations without a cluster take {of_registry} MiB",
+        took.as_secs_f64(),
+        worst as f64 / 1e3
+    );
+}
+
+/// Registers so many services, a thousand of a type.
+fn register(client: &mut Client, count: u64) {
     for group in 0..count / 1_000 {
         let line = |number| {
             format!(
@@ -288,11 +291,4 @@ fn start() {
         };
         client.send_many(&(0..1_000).map(line).collect::<String>(), 1_000);
     }
-    let [of_node, of_registry] = [&second, &alone].map(|of| status(of.id(), "RssAnon:") / 1024);
-    println!(
-        "start against {count} registrations: listens after {:.1} s, longest turn {:.1} ms; {of_node} MiB of its \
-         own, where the same registrations without a cluster take {of_registry} MiB",
-        took.as_secs_f64(),
-        worst as f64 / 1e3
-    );
 }

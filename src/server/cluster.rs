@@ -7,8 +7,8 @@ use std::path::Path;
 
 use log::warn;
 
-use super::StartError;
 use super::config::{ClusterConfig, EtcdUser};
+use super::{StartError, wall_time};
 use crate::cluster::{Config as NodeConfig, Layout, Node, NodeId};
 use crate::etcd::{Client, Config as ClientConfig, Member, User};
 use crate::service::{Service, UuidSource};
@@ -39,7 +39,7 @@ pub(super) fn join(
         lease_s: config.lease.as_secs(),
         grace_ms: config.grace.as_millis() as u64,
     });
-    service.join(node, Client::new(client, Box::new(draw)));
+    service.join(node, Client::new(client, Box::new(draw)), wall_time());
     Ok(())
 }
 

@@ -25,7 +25,7 @@ use super::Service;
 use crate::cluster::{KeyId, Node, NodeId};
 use crate::etcd::{Client, User};
 use crate::message::{ClusterState, ClusterStats, LinkCommand, LinkEvent, NodeNumber};
-use crate::time::Moment;
+use crate::time::{Moment, WallTime};
 
 use ages::Ages;
 use nodes::Nodes;
@@ -65,8 +65,8 @@ struct Counts {
 
 impl<S: BuildHasher> Service<S> {
     /// Makes the service a node of a cluster, before its first turn: what it has goes to etcd, and what
-    /// other nodes have comes from there through this client.
-    pub fn join(&mut self, node: Node, client: Client) {
+    /// other nodes have comes from there through this client. What it has counts as registered at this time.
+    pub fn join(&mut self, node: Node, client: Client, wall: WallTime) {
         let mut membership = Box::new(Membership {
             name: node.name().into(),
             node,
@@ -81,7 +81,7 @@ impl<S: BuildHasher> Service<S> {
             is_told_ready: false,
             other_cluster: None,
         });
-        membership.claim_all(&self.registry, Moment::START, self.turn.wall);
+        membership.claim_all(&self.registry, Moment::START, wall);
         self.membership = Some(membership);
     }
 

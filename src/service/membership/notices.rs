@@ -13,6 +13,8 @@ use crate::time::rate_limit::RateLimit;
 pub(super) struct Notices {
     /// What is wrong, as it was told last; nothing while etcd answers.
     trouble: Option<String>,
+    troubles: RateLimit,
+    lost: RateLimit,
     left_out: RateLimit,
     moves: RateLimit,
     /// The counts that were told.
@@ -24,6 +26,8 @@ impl Default for Notices {
     fn default() -> Self {
         Notices {
             trouble: None,
+            troubles: RateLimit::new(CLUSTER_LOG_QUIET_MS),
+            lost: RateLimit::new(LOG_QUIET_MS),
             left_out: RateLimit::new(LOG_QUIET_MS),
             moves: RateLimit::new(CLUSTER_LOG_QUIET_MS),
             moved_told: 0,
@@ -34,12 +38,14 @@ impl Default for Notices {
 
 impl Notices {
     /// Tells what has changed between this node and etcd.
-    pub(super) fn note(&mut self, report: &Report) {
+    pub(super) fn note(&mut self, report: &Report, now: Moment) {
         match report {
             Report::Away(trouble) => {
                 let trouble = trouble.to_string();
-                if self.trouble.as_ref() != Some(&trouble) {
-                    warn!("cluster: {trouble}; this node goes on with what it knows");
+                if self.trouble.as_ref() != Some(&trouble)
+                    && let Some(suppressed) = self.troubles.pass(now)
+                {
+                    warn!("cluster: {trouble}; this node goes on with what it knows{suppressed}");
                     self.trouble = Some(trouble);
                 }
             }
@@ -55,9 +61,12 @@ impl Notices {
                 warn!("cluster: etcd was restored or replaced: this node writes what it owns anew");
             }
             Report::LeaseLost(lease) => {
-                warn!(
-                    "cluster: etcd has lost lease {lease:016x}: what was under it is written again"
-                );
+                if let Some(suppressed) = self.lost.pass(now) {
+                    warn!(
+                        "cluster: etcd has lost lease {lease:016x}: what was under it is written \
+                         again{suppressed}"
+                    );
+                }
             }
             _ => {}
         }

@@ -7,13 +7,14 @@ use super::holdings::Own;
 use crate::cluster::LeaseCommand;
 use crate::etcd::Report;
 use crate::service::Service;
+use crate::time::Moment;
 
 impl<S: BuildHasher> Service<S> {
     /// Passes on to the node what the client reports, one after the other, and does what follows.
     pub(super) fn take_reports(&mut self, membership: &mut Membership) {
         let now = self.turn.uptime;
         while let Some(report) = membership.client.next_report() {
-            membership.note(&report);
+            membership.note(&report, now);
             let own = Own {
                 registry: &self.registry,
                 uuids: &membership.uuids,
@@ -50,12 +51,12 @@ impl<S: BuildHasher> Service<S> {
 }
 
 impl Membership {
-    fn note(&mut self, report: &Report) {
+    fn note(&mut self, report: &Report, now: Moment) {
         match report {
             Report::LoadBegins => self.counts.loads += 1,
             Report::LeaseLost(_) => self.counts.leases_lost += 1,
             _ => {}
         }
-        self.notices.note(report);
+        self.notices.note(report, now);
     }
 }

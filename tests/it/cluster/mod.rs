@@ -5,7 +5,7 @@ mod faults;
 mod readiness;
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -154,8 +154,13 @@ fn row_61_what_is_held_at_a_node_that_stops_is_taken_over_by_its_holder_without_
     let mut watcher = b.connect();
     watcher.send("watch\n");
     watcher.line();
+    // Somebody who does not read what it has asked for: the node has the time to tell of what ends.
+    let mut slow = a.connect();
+    slow.try_send("help\n".repeat(20_000));
     a.signal("TERM");
+    let begin = Instant::now();
     assert!(a.wait().success());
+    assert!(begin.elapsed() >= Duration::from_secs(1), "it has waited");
     // Its lease is over by now, and what was under it stays for its TTL.
     wait_until("the lease is over", || {
         let stats: Value = serde_json::from_str(&reader.ask("stats")).expect("an object");

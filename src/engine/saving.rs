@@ -186,8 +186,8 @@ impl Saving {
         self.gated.push_back(Gated { key, batch, until });
     }
 
-    /// Takes the changes of a turn to what this node owns. Where the engine is `stopping`, the end of a connection is none: its
-    /// peer comes back to the next process.
+    /// Takes the changes of a turn to what this node owns. Where the engine is `stopping`, the end of a
+    /// connection is none: its peer comes back to the next process.
     pub(super) fn take(&mut self, changes: &[Change], stopping: bool, now: Moment) {
         if self.journal.is_none() {
             return;

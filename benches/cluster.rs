@@ -1,7 +1,7 @@
 //! Three nodes and one etcd on this machine: `cargo bench --bench cluster`.
 //!
 //! etcd is that of `TEST_TOOLS` (`.ci/tools`), or the one that is installed. `CLUSTER_CHANGES` (500),
-//! `CLUSTER_ROUNDS` (5), `CLUSTER_MS` (1000, of each measurement), `CLUSTER_SERVICES` (100000) and
+//! `CLUSTER_ROUNDS` (3), `CLUSTER_MS` (500, of each measurement), `CLUSTER_SERVICES` (100000) and
 //! `CLUSTER_AWAY_S` (60) change the length; `CLUSTER_ONLY` runs the parts with such a name.
 
 #[path = "common/mod.rs"]
@@ -158,10 +158,10 @@ fn throughput() {
     let etcd = Etcd::start();
     let servers = [Process::discovery(&["--ttl", "3600"]), node(&etcd)];
     let other = node(&etcd);
-    let time = Duration::from_millis(number("CLUSTER_MS", 1000));
+    let time = Duration::from_millis(number("CLUSTER_MS", 500));
     let mut rates = [Vec::new(), Vec::new()];
     let mut made = 0;
-    for _ in 0..number("CLUSTER_ROUNDS", 5) {
+    for _ in 0..number("CLUSTER_ROUNDS", 3) {
         for (server, rates) in servers.iter().zip(&mut rates) {
             let mut client = Client::connect(&server.address);
             let (begun, mut count) = (Instant::now(), 0);
@@ -203,7 +203,8 @@ fn moving() {
             client.ask(&register).to_owned()
         })
         .collect();
-    wait_until(|| stat(&seen_at, "remote") == MOVING as u64);
+    let all = |node| stat(node, "remote") == MOVING as u64;
+    wait_until(|| all(&to) && all(&seen_at));
     let mut watcher = Client::connect(&seen_at.address);
     watcher.ask("watch hive\n");
     drop(from);

@@ -1,7 +1,6 @@
 //! The whole path in one process: bytes of commands in, bytes of replies out, through the engine,
 //! on a network that hands over a buffer. All that this bench uses of the library is here.
 
-use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
@@ -10,7 +9,7 @@ use std::time::Duration;
 use discovery_service::engine::{
     Engine, Event, Network, Readiness, Reading, Settings, Sockets, Unacknowledged,
 };
-use discovery_service::registry::Registry;
+use discovery_service::registry::{KeyedHash, Registry};
 use discovery_service::service::Service;
 use discovery_service::wire::Protocol;
 use uuid::Builder;
@@ -74,7 +73,7 @@ pub(crate) fn run(row: Row, commands: usize) {
 
 /// An engine, and its latest connection.
 struct Driver {
-    engine: Engine<Buffers, Service<BuildHasherDefault<DefaultHasher>>>,
+    engine: Engine<Buffers, Service>,
     network: Buffers,
     session: usize,
     now: Duration,
@@ -94,7 +93,7 @@ impl Driver {
             last = last.wrapping_add(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
             Builder::from_random_bytes(last.to_be_bytes()).into_uuid()
         });
-        let registry = Registry::new(1_000_000, BuildHasherDefault::default());
+        let registry = Registry::new(1_000_000, KeyedHash::new(0x5eed));
         let service = Service::new(registry, uuids, TTL);
         let sockets = Sockets {
             listeners: vec![((), Protocol::RegistryAndHttp(Rc::default()))],

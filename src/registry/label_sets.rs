@@ -174,7 +174,7 @@ mod tests {
     use super::*;
     use crate::limits::LABELS_COUNT_MAX;
     use crate::message::{Reason, ServiceAddress};
-    use crate::registry::Registration;
+    use crate::registry::{KeyedHash, Registration};
 
     #[test]
     fn row_57_what_is_counted_for_a_set_is_not_less_than_it_takes() {
@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn row_57_a_new_set_that_does_not_fit_is_refused_and_there_is_room_again_when_others_have_gone()
     {
-        let hasher = std::hash::RandomState::new();
+        let hasher = KeyedHash::new(0x5eed);
         let labels = |tag| {
             let mut labels = Labels::default();
             labels.add_tag(tag).unwrap();
@@ -228,7 +228,7 @@ mod tests {
             labels.add_pair("version", version).unwrap();
             labels
         });
-        let mut registry = Registry::new(ENTRIES, std::hash::RandomState::new());
+        let mut registry = Registry::new(ENTRIES, KeyedHash::new(0x5eed));
         for number in 0..ENTRIES {
             let new = Registration {
                 uuid: uuid(number),

@@ -149,7 +149,6 @@ impl Marks {
 
 #[cfg(test)]
 mod tests {
-    use std::hash::RandomState;
     use std::ops::ControlFlow;
     use std::time::Duration;
 
@@ -157,7 +156,7 @@ mod tests {
 
     use super::*;
     use crate::message::{Reason, ServiceAddress};
-    use crate::registry::{Registration, Registry};
+    use crate::registry::{KeyedHash, Registration, Registry};
     use crate::time::Moment;
 
     const ENTRIES: u32 = 1_000;
@@ -168,7 +167,7 @@ mod tests {
 
     /// A registry with a walk that has stopped before each entry.
     fn marked() -> Registry {
-        let mut registry = Registry::new(ENTRIES, RandomState::new());
+        let mut registry = Registry::new(ENTRIES, KeyedHash::new(0x5eed));
         for number in 0..ENTRIES {
             let new = Registration {
                 uuid: uuid(number),

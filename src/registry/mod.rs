@@ -17,6 +17,7 @@ mod check;
 mod entry;
 mod gone_types;
 mod index;
+mod keyed_hash;
 mod label_sets;
 mod marks;
 mod operation;
@@ -32,7 +33,7 @@ mod types;
 mod view;
 mod walk;
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -45,6 +46,7 @@ use crate::time::wheel::Wheel;
 use address_index::AddressIndex;
 use entry::{Entries, Entry, NewEntry};
 use index::{Chains, Index};
+pub use keyed_hash::KeyedHash;
 use label_sets::LabelSets;
 use marks::Marks;
 pub use operation::{Heartbeat, RegisterError, Registration, Sweep};
@@ -63,7 +65,7 @@ const CHANGES_KEPT: usize = 512;
 
 /// The state of the registry.
 #[derive(Debug)]
-pub struct Registry<S = RandomState> {
+pub struct Registry<S = KeyedHash> {
     services_max: u32,
     entries: Entries,
     by_uuid: Index,

@@ -34,13 +34,18 @@ impl Keyed for Type {
 /// (RFC 4343) are in one chain, and no second index is needed to find them.
 fn hash_folded(name: &str, hasher: &impl BuildHasher) -> u64 {
     let mut state = hasher.build_hasher();
-    let mut folded = [0; TYPE_LEN_MAX];
-    for part in name.as_bytes().chunks(TYPE_LEN_MAX) {
-        let folded = &mut folded[..part.len()];
-        folded.copy_from_slice(part);
-        folded.make_ascii_lowercase();
-        state.write(folded);
+    let is_upper = |found, byte: u8| found | byte.is_ascii_uppercase();
+    // Nearly all names are in lower case, which one pass without a branch for each byte detects.
+    if !name.bytes().fold(false, is_upper) {
+        state.write(name.as_bytes());
+        return state.finish();
     }
+    let mut folded = [0; TYPE_LEN_MAX];
+    // No longer name is that of a type.
+    let folded = &mut folded[..name.len().min(TYPE_LEN_MAX)];
+    folded.copy_from_slice(&name.as_bytes()[..folded.len()]);
+    folded.make_ascii_lowercase();
+    state.write(folded);
     state.finish()
 }
 

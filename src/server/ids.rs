@@ -1,4 +1,4 @@
-//! Unpredictable UUIDs.
+//! Unpredictable UUIDs and numbers.
 
 use std::io;
 
@@ -26,6 +26,14 @@ pub(super) fn random_uuids() -> io::Result<UuidSource> {
         }
         next(&mut pool, &mut used)
     }))
+}
+
+/// A random number from the system.
+///
+/// # Errors
+/// When the system provides no randomness.
+pub(super) fn random_number() -> io::Result<u64> {
+    Ok(getrandom::u64()?)
 }
 
 /// Takes a UUID's bytes from the pool and zeroes them, so that no used UUID stays in memory there.

@@ -1,7 +1,6 @@
 //! What a service is made of before it runs.
 
 use std::cell::RefCell;
-use std::hash::RandomState;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
@@ -14,14 +13,18 @@ use super::network::{MioNetwork, WAKE};
 use super::state_file::{self, FileJournal, StateFile};
 use super::{StartError, ids, process};
 use crate::engine::{Engine, Settings};
-use crate::registry::Registry;
+use crate::registry::{KeyedHash, Registry};
 use crate::service::{Service, UuidSource};
 use crate::wire::Protocol;
 use crate::wire::http::Site;
 
 /// A source of random UUIDs.
 pub(super) fn random() -> Result<UuidSource, StartError> {
-    ids::random_uuids().map_err(|error| StartError::System("get random numbers", error))
+    ids::random_uuids().map_err(without_randomness)
+}
+
+fn without_randomness(error: std::io::Error) -> StartError {
+    StartError::System("get random numbers", error)
 }
 
 /// The service, whose count of changes begins at `begin`, with what an earlier process has left in the
@@ -32,8 +35,10 @@ pub(super) fn service(
     begin: u64,
 ) -> Result<(Service, Option<StateFile>), StartError> {
     let mut uuids = Some(random()?);
+    let secret = ids::random_number().map_err(without_randomness)?;
     let mut make = |services_max| {
-        let registry = Registry::new(services_max, RandomState::new()).counting_from(begin);
+        let hasher = KeyedHash::new(secret);
+        let registry = Registry::new(services_max, hasher).counting_from(begin);
         let uuids = uuids.take().unwrap_or_else(|| {
             ids::random_uuids().expect("a system that has provided randomness keeps providing it")
         });

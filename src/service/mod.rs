@@ -28,7 +28,7 @@ mod turn;
 mod waits;
 mod watchers;
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ use crate::message::{
     Catalog, DnsStats, Document, Endpoints, Outcome, Peer, Process, Refusal, Rendered, Reply,
     Request, Responder, ServiceType, Services, Verb,
 };
-use crate::registry::Registry;
+use crate::registry::{KeyedHash, Registry};
 
 use answers::Answers;
 use awaited::Awaited;
@@ -71,7 +71,7 @@ pub type ProcessSource = Box<dyn FnMut() -> Process>;
 pub type DnsSource = Box<dyn Fn() -> DnsStats>;
 
 /// The registry with its verbs.
-pub struct Service<S = RandomState> {
+pub struct Service<S = KeyedHash> {
     registry: Registry<S>,
     answers: Answers<Services>,
     catalogs: Answers<Rendered<Catalog>>,

@@ -1,6 +1,6 @@
 //! The registry against a plain list that is scanned from front to back.
 
-use std::hash::{BuildHasherDefault, Hasher, RandomState};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::time::Duration;
 
 use crate::elsewhere::Elsewhere;
@@ -9,7 +9,9 @@ use crate::model::{
 };
 use discovery_service::limits::ADDRESS_INDEX_UNUSED_MS;
 use discovery_service::message::Reason;
-use discovery_service::registry::{Heartbeat, RegisterError, Registration, Registry, Sweep};
+use discovery_service::registry::{
+    Heartbeat, KeyedHash, RegisterError, Registration, Registry, Sweep,
+};
 use discovery_service::time::Moment;
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -194,7 +196,7 @@ proptest! {
 
     #[test]
     fn every_answer_is_that_of_a_plain_list(steps in steps(), services_max in 1..12u32) {
-        run(services_max, RandomState::new(), steps);
+        run(services_max, KeyedHash::new(0x5eed), steps);
     }
 
     #[test]
@@ -204,8 +206,8 @@ proptest! {
 
     #[test]
     fn row_31_sweeps_added_or_dropped_change_no_answer(steps in steps(), services_max in 1..12u32) {
-        let mut swept = Registry::new(services_max, RandomState::new());
-        let mut unswept = Registry::new(services_max, RandomState::new());
+        let mut swept = Registry::new(services_max, KeyedHash::new(0x5eed));
+        let mut unswept = Registry::new(services_max, KeyedHash::new(0x5eed));
         let mut now = 0;
         for step in steps {
             match step {
@@ -229,7 +231,7 @@ fn row_33_a_registration_lives_while_its_last_heartbeat_is_less_than_the_ttl_old
     ] {
         for swept in [false, true] {
             for heartbeat in [0, 12_345] {
-                let mut registry = Registry::new(10, RandomState::new());
+                let mut registry = Registry::new(10, KeyedHash::new(0x5eed));
                 registry
                     .register(at(0), registration(uuid(1), "hive", TTL_MS))
                     .unwrap();
@@ -257,7 +259,7 @@ fn row_33_a_registration_lives_while_its_last_heartbeat_is_less_than_the_ttl_old
 
 #[test]
 fn a_heartbeat_that_comes_too_late_does_not_bring_a_registration_back() {
-    let mut registry = Registry::new(10, RandomState::new());
+    let mut registry = Registry::new(10, KeyedHash::new(0x5eed));
     registry
         .register(at(0), registration(uuid(1), "hive", 100))
         .unwrap();
@@ -276,7 +278,7 @@ fn a_heartbeat_that_comes_too_late_does_not_bring_a_registration_back() {
 
 #[test]
 fn a_uuid_can_be_registered_again_once_it_expired_also_in_a_full_registry() {
-    let mut registry = Registry::new(1, RandomState::new());
+    let mut registry = Registry::new(1, KeyedHash::new(0x5eed));
     registry
         .register(at(0), registration(uuid(1), "hive", 100))
         .unwrap();
@@ -304,7 +306,7 @@ fn a_uuid_can_be_registered_again_once_it_expired_also_in_a_full_registry() {
 
 #[test]
 fn row_36_one_address_registered_twice_is_two_registrations() {
-    let mut registry = Registry::new(10, RandomState::new());
+    let mut registry = Registry::new(10, KeyedHash::new(0x5eed));
     registry
         .register(at(0), registration(uuid(1), "hive", 100))
         .unwrap();
@@ -322,7 +324,7 @@ fn row_32_a_million_registrations_that_expire_together_go_in_slices_and_come_aga
     const LEN: u32 = 1_000_000;
     const BUDGET: usize = 4096;
     const TTL_MS: u64 = 30_000;
-    let mut registry = Registry::new(LEN, RandomState::new());
+    let mut registry = Registry::new(LEN, KeyedHash::new(0x5eed));
     let fill = |registry: &mut Registry, now: Moment| {
         for number in 0..LEN as usize {
             let service_type = TYPES[number % TYPES.len()];
@@ -374,7 +376,7 @@ fn row_32_a_million_registrations_that_expire_together_go_in_slices_and_come_aga
 fn a_replacement_among_a_hundred_thousand_of_one_type_takes_its_time_in_slices_and_is_quick_from_then_on()
  {
     const LEN: usize = 100_000;
-    let mut registry = Registry::new(2 * LEN as u32, RandomState::new());
+    let mut registry = Registry::new(2 * LEN as u32, KeyedHash::new(0x5eed));
     for number in 0..LEN {
         let new = Registration {
             address: address("10.0.0.1", (number % 5_000 + 1) as u16),
@@ -412,7 +414,7 @@ fn a_replacement_among_a_hundred_thousand_of_one_type_takes_its_time_in_slices_a
 fn row_32_an_address_registered_a_hundred_thousand_times_is_removed_one_by_one_and_by_replacement()
 {
     const LEN: usize = 100_000;
-    let mut registry = Registry::new(2 * LEN as u32, RandomState::new());
+    let mut registry = Registry::new(2 * LEN as u32, KeyedHash::new(0x5eed));
     let place = address(IPS[0], 80);
     let fill = |registry: &mut Registry, numbers: std::ops::Range<usize>| {
         for number in numbers {
@@ -458,7 +460,7 @@ fn row_32_an_address_registered_a_hundred_thousand_times_is_removed_one_by_one_a
 #[test]
 fn row_32_an_index_that_nobody_uses_goes_in_slices_and_is_made_again() {
     const LEN: usize = 10_000;
-    let mut registry = Registry::new(LEN as u32, RandomState::new());
+    let mut registry = Registry::new(LEN as u32, KeyedHash::new(0x5eed));
     for number in 0..LEN {
         let new = registration(uuid(number), "hive", 86_400_000);
         registry.register(at(1), new).unwrap();
@@ -482,7 +484,7 @@ fn row_32_an_index_that_nobody_uses_goes_in_slices_and_is_made_again() {
 
 #[test]
 fn a_heartbeat_in_the_last_tenth_of_the_ttl_is_told_once() {
-    let mut registry = Registry::new(10, RandomState::new());
+    let mut registry = Registry::new(10, KeyedHash::new(0x5eed));
     registry
         .register(at(0), registration(uuid(1), "hive", 1_000))
         .unwrap();

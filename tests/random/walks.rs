@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::model::{IPS, TYPES, address, at, uuid};
 use discovery_service::message::Reason;
-use discovery_service::registry::{Cursor, Registration, Registry};
+use discovery_service::registry::{Cursor, KeyedHash, Registration, Registry};
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -173,7 +173,7 @@ proptest! {
     #[test]
     fn a_walk_meets_all_that_stays_once_whatever_comes_and_goes(steps in steps()) {
         let mut world = World {
-            registry: Registry::new(1_000, std::hash::RandomState::new()),
+            registry: Registry::new(1_000, KeyedHash::new(0x5eed)),
             live: BTreeMap::new(),
             order: Vec::new(),
             walks: vec![None, None, None, None],
@@ -193,7 +193,7 @@ proptest! {
 
 #[test]
 fn a_walk_over_all_goes_by_name_and_oldest_first() {
-    let mut registry: Registry = Registry::new(10, std::hash::RandomState::new());
+    let mut registry: Registry = Registry::new(10, KeyedHash::new(0x5eed));
     for (number, name) in ["b", "a", "b", "c", "a"].into_iter().enumerate() {
         let new = Registration {
             uuid: uuid(number),
@@ -219,7 +219,7 @@ fn a_walk_over_all_goes_by_name_and_oldest_first() {
 #[test]
 fn walks_that_have_ended_leave_nothing_behind_whatever_was_removed_in_front_of_them() {
     const ENTRIES: usize = 10_000;
-    let mut registry: Registry = Registry::new(ENTRIES as u32, std::hash::RandomState::new());
+    let mut registry: Registry = Registry::new(ENTRIES as u32, KeyedHash::new(0x5eed));
     for number in 0..ENTRIES {
         let new = Registration {
             uuid: uuid(number),
@@ -254,7 +254,7 @@ fn walks_that_have_ended_leave_nothing_behind_whatever_was_removed_in_front_of_t
 #[test]
 fn a_walk_ends_although_more_is_registered_than_it_walks_over() {
     const ENTRIES: usize = 10;
-    let mut registry: Registry = Registry::new(1_000, std::hash::RandomState::new());
+    let mut registry: Registry = Registry::new(1_000, KeyedHash::new(0x5eed));
     let mut numbers = 0..;
     let mut register = |registry: &mut Registry, entries: usize| {
         for number in numbers.by_ref().take(entries) {

@@ -15,7 +15,7 @@ use discovery_service::limits::{
     VISIT_WORK,
 };
 use discovery_service::message::ServiceAddress;
-use discovery_service::registry::Registration;
+use discovery_service::registry::{KeyedHash, Registration};
 use discovery_service::time::Moment;
 use serde_json::Value;
 
@@ -138,7 +138,7 @@ impl Crowd {
         };
         let ttl = Duration::from_millis(TTL_MS);
         let services_max = 200_000;
-        let mut registry = SimulatedRegistry::new(services_max as u32, Default::default());
+        let mut registry = SimulatedRegistry::new(services_max as u32, KeyedHash::new(0x5eed));
         let mut model = Model::new(services_max, ttl, None);
         for n in 0..SMALL + hive + MAYFLIES {
             let (service_type, ttl) = match n {

@@ -1,10 +1,9 @@
 //! The state file of a simulated world, and what must hold of it at any moment.
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::time::Duration;
 
-use discovery_service::registry::Registry;
+use discovery_service::registry::{KeyedHash, Registry};
 use discovery_service::service::Service;
 use discovery_service::time::Moment;
 use uuid::Uuid;
@@ -76,7 +75,7 @@ impl Kept {
         if !self.rng.chance(1) {
             return;
         }
-        let registry = Registry::new(1_000, BuildHasherDefault::<DefaultHasher>::default());
+        let registry = Registry::new(1_000, KeyedHash::new(0x5eed));
         let mut service = Service::new(registry, Box::new(Uuid::nil), Duration::from_secs(1));
         let file = &self.file;
         file.replay(&mut |record| service.restore(record).expect("there is room"));

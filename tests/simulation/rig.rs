@@ -1,12 +1,11 @@
 //! A service whose network and clock a test controls exactly.
 
 use std::cell::Cell;
-use std::hash::RandomState;
 use std::rc::Rc;
 use std::time::Duration;
 
 use discovery_service::engine::{Engine, Event, Reading, Settings, Sockets};
-use discovery_service::registry::Registry;
+use discovery_service::registry::{KeyedHash, Registry};
 use discovery_service::service::Service;
 use discovery_service::wire::Protocol;
 use uuid::{Builder, Uuid};
@@ -63,7 +62,7 @@ impl Rig {
             uuid(last)
         });
         let service = Service::new(
-            Registry::new(200_000, RandomState::new()),
+            Registry::new(200_000, KeyedHash::new(0x5eed)),
             uuids,
             Duration::from_millis(TTL_MS),
         );

@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,7 +12,7 @@ use discovery_service::limits::{LINGERING_REFUSED_MAX, TURN_WORK_MAX};
 use discovery_service::message::{
     Change, CloseReason, Outcome, Peer, Refusal, Reply, Request, Responder, Work,
 };
-use discovery_service::registry::Registry;
+use discovery_service::registry::{KeyedHash, Registry};
 use discovery_service::service::{Deliver, Handler, Service, Turn};
 use discovery_service::time::{Moment, WallTime};
 use uuid::{Builder, Uuid};
@@ -32,9 +31,8 @@ use crate::web::Web;
 pub type Log = Rc<RefCell<BTreeMap<usize, Vec<Exchange>>>>;
 
 /// A hasher whose hashes are the same in every run.
-type SameHasher = BuildHasherDefault<DefaultHasher>;
-pub type SimulatedRegistry = Registry<SameHasher>;
-pub type SimulatedService = Service<SameHasher>;
+pub type SimulatedRegistry = Registry;
+pub type SimulatedService = Service;
 
 /// The real service; the model checks its answer to every request.
 pub struct Shadowed {
@@ -286,7 +284,7 @@ impl World {
         };
         let services_max = rng.between(1, 40) as u32;
         let clock = Duration::from_millis(rng.below(1_000_000));
-        let registry = Registry::new(services_max, BuildHasherDefault::default());
+        let registry = Registry::new(services_max, KeyedHash::new(0x5eed));
         let mut service = Service::new(registry, uuids(Rng::new(rng.next())), ttl);
         let token = rng.chance(25).then_some(TOKEN);
         if let Some(token) = token {

@@ -6,7 +6,6 @@ mod files;
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::hash::RandomState;
 use std::num::NonZeroU16;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -17,7 +16,7 @@ use super::fake_disk::FakeDisk;
 use super::syncer::ToSyncer;
 use super::*;
 use crate::message::ServiceAddress;
-use crate::registry::Registry;
+use crate::registry::{KeyedHash, Registry};
 use crate::state::{Record, Up};
 use crate::time::Moment;
 
@@ -25,7 +24,7 @@ const PATH: &str = "/state";
 const SECOND: Duration = Duration::from_secs(1);
 
 fn make(services_max: u32) -> Service {
-    let registry = Registry::new(services_max, RandomState::new());
+    let registry = Registry::new(services_max, KeyedHash::new(0x5eed));
     Service::new(registry, Box::new(Uuid::nil), 30 * SECOND)
 }
 

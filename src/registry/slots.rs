@@ -24,6 +24,8 @@ pub(crate) struct Slots<T> {
 struct Page<T> {
     values: Vec<T>,
     used: Vec<u64>,
+    /// No slot below this word of `used` is free.
+    lowest: u32,
     len: u32,
 }
 
@@ -173,6 +175,7 @@ impl<T> Default for Page<T> {
         Page {
             values: Vec::new(),
             used: Vec::new(),
+            lowest: 0,
             len: 0,
         }
     }
@@ -185,13 +188,16 @@ impl<T: Default> Page<T> {
     }
 
     /// The lowest free slot of a page that has one.
-    fn lowest_free(&self) -> u32 {
-        let free = |(word, used): (u32, &u64)| {
+    fn lowest_free(&mut self) -> u32 {
+        while let Some(used) = self.used.get(self.lowest as usize) {
             let bit = used.trailing_ones();
-            (bit < WORD_BITS).then_some(word * WORD_BITS + bit)
-        };
+            if bit < WORD_BITS {
+                return self.lowest * WORD_BITS + bit;
+            }
+            self.lowest += 1;
+        }
         // An empty page has no bits.
-        (0..).zip(&self.used).find_map(free).unwrap_or_default()
+        0
     }
 
     fn put(&mut self, offset: u32, value: T) {
@@ -215,7 +221,9 @@ impl<T: Default> Page<T> {
     fn take(&mut self, offset: u32) -> T {
         debug_assert!(self.is_used(offset), "nothing is stored in the slot");
         let value = std::mem::take(&mut self.values[offset as usize]);
-        self.used[(offset / WORD_BITS) as usize] &= !(1 << (offset % WORD_BITS));
+        let word = offset / WORD_BITS;
+        self.used[word as usize] &= !(1 << (offset % WORD_BITS));
+        self.lowest = self.lowest.min(word);
         self.len -= 1;
         if self.len == 0 {
             *self = Page::default();

@@ -243,7 +243,7 @@ impl Ttl {
     /// Takes decimal digits.
     #[must_use]
     pub fn parse(digits: &str) -> Option<Ttl> {
-        Ttl::new(plain_number(digits)?)
+        Ttl::new(plain_number(digits.as_bytes())?)
     }
 
     /// Takes a number of seconds.
@@ -265,7 +265,7 @@ impl Ttl {
 /// # Errors
 /// [`Refusal::OptionLimit`] for anything but a number from 1 to [`QUERY_LIMIT_MAX`].
 pub fn parse_limit(digits: &str) -> Result<u32, Refusal> {
-    query_limit(plain_number(digits).unwrap_or(0))
+    query_limit(plain_number(digits.as_bytes()).unwrap_or(0))
 }
 
 /// Takes the limit of a query.
@@ -278,9 +278,15 @@ pub fn query_limit(limit: u64) -> Result<u32, Refusal> {
 }
 
 /// A number in decimal digits and nothing else: no sign, no leading zero.
-fn plain_number(text: &str) -> Option<u64> {
-    let plain = text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0');
-    if plain { text.parse().ok() } else { None }
+fn plain_number(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() || (digits[0] == b'0' && digits.len() > 1) {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |number, byte| {
+        let digit = byte.wrapping_sub(b'0');
+        let number = number.checked_mul(10)?.checked_add(digit.into())?;
+        (digit <= 9).then_some(number)
+    })
 }
 
 /// Reads a UUID as clients must write it: 36 characters with hyphens, in either case

@@ -46,9 +46,12 @@ impl Verb {
     /// The verb with this name, in any case.
     #[must_use]
     pub fn named(name: &[u8]) -> Option<Verb> {
-        Verb::ALL
-            .into_iter()
-            .find(|verb| verb.name().as_bytes().eq_ignore_ascii_case(name))
+        let named = |is: fn(&[u8], &[u8]) -> bool| {
+            let mut verbs = Verb::ALL.into_iter();
+            verbs.find(|verb| is(verb.name().as_bytes(), name))
+        };
+        // Nearly all are in lower case.
+        named(|a, b| a == b).or_else(|| named(<[u8]>::eq_ignore_ascii_case))
     }
 
     /// Its name.

@@ -44,6 +44,11 @@ pub(super) struct Guard {
 }
 
 impl Guard {
+    /// Whether a line has been seen that is not empty, so that no further one is checked.
+    pub(super) fn has_passed(&self) -> bool {
+        self.passed
+    }
+
     /// Checks a whole line with its line end. `is_verb` recognizes the verbs of this service.
     pub(super) fn refuse_line(
         &mut self,

@@ -348,6 +348,7 @@ impl Codec {
 
     /// Why the session ends after this reply, if it does: a frame connection carries one frame each
     /// way, and some refusals end the session.
+    #[inline]
     #[must_use]
     pub fn ends_with(&self, reply: &Reply) -> Option<CloseReason> {
         match (self, reply) {

@@ -104,7 +104,7 @@ impl<'a> Object<'a> {
         match self.take(key) {
             None => Ok(None),
             Some(Value::Integer(port)) => Ok(Some(port)),
-            Some(Value::Text(digits)) => Ok(Some(parse_port(&digits))),
+            Some(Value::Text(digits)) => Ok(Some(parse_port(digits.as_bytes()))),
             Some(_) => Err(Refusal::Port),
         }
     }

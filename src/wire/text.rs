@@ -5,6 +5,8 @@ mod telnet;
 mod words;
 
 use memchr::memchr;
+use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
 use super::guard::{self, Guard};
 use super::options::{LIMIT, MAX_AGE, META, Options, REPLACE, TAG, TTL};
@@ -15,7 +17,7 @@ use crate::message::{
 };
 
 pub use encode::{encode, encode_part};
-use words::{Words, has_control_character};
+use words::{Words, has_control_character, plain_line, text};
 
 /// Finds lines in the input of one connection.
 #[derive(Debug, Default)]
@@ -45,6 +47,15 @@ impl Decoder {
         loop {
             start += self.skip(telnet::negotiation_len(&input[start..]));
             let rest = &input[start..];
+            if self.searched == 0 && self.guard.has_passed() {
+                // The fast path: nearly all lines are short and printable.
+                if let Some((decoded, len)) = plain_command(rest) {
+                    return Step {
+                        consumed: start + len,
+                        decoded,
+                    };
+                }
+            }
             let Some(found) = memchr(b'\n', &rest[self.searched..]) else {
                 let decoded = self.unfinished(rest);
                 return Step {
@@ -119,32 +130,43 @@ impl Decoder {
     }
 }
 
+/// Decodes the line at the front of the input, with the bytes of the line and its end: if it is whole, not
+/// empty, and has nothing but printable ASCII.
+#[inline]
+fn plain_command(input: &[u8]) -> Option<(Decoded<'_>, usize)> {
+    if let Some(uuid) = plain_heartbeat(input) {
+        let request = Request::Heartbeat { uuid: Some(uuid) };
+        return Some((of_session(request), HEARTBEAT_LEN));
+    }
+    let (line, len) = plain_line(input)?;
+    Some((command_of(Words(line))?, len))
+}
+
 /// Decodes a line without its line end; `None` when it is empty.
 fn command(line: &[u8]) -> Option<Decoded<'_>> {
-    if let Some(uuid) = plain_heartbeat(line) {
-        let request = Request::Heartbeat { uuid: Some(uuid) };
-        return Some(Decoded::Command(Command {
-            credential: Credential::OfSession,
-            request,
-        }));
-    }
     let Ok(text) = std::str::from_utf8(line) else {
         return Some(Decoded::Refused(Refusal::LineUtf8));
     };
     if has_control_character(text) {
         return Some(Decoded::Refused(Refusal::LineControl));
     }
-    let mut words = Words(text);
+    command_of(Words(line))
+}
+
+/// Decodes the words of a line; `None` when there are none.
+fn command_of(mut words: Words<'_>) -> Option<Decoded<'_>> {
     let name = words.next()?;
-    let request = Verb::named(name.as_bytes())
+    let request = Verb::named(name)
         .ok_or(Refusal::UnknownCommand)
         .and_then(|verb| request(verb, words));
-    Some(match request {
-        Ok(request) => Decoded::Command(Command {
-            credential: Credential::OfSession,
-            request,
-        }),
-        Err(refusal) => Decoded::Refused(refusal),
+    Some(request.map_or_else(Decoded::Refused, of_session))
+}
+
+/// The command of a peer that has shown with its session who it is.
+fn of_session(request: Request<'_>) -> Decoded<'_> {
+    Decoded::Command(Command {
+        credential: Credential::OfSession,
+        request,
     })
 }
 
@@ -169,30 +191,31 @@ fn request(verb: Verb, words: Words<'_>) -> Result<Request<'_>, Refusal> {
     }
 }
 
-/// The UUID of a heartbeat in its usual form: the verb, one blank, a UUID. Parsing the UUID checks
-/// all its bytes, so the line needs no other check. Most lines have this form.
-fn plain_heartbeat(line: &[u8]) -> Option<uuid::Uuid> {
-    const VERB: &[u8] = b"heartbeat ";
-    const UUID_LEN: usize = 36;
-    let (verb, word) = line.split_at_checked(VERB.len())?;
-    if word.len() != UUID_LEN || !verb.eq_ignore_ascii_case(VERB) {
-        return None;
-    }
-    uuid::Uuid::try_parse_ascii(word).ok()
+/// The verb of a heartbeat in its usual form, and the bytes of the whole line with its line end.
+const HEARTBEAT: &[u8] = b"heartbeat ";
+const HEARTBEAT_LEN: usize = HEARTBEAT.len() + Hyphenated::LENGTH + 1;
+
+/// The UUID of a heartbeat in its usual form at the front of the input: the verb, one blank, a UUID, a line
+/// feed. Parsing the UUID checks all its bytes, so the line needs no other check. Most lines have this form.
+#[inline]
+fn plain_heartbeat(input: &[u8]) -> Option<Uuid> {
+    let line = input.get(..HEARTBEAT_LEN)?;
+    let word = line.strip_prefix(HEARTBEAT)?.strip_suffix(b"\n")?;
+    Uuid::try_parse_ascii(word).ok()
 }
 
 /// `auth <token>`
 fn auth(words: Words<'_>) -> Result<Request<'_>, Refusal> {
     let [token] = arguments(words, Verb::Auth)?;
     Ok(Request::Auth {
-        token: token.into(),
+        token: text(token).into(),
     })
 }
 
 /// `register <type> <ip|-> <port>`, and the options of a registration
 fn register(mut words: Words<'_>) -> Result<Request<'_>, Refusal> {
     let offer = offer(&mut words, Verb::Register)?;
-    let options = Options::parse(words, &[TTL, REPLACE, TAG, META])?;
+    let options = Options::parse(words.map(text), &[TTL, REPLACE, TAG, META])?;
     Ok(Request::Register {
         offer,
         ttl: options.ttl,
@@ -204,7 +227,7 @@ fn register(mut words: Words<'_>) -> Result<Request<'_>, Refusal> {
 /// `hold <type> <ip|-> <port>`, and the options of a registration
 fn hold(mut words: Words<'_>) -> Result<Request<'_>, Refusal> {
     let offer = offer(&mut words, Verb::Hold)?;
-    let options = Options::parse(words, &[TTL, REPLACE, TAG, META])?;
+    let options = Options::parse(words.map(text), &[TTL, REPLACE, TAG, META])?;
     Ok(Request::Hold {
         offer,
         ttl: options.ttl,
@@ -219,13 +242,13 @@ fn heartbeat(mut words: Words<'_>) -> Result<Request<'_>, Refusal> {
     const VERB: Verb = Verb::Heartbeat;
     let [uuid] = first_arguments(&mut words, VERB)?;
     if words.is_over() {
-        let uuid = parse_uuid(uuid);
+        let uuid = parse_uuid(text(uuid));
         return Ok(Request::Heartbeat { uuid });
     }
     let offer = offer(&mut words, VERB)?;
-    let options = Options::parse(words, &[TTL, TAG, META])?;
+    let options = Options::parse(words.map(text), &[TTL, TAG, META])?;
     Ok(Request::Revive {
-        uuid: parse_random_uuid(uuid)?,
+        uuid: parse_random_uuid(text(uuid))?,
         offer,
         ttl: options.ttl,
         labels: options.labels,
@@ -235,15 +258,15 @@ fn heartbeat(mut words: Words<'_>) -> Result<Request<'_>, Refusal> {
 /// The type, the ip and the port.
 fn offer<'a>(words: &mut Words<'a>, verb: Verb) -> Result<Offer<'a>, Refusal> {
     let [service_type, ip, port] = first_arguments(words, verb)?;
-    Offer::parse(service_type, ip, port)
+    Offer::parse(text(service_type), ip, port)
 }
 
 /// `update <uuid> [tag=<tag>] [meta.<key>=<value>]`
 fn update(mut words: Words<'_>) -> Result<Request<'_>, Refusal> {
     let [uuid] = first_arguments(&mut words, Verb::Update)?;
-    let options = Options::parse(words, &[TAG, META])?;
+    let options = Options::parse(words.map(text), &[TAG, META])?;
     Ok(Request::Update {
-        uuid: parse_uuid(uuid),
+        uuid: parse_uuid(text(uuid)),
         labels: options.labels,
     })
 }
@@ -252,15 +275,15 @@ fn update(mut words: Words<'_>) -> Result<Request<'_>, Refusal> {
 fn deregister(words: Words<'_>) -> Result<Request<'_>, Refusal> {
     let [uuid] = arguments(words, Verb::Deregister)?;
     Ok(Request::Deregister {
-        uuid: parse_uuid(uuid),
+        uuid: parse_uuid(text(uuid)),
     })
 }
 
 /// `query <type> [max-age=<seconds>] [tag=<tag>] [meta.<key>=<value>] [limit=<n>]`
 fn query(mut words: Words<'_>) -> Result<Request<'_>, Refusal> {
     let [service_type] = first_arguments(&mut words, Verb::Query)?;
-    let service_type = ServiceType::new(service_type)?;
-    let options = Options::parse(words, &[MAX_AGE, TAG, META, LIMIT])?;
+    let service_type = ServiceType::new(text(service_type))?;
+    let options = Options::parse(words.map(text), &[MAX_AGE, TAG, META, LIMIT])?;
     Ok(Request::Query {
         service_type,
         max_age: options.max_age,
@@ -281,7 +304,7 @@ fn list(words: Words<'_>) -> Result<Request<'_>, Refusal> {
 fn why(words: Words<'_>) -> Result<Request<'_>, Refusal> {
     let [uuid] = arguments(words, Verb::Why)?;
     Ok(Request::Why {
-        uuid: parse_uuid(uuid),
+        uuid: parse_uuid(text(uuid)),
     })
 }
 
@@ -299,7 +322,8 @@ fn nothing<'a>(words: Words<'a>, request: Request<'a>) -> Result<Request<'a>, Re
 }
 
 fn optional_type<'a>(mut words: Words<'a>, verb: Verb) -> Result<Option<ServiceType<'a>>, Refusal> {
-    let service_type = words.next().map(ServiceType::new).transpose()?;
+    let service_type = words.next().map(|word| ServiceType::new(text(word)));
+    let service_type = service_type.transpose()?;
     if words.is_over() {
         Ok(service_type)
     } else {
@@ -311,7 +335,7 @@ fn optional_type<'a>(mut words: Words<'a>, verb: Verb) -> Result<Option<ServiceT
 fn arguments<'a, const N: usize>(
     mut words: Words<'a>,
     verb: Verb,
-) -> Result<[&'a str; N], Refusal> {
+) -> Result<[&'a [u8]; N], Refusal> {
     let arguments = first_arguments(&mut words, verb)?;
     if words.is_over() {
         Ok(arguments)
@@ -324,8 +348,8 @@ fn arguments<'a, const N: usize>(
 fn first_arguments<'a, const N: usize>(
     words: &mut Words<'a>,
     verb: Verb,
-) -> Result<[&'a str; N], Refusal> {
-    let mut arguments = [""; N];
+) -> Result<[&'a [u8]; N], Refusal> {
+    let mut arguments = [&[][..]; N];
     for argument in &mut arguments {
         *argument = words.next().ok_or(Refusal::Usage(verb))?;
     }

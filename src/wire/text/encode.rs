@@ -11,11 +11,11 @@ pub fn encode(reply: &Reply, output: &mut Output) {
             let mut text = uuid::Uuid::encode_buffer();
             output.push(uuid.hyphenated().encode_lower(&mut text).as_bytes());
         }
-        Reply::Ok => output.push(b"OK"),
-        Reply::NotFound => output.push(b"NOT FOUND"),
+        Reply::Ok => return output.push(b"OK\n"),
+        Reply::NotFound => return output.push(b"NOT FOUND\n"),
         Reply::Services(services) => output.push_shared(json::array(services)),
         Reply::Document(document) => output.push_owned(json::document(&**document)),
-        Reply::Pong => output.push(b"PONG"),
+        Reply::Pong => return output.push(b"PONG\n"),
         Reply::Help => push_help(output),
         Reply::Refused(refusal) => {
             output.push(b"ERROR ");

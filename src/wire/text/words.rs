@@ -1,42 +1,69 @@
-//! The words of a line, and what no line may contain.
+//! The words of a line, and what no line may contain: eight bytes at a time.
 
-/// Whether the text contains a control character other than the tab. Nearly all lines are printable
-/// ASCII without one.
-pub(super) fn has_control_character(text: &str) -> bool {
-    !is_printable(text.as_bytes()) && text.chars().any(|c| c.is_control() && c != '\t')
+use crate::limits::LINE_LEN_MAX;
+
+/// Bytes in one step.
+const STEP_LEN: usize = 8;
+/// The highest bit of each byte.
+const HIGHEST: u64 = each(0x80);
+
+const fn each(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; STEP_LEN])
 }
 
-/// Whether all bytes are printable ASCII, a word of eight at a time.
-fn is_printable(bytes: &[u8]) -> bool {
-    let (words, rest) = bytes.as_chunks();
-    let mut last = [b' '; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    words
-        .iter()
-        .fold(unprintable(last), |found, &word| found | unprintable(word))
-        == 0
-}
-
-/// Not 0 where one of eight bytes is no printable ASCII character.
-fn unprintable(bytes: [u8; 8]) -> u64 {
-    const fn each(byte: u8) -> u64 {
-        u64::from_ne_bytes([byte; 8])
+/// The line at the front of the input, without its line end, and the bytes of both: if it is whole and has
+/// nothing but printable ASCII. Nearly all lines are such, and their bytes need no other check.
+#[inline]
+pub(super) fn plain_line(input: &[u8]) -> Option<(&[u8], usize)> {
+    let len = printable_len(&input[..input.len().min(LINE_LEN_MAX)]);
+    let (line, rest) = input.split_at(len);
+    match rest {
+        [b'\n', ..] => Some((line, len + 1)),
+        [b'\r', b'\n', ..] => Some((line, len + 2)),
+        _ => None,
     }
-    let word = u64::from_ne_bytes(bytes);
+}
+
+/// Whether the text contains a control character other than the tab.
+pub(super) fn has_control_character(text: &str) -> bool {
+    printable_len(text.as_bytes()) < text.len() && text.chars().any(|c| c.is_control() && c != '\t')
+}
+
+/// How many bytes of printable ASCII are at the front.
+#[inline]
+fn printable_len(bytes: &[u8]) -> usize {
+    let (steps, rest) = bytes.as_chunks();
+    for (number, &step) in steps.iter().enumerate() {
+        let found = unprintable(u64::from_le_bytes(step));
+        if found != 0 {
+            return number * STEP_LEN + first(found);
+        }
+    }
+    let is_printable = |byte: &&u8| matches!(byte, b' '..=b'~');
+    bytes.len() - rest.len() + rest.iter().take_while(is_printable).count()
+}
+
+/// The highest bit of each byte that is not printable ASCII. Bytes above the first such one may have it too.
+fn unprintable(step: u64) -> u64 {
     // The lowest byte that is below the blank, or DEL and so 0 without it, borrows into its highest bit,
     // which bytes beyond ASCII have set.
-    let below = word.wrapping_sub(each(b' '));
-    let deleted = (word ^ each(0x7f)).wrapping_sub(each(1));
-    (word | below | deleted) & each(0x80)
+    let below = step.wrapping_sub(each(b' '));
+    let deleted = (step ^ each(0x7f)).wrapping_sub(each(1));
+    (step | below | deleted) & HIGHEST
 }
 
-/// The words of a line, separated by blanks and tabs.
-pub(super) struct Words<'a>(pub(super) &'a str);
+/// The number of the first byte whose highest bit is found.
+fn first(found: u64) -> usize {
+    found.trailing_zeros() as usize / STEP_LEN
+}
+
+/// The words of a line without control characters, separated by blanks and tabs.
+pub(super) struct Words<'a>(pub(super) &'a [u8]);
 
 impl Words<'_> {
     /// Whether the line has no further word.
     pub(super) fn is_over(&self) -> bool {
-        self.0.bytes().all(|byte| is_blank(&byte))
+        self.0.iter().all(is_blank)
     }
 }
 
@@ -44,20 +71,38 @@ fn is_blank(byte: &u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
 
-impl<'a> Iterator for Words<'a> {
-    type Item = &'a str;
+/// How many bytes at the front of a line are no blank or tab.
+#[inline]
+fn word_len(line: &[u8]) -> usize {
+    let (steps, rest) = line.as_chunks();
+    for (number, &step) in steps.iter().enumerate() {
+        let step = u64::from_le_bytes(step);
+        // Only blanks and tabs are below `!`. The lowest one borrows into its highest bit.
+        let found = step.wrapping_sub(each(b'!')) & !step & HIGHEST;
+        if found != 0 {
+            return number * STEP_LEN + first(found);
+        }
+    }
+    let is_of_word = |byte: &&u8| !is_blank(byte);
+    line.len() - rest.len() + rest.iter().take_while(is_of_word).count()
+}
 
-    fn next(&mut self) -> Option<&'a str> {
-        let bytes = self.0.as_bytes();
-        let start = bytes.iter().position(|byte| !is_blank(byte))?;
-        let len = bytes[start..]
-            .iter()
-            .position(is_blank)
-            .unwrap_or(bytes.len() - start);
-        let (word, rest) = self.0[start..].split_at(len);
+impl<'a> Iterator for Words<'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let start = self.0.iter().position(|byte| !is_blank(byte))?;
+        let (word, rest) = self.0[start..].split_at(word_len(&self.0[start..]));
         self.0 = rest;
         Some(word)
     }
+}
+
+/// A word of a line that is UTF-8.
+#[inline]
+pub(super) fn text(word: &[u8]) -> &str {
+    str::from_utf8(word).expect("a line is UTF-8, and blanks and tabs separate its words")
 }
 
 #[cfg(test)]
@@ -75,6 +120,58 @@ mod tests {
                     text.push_str(&" ".repeat(len - at - 1));
                     let is_one = character.is_control() && character != '\t';
                     assert_eq!(has_control_character(&text), is_one, "{text:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_plain_line_is_whole_and_printable_whatever_follows() {
+        for len in 0..=20 {
+            for byte in 0..=255_u8 {
+                let input = [&b"~".repeat(len)[..], &[byte], b"\n more"].concat();
+                let expected = match byte {
+                    b'\n' => Some((len, len + 1)),
+                    b'\r' => Some((len, len + 2)),
+                    b' '..=b'~' => Some((len + 1, len + 2)),
+                    _ => None,
+                };
+                let found = plain_line(&input).map(|(line, consumed)| (line.len(), consumed));
+                assert_eq!(found, expected, "byte {byte} behind {len}");
+            }
+        }
+        for unfinished in [&b""[..], b"ping", b"ping\r", b"ping\rx\n"] {
+            assert_eq!(plain_line(unfinished), None);
+        }
+        let longest = [&b"x".repeat(LINE_LEN_MAX)[..], b"\r\n"].concat();
+        assert!(plain_line(&longest).is_some());
+        assert_eq!(plain_line(&[b"x", &longest[..]].concat()), None);
+    }
+
+    #[test]
+    fn words_are_what_blanks_and_tabs_separate() {
+        let texts = [
+            "a",
+            "register",
+            "日本語",
+            "ß",
+            "12345678",
+            "x\u{80}y",
+            "~",
+            "!",
+        ];
+        for first in texts {
+            for second in texts {
+                for gap in [" ", "\t", "  ", " \t ", "         "] {
+                    for end in ["", " ", "\t\t"] {
+                        let line = format!("{gap}{first}{gap}{second}{end}");
+                        let mut words = Words(line.as_bytes());
+                        assert_eq!(words.next().map(text), Some(first), "{line:?}");
+                        assert!(!words.is_over());
+                        assert_eq!(words.next().map(text), Some(second), "{line:?}");
+                        assert!(words.is_over());
+                        assert_eq!(words.next(), None);
+                    }
                 }
             }
         }

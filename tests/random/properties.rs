@@ -1,6 +1,8 @@
 //! Properties that hold for any bytes, each a function that panics where it does not. `fuzz.rs` calls them with
 //! input from a seeded generator, and the targets in `tests/fuzz` with input from libFuzzer.
 
+use discovery_service::registry::KeyedHash;
+
 use crate::etcd::heard;
 use crate::model::{run, steps};
 use crate::reference::{VERBS, decode, decode_any, naive};

@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 
 use memchr::memchr;
 
-use super::host;
+use super::{host, params};
 use crate::limits::{HTTP_BODY_LEN_MAX, HTTP_FIELDS_MAX, HTTP_HEAD_LEN_MAX};
 use crate::message::HttpRefusal;
 
@@ -124,7 +124,7 @@ impl<'a> Head<'a> {
         } else {
             ("", target)
         };
-        let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (path, query) = params::split_at_byte(rest, b'?').unwrap_or((rest, ""));
         let path = if is_absolute && path.is_empty() {
             "/"
         } else {

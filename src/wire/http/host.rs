@@ -28,7 +28,7 @@ pub(super) fn host_of(authority: &str) -> &str {
     } else {
         0
     };
-    let end = authority[start..].find(':');
+    let end = authority[start..].bytes().position(|byte| byte == b':');
     end.map_or(authority, |end| &authority[..start + end])
 }
 

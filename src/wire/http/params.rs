@@ -7,6 +7,13 @@ use std::borrow::Cow;
 
 use crate::message::HttpRefusal;
 
+/// What is before the first such ASCII byte, and what is after it. In short text, a search byte by byte costs
+/// less than the one of the standard library.
+pub(super) fn split_at_byte(text: &str, byte: u8) -> Option<(&str, &str)> {
+    let at = text.bytes().position(|other| other == byte)?;
+    Some((&text[..at], &text[at + 1..]))
+}
+
 /// Decodes one part of a path.
 pub(super) fn decode_path(text: &str) -> Result<Cow<'_, str>, HttpRefusal> {
     decode(text, |byte| byte)
@@ -14,9 +21,17 @@ pub(super) fn decode_path(text: &str) -> Result<Cow<'_, str>, HttpRefusal> {
 
 /// The parameters of a query, in their order. In a query a `+` is a space.
 pub(super) fn parameters(query: &str) -> impl Iterator<Item = Result<Parameter<'_>, HttpRefusal>> {
-    let parts = query.split('&').filter(|part| !part.is_empty());
-    parts.map(|part| {
-        let (name, value) = part.split_once('=').unwrap_or((part, ""));
+    let mut rest = Some(query);
+    let parts = std::iter::from_fn(move || {
+        let (part, after) = match split_at_byte(rest?, b'&') {
+            Some((part, after)) => (part, Some(after)),
+            None => (rest?, None),
+        };
+        rest = after;
+        Some(part)
+    });
+    parts.filter(|part| !part.is_empty()).map(|part| {
+        let (name, value) = split_at_byte(part, b'=').unwrap_or((part, ""));
         Ok(Parameter {
             text: part,
             name: decode_parameter(name)?,

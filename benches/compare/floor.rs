@@ -1,9 +1,14 @@
-//! The floor: the cost of the same loop when it only echoes what it reads.
+//! The floor: the cost of the same loop when it only echoes what it reads, answers once, or tells all.
 
 use std::io::{ErrorKind, Read, Write};
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
+
+/// What the service tells a watcher when a service of the bench has registered, but for the digits.
+const CHANGE: &[u8] =
+    b"{\"index\":1795883317058552,\"up\":[{\"id\":\"fbef34bfe75ce468\",\"type\":\"hive\",\
+    \"ip\":\"10.0.0.1\",\"port\":12}],\"down\":[]}\n";
 
 /// Runs the server named `kind` on a free port of loopback, until it is killed.
 pub(crate) fn run(kind: &str) -> ! {
@@ -26,10 +31,12 @@ pub(crate) fn run(kind: &str) -> ! {
             if event.token() == Token(usize::MAX) {
                 while let Ok((stream, _)) = listener.accept() {
                     match kind {
-                        "echo" => watch(&poll, &mut streams, stream),
+                        "echo" | "tell" => watch(&poll, &mut streams, stream),
                         _ => answer(stream, &mut buffer),
                     }
                 }
+            } else if kind == "tell" {
+                tell(&mut streams, event.token().0, &mut buffer);
             } else if let Some(stream) = &mut streams[event.token().0]
                 && !echo(stream, &mut buffer)
             {
@@ -62,6 +69,22 @@ fn echo(stream: &mut TcpStream, buffer: &mut [u8]) -> bool {
                 }
             }
             Err(error) => return error.kind() == ErrorKind::WouldBlock,
+        }
+    }
+}
+
+/// Answers a watcher with a snapshot of nothing, and writes what a change is told with to all others when
+/// anything else has arrived.
+fn tell(streams: &mut [Option<TcpStream>], from: usize, buffer: &mut [u8]) {
+    let Some(stream) = &mut streams[from] else {
+        return;
+    };
+    let n = stream.read(buffer).unwrap_or(0);
+    if buffer[..n].starts_with(b"watch") {
+        let _ = stream.write_all(b"{\"services\":[]}\n");
+    } else if n > 0 {
+        for stream in streams.iter_mut().flatten() {
+            let _ = stream.write_all(CHANGE);
         }
     }
 }

@@ -19,7 +19,9 @@ const IDLE_WATCHERS: usize = 10_000;
 pub(crate) fn run(rounds: u64, time: Duration) {
     println!("Holding and watching\n");
     holder_kills(1_000);
-    change_to_many_watchers(50);
+    for kind in [Kind::Discovery, Kind::Floor("tell")] {
+        change_to_many_watchers(kind, 50);
+    }
     idle_watchers();
     heartbeats_beside_watchers(rounds, time);
     println!();
@@ -84,9 +86,10 @@ fn holder_kills(count: usize) {
     );
 }
 
-/// From a registration to the last of many watchers that receives it.
-fn change_to_many_watchers(count: usize) {
-    let server = Server::start(Kind::Discovery, 0).expect("the service starts");
+/// From a registration to the last of many watchers that receives it; the floor is a bare loop that writes
+/// as many bytes to as many sockets.
+fn change_to_many_watchers(kind: Kind, count: usize) {
+    let server = Server::announced(kind).expect("the server starts");
     let mut poll = Poll::new().expect("a poll");
     let mut watchers: Vec<mio::net::TcpStream> = (0..WATCHERS)
         .map(|i| {
@@ -125,7 +128,12 @@ fn change_to_many_watchers(count: usize) {
     }
     times.sort_by(f64::total_cmp);
     println!(
-        "one change sent to {WATCHERS} watchers: median {:.1} ms, worst of {count} {:.1} ms",
+        "{}: one change sent to {WATCHERS} watchers: median {:.1} ms, worst of {count} {:.1} ms",
+        if kind == Kind::Discovery {
+            "discovery"
+        } else {
+            "floor"
+        },
         times[count / 2],
         times[count - 1]
     );

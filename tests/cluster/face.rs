@@ -43,6 +43,8 @@ pub struct Face {
     pub born: u64,
     /// What was told to watchers as gone since it was last taken.
     pub downs: Vec<(Name, Reason)>,
+    /// What has gone in a line that is not whole yet: another one may take its place.
+    gone: Vec<(Name, ServiceAddress, Reason)>,
     /// What has happened, for a look at a seed that fails.
     pub log: Vec<(u64, String)>,
 }
@@ -74,6 +76,7 @@ impl Face {
             suspended: false,
             born: world,
             downs: Vec::new(),
+            gone: Vec::new(),
             log: Vec::new(),
         }
     }
@@ -102,6 +105,59 @@ impl Face {
         self.log.push((world, format!("registered {name:?}")));
         self.node.registered(name, world as i64, ttl_ms);
         true
+    }
+
+    /// A connection holds this from now on. It takes the place of a held replica.
+    pub fn hold(&mut self, name: &Name, address: ServiceAddress, ttl_ms: u32, world: u64) {
+        let now = self.now(world);
+        let is_before = |(other, record): &(&Name, &Record)| {
+            let is_same = other.service_type == name.service_type && record.address == address;
+            is_same && record.held
+        };
+        let before = self.registry.replicas.iter().find(is_before);
+        let before = before.map(|(other, _)| other.clone());
+        let owned = Owned {
+            address,
+            ttl_ms,
+            held: true,
+            labels: None,
+            heartbeat: now,
+        };
+        self.registry.own.insert(name.clone(), owned);
+        self.log
+            .push((world, format!("holds {name:?} for {before:?}")));
+        match before {
+            Some(before) => {
+                self.registry.replicas.remove(&before);
+                self.node
+                    .took_place(&before, name, world as i64, ttl_ms, now);
+            }
+            None => self.node.registered(name, world as i64, ttl_ms),
+        }
+    }
+
+    /// The connection that held this has ended.
+    pub fn close(&mut self, name: &Name, world: u64) {
+        if self.registry.own.contains_key(name) {
+            self.remove(name, Reason::ConnectionClosed, world);
+        }
+    }
+
+    /// Whether some registration of a type has this address.
+    pub fn has_address(&self, service_type: &str, address: ServiceAddress) -> bool {
+        self.times(service_type, address) > 0
+    }
+
+    /// How many registrations of a type have this address.
+    pub fn times(&self, service_type: &str, address: ServiceAddress) -> usize {
+        let is = |name: &Name, other: ServiceAddress| {
+            *name.service_type == *service_type && other == address
+        };
+        let (own, replicas) = (self.registry.own.iter(), self.registry.replicas.iter());
+        own.filter(|(name, owned)| is(name, owned.address)).count()
+            + replicas
+                .filter(|(name, record)| is(name, record.address))
+                .count()
     }
 
     pub fn hear(&mut self, name: &Name, world: u64) -> Heard {
@@ -140,12 +196,35 @@ impl Face {
     }
 
     fn remove(&mut self, name: &Name, reason: Reason, world: u64) {
-        self.registry.own.remove(name);
-        self.registry.replicas.remove(name);
+        let before = self.gone.len();
+        self.drop(name, reason);
         self.log
             .push((world, format!("removed {name:?}: {reason:?}")));
         self.node.removed(name, reason, self.now(world));
-        self.downs.push((name.clone(), reason));
+        self.tell_gone(before);
+    }
+
+    /// The registry has it no more.
+    fn drop(&mut self, name: &Name, reason: Reason) {
+        let own = self.registry.own.remove(name);
+        let replica = self.registry.replicas.remove(name);
+        assert!(
+            own.is_none() || replica.is_none(),
+            "{name:?} is twice in one registry"
+        );
+        let own = own.map(|owned| owned.address);
+        if let Some(address) = own.or(replica.map(|record| record.address)) {
+            self.gone.push((name.clone(), address, reason));
+        }
+    }
+
+    /// Watchers are told of what has gone, but for so many, and of no address that another one has.
+    fn tell_gone(&mut self, but: usize) {
+        for (name, address, reason) in self.gone.split_off(but) {
+            if !self.has_address(&name.service_type, address) {
+                self.downs.push((name, reason));
+            }
+        }
     }
 
     /// A step of time.
@@ -157,13 +236,22 @@ impl Face {
         let now = self.now(world);
         for report in self.link.turn(etcd, &layout().cluster(), world) {
             self.log.push((world, shown(&report)));
+            let is_whole = matches!(
+                report,
+                Report::LineEnds(_) | Report::LoadEnds(_) | Report::Away(_)
+            );
             self.node.on_report(report, &self.registry, now);
             self.settle(world);
+            if is_whole {
+                self.tell_gone(0);
+            }
         }
         self.expire(world);
         if self.node.next_due().is_some_and(|due| due <= now) {
+            let before = self.gone.len();
             self.node.look(now);
             self.settle(world);
+            self.tell_gone(before);
         }
         if self.link.takes_calls()
             && let Some(call) = self.node.next_call(&self.registry, now)
@@ -176,7 +264,8 @@ impl Face {
 
     fn expire(&mut self, world: u64) {
         let now = self.now(world);
-        let is_over = |owned: &Owned| now.millis_since(owned.heartbeat) >= owned.ttl_ms.into();
+        let is_over =
+            |owned: &Owned| !owned.held && now.millis_since(owned.heartbeat) >= owned.ttl_ms.into();
         let own = self.registry.own.iter();
         let over: Vec<Name> = own
             .filter(|(_, owned)| is_over(owned))
@@ -201,14 +290,7 @@ impl Face {
                     self.registry.own.remove(&name);
                     self.registry.replicas.insert(name, record);
                 }
-                News::Gone(name, reason) => {
-                    let own = self.registry.own.remove(&name).is_some();
-                    let replica = self.registry.replicas.remove(&name).is_some();
-                    assert!(!(own && replica), "{name:?} is twice in one registry");
-                    if own || replica {
-                        self.downs.push((name, reason));
-                    }
-                }
+                News::Gone(name, reason) => self.drop(&name, reason),
                 News::OtherCluster(name) => panic!("the cluster is {name:?}"),
             }
         }

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use discovery_service::cluster::Name;
+use discovery_service::cluster::{Name, NodeState};
 
-use crate::face::{GRACE_MS, LEASE_S};
+use crate::etcd::Etcd;
+use crate::face::{Face, GRACE_MS, LEASE_S};
 use crate::world::{State, TTL_MS, Weather, World};
 
 const TTL: u64 = TTL_MS as u64;
@@ -406,5 +407,111 @@ fn row_61_a_change_that_is_not_told_is_noticed_within_two_hours() {
         world.pass(HOURS_MS);
         assert!(has(world, 0, 6) && !has(world, 1, 0));
         world.check_end();
+    });
+}
+
+#[test]
+fn row_61_holders_of_a_node_that_stops_hold_elsewhere_and_nobody_sees_them_gone_or_twice() {
+    for_each_world(|world| {
+        for home in [0, 0, 1] {
+            world.begin_held_at(home);
+        }
+        world.pass(TTL);
+        world.check_end();
+        if let Some(face) = &mut world.faces[0] {
+            face.node.leave();
+        }
+        world.pass(500);
+        let is_leaving = |face: &Face| {
+            let mut nodes = face.node.nodes();
+            nodes.any(|(_, state)| state == NodeState::Leaving)
+        };
+        assert!(world.faces.iter().flatten().all(is_leaving));
+        world.kill(0, world.now + 2 * LEASE_MS);
+        for _ in 0..(LEASE_MS + TTL + GRACE_MS) / 10 {
+            world.pass(10);
+            for service in &world.services[6..] {
+                for face in world.faces.iter().flatten() {
+                    let times = face.times(&service.name.service_type, service.address);
+                    assert!(times <= 1, "at {}: {times} times", world.now);
+                }
+            }
+        }
+        world.pass(LEASE_MS);
+        nothing_was_seen(world);
+    });
+}
+
+#[test]
+fn row_61_a_hold_that_moves_takes_its_place_and_its_node_drops_it_when_it_is_back() {
+    for_each_world(|world| {
+        world.begin_held_at(0);
+        world.pass(TTL);
+        let before = world.services[6].name.clone();
+        // Node 0 cannot tell of the connection that ends.
+        world.cut(0, world.now + 4_000);
+        world.services[6].home = 1;
+        world.pass(TTL);
+        assert_ne!(world.services[6].name, before);
+        assert_eq!(told_of(world, 6), [].into());
+        let of_before = world.downs.iter().filter(|(_, _, name)| *name == before);
+        assert!(
+            of_before.clone().all(|(_, node, _)| *node == 0),
+            "{:?}",
+            world.downs
+        );
+        world.check_end();
+    });
+}
+
+#[test]
+fn row_61_a_leader_that_dies_leaves_calls_of_which_nobody_knows_and_nothing_is_missed() {
+    for_each_world(|world| {
+        for face in world.faces.iter_mut().flatten() {
+            face.link.late_percent = 100;
+        }
+        world.begin_service_at(2);
+        world.pass(3_000);
+        world.stop_etcd(world.now + 2_000);
+        for face in world.faces.iter_mut().flatten() {
+            face.link.late_percent = 0;
+        }
+        world.pass(2_000 + HEAL_MS);
+        world.check_end();
+        world.pass(TTL);
+        nothing_was_seen(world);
+    });
+}
+
+#[test]
+fn row_61_a_watch_that_hears_nothing_is_noticed_and_all_it_has_missed_is_told() {
+    for_each_world(|world| {
+        if let Some(face) = &mut world.faces[0] {
+            face.link.deaf_since = Some(world.now);
+        }
+        world.begin_service_at(1);
+        world.services[1].home = 2;
+        world.deregister_at(2, 1);
+        world.pass(9_000);
+        assert_eq!(told_of(world, 2), [1, 2].into(), "it has not heard");
+        world.pass(1_000 + HEAL_MS);
+        assert_eq!(told_of(world, 2), [0, 1, 2].into());
+        assert_eq!(world.downs.len(), 3, "{:?}", world.downs);
+        world.check_end();
+    });
+}
+
+#[test]
+fn row_61_another_etcd_that_answers_for_a_while_removes_nothing() {
+    for_each_world(|world| {
+        let mut other = Etcd::new();
+        other.history = 1_000;
+        world.exchange_etcd(&mut other);
+        world.begin_service_at(1);
+        world.pass(8_000);
+        world.check_end();
+        world.exchange_etcd(&mut other);
+        world.pass(20_000);
+        nothing_was_seen(world);
     });
 }

@@ -8,14 +8,19 @@ use discovery_service::etcd::{Answer, Call, Cause, Report, Trouble};
 use crate::etcd::Etcd;
 use crate::rng::Rng;
 
+/// Milliseconds after which a watch that hears nothing is noticed.
+const DEAF_MS: u64 = 10_000;
+
 pub struct Link {
     rng: Rng,
     phase: Phase,
     /// Whether nothing passes.
     pub is_cut: bool,
     cut_at: u64,
-    /// The history that was seen last.
+    /// The history that was told last.
     history: Option<u64>,
+    /// The history that was reached, and may not be told yet.
+    reached: u64,
     /// The revision from which the watch goes on; `None` before all was loaded.
     resume: Option<u64>,
     /// The revision behind what was put into `told`.
@@ -27,6 +32,8 @@ pub struct Link {
     late: Vec<(u64, Call)>,
     leases: Vec<i64>,
     prolong_at: u64,
+    /// Since when the watch hears nothing, while all else goes on.
+    pub deaf_since: Option<u64>,
     /// Whether the next change is not told.
     pub loses_change: bool,
     /// Percent of the calls that are answered too late.
@@ -58,6 +65,7 @@ impl Link {
             is_cut: false,
             cut_at: 0,
             history: None,
+            reached: 0,
             resume: None,
             next: 0,
             told: VecDeque::new(),
@@ -65,6 +73,7 @@ impl Link {
             late: Vec::new(),
             leases: Vec::new(),
             prolong_at: 0,
+            deaf_since: None,
             loses_change: false,
             late_percent: 0,
             noticed_ms: 6_000,
@@ -113,14 +122,21 @@ impl Link {
             _ => {}
         }
         let is_silent = self.is_cut && now >= self.cut_at + self.noticed_ms;
-        if !etcd.is_up || is_silent || self.history.is_some_and(|seen| seen != etcd.history) {
+        if !etcd.is_up || is_silent || self.reached != etcd.history {
             self.fail(now, &mut reports);
             return reports;
         }
-        if !self.is_cut {
-            self.watch(etcd, now);
+        if self.deaf_since.is_some_and(|since| now >= since + DEAF_MS) {
+            self.deaf_since = None;
+            self.fail(now, &mut reports);
+            return reports;
         }
-        self.tell(now, &mut reports);
+        if self.deaf_since.is_none() {
+            if !self.is_cut {
+                self.watch(etcd, now);
+            }
+            self.tell(now, &mut reports);
+        }
         self.serve_call(etcd, now, &mut reports);
         reports
     }
@@ -160,7 +176,7 @@ impl Link {
             reports.push(Report::OtherHistory);
             self.resume = None;
         }
-        self.history = Some(etcd.history);
+        self.reached = etcd.history;
         self.go_on(etcd, reports, now);
     }
 
@@ -222,6 +238,7 @@ impl Link {
                 continue;
             }
             match &report {
+                Report::Reached { .. } => self.history = Some(self.reached),
                 Report::Watching => self.phase = Phase::Watching,
                 Report::LineEnds(revision) | Report::LoadEnds(revision) => {
                     self.resume = Some(revision + 1);

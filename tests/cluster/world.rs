@@ -11,6 +11,8 @@ use crate::rng::Rng;
 
 const STEP_MS: u64 = 10;
 pub const TTL_MS: u32 = 6_000;
+/// Milliseconds after which a connection is closed whose service is held elsewhere.
+const CLOSE_MS: u64 = 1_000;
 /// Milliseconds after which all must be as it should, behind the last fault.
 const CALM_MS: u64 = 40_000;
 
@@ -46,7 +48,7 @@ pub struct World {
 
 pub struct Service {
     pub name: Name,
-    address: ServiceAddress,
+    pub address: ServiceAddress,
     pub home: usize,
     pub beat_at: u64,
     /// When it was registered.
@@ -54,6 +56,11 @@ pub struct Service {
     /// When a node has heard of it last.
     heard: u64,
     pub state: State,
+    /// Where a connection holds it, and since when that process runs, if it is held.
+    held_at: Option<(usize, u64)>,
+    is_held: bool,
+    /// What it was called before, where it is held.
+    before: Vec<Name>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +78,8 @@ enum End {
     Outage,
     Fullness,
     Lateness(usize),
+    /// The connection that has held it there.
+    Hold(usize, Name),
 }
 
 impl World {
@@ -114,7 +123,8 @@ impl World {
                 next_fault = self.now + self.begin_fault();
             }
             // A service that goes to a node that is cut is down elsewhere, for nobody could tell.
-            let is_calm = self.ends.is_empty() && self.now + 3_000 < next_fault;
+            let is_fault = |end: &(u64, End)| !matches!(end.1, End::Hold(..));
+            let is_calm = !self.ends.iter().any(is_fault) && self.now + 3_000 < next_fault;
             self.live(is_calm || self.weather == Weather::Foul);
             self.pass(STEP_MS);
         }
@@ -166,20 +176,44 @@ impl World {
             return;
         }
         match self.rng.below(8) {
-            0 => self.services[service].state = State::Silent,
+            0 => self.silence(service),
             1 => self.deregister(service),
             _ if may_move => self.move_service(service),
             _ => {}
         }
     }
 
+    fn silence(&mut self, at: usize) {
+        self.services[at].state = State::Silent;
+        self.end_hold(at, 0);
+    }
+
+    /// The connection that holds it ends after so many milliseconds, if there is one.
+    fn end_hold(&mut self, at: usize, after_ms: u64) {
+        let service = &self.services[at];
+        if let Some((node, _)) = service.held_at {
+            let end = End::Hold(node, service.name.clone());
+            self.ends.push((self.now + after_ms, end));
+        }
+    }
+
     fn begin_service(&mut self) {
         let home = self.rng.index(self.faces.len());
-        self.begin_service_at(home);
+        let is_held = self.rng.chance(25);
+        self.begin_at(home, is_held);
+    }
+
+    /// A new service that a connection to this node holds.
+    pub fn begin_held_at(&mut self, home: usize) {
+        self.begin_at(home, true);
     }
 
     /// A new service that begins at this node.
     pub fn begin_service_at(&mut self, home: usize) {
+        self.begin_at(home, false);
+    }
+
+    fn begin_at(&mut self, home: usize, is_held: bool) {
         self.services_made += 1;
         let number = self.services_made;
         let service_type = ["hive", "a/b"][self.rng.index(2)];
@@ -192,6 +226,9 @@ impl World {
             since: 0,
             heard: 0,
             state: State::Live,
+            held_at: None,
+            is_held,
+            before: Vec::new(),
         });
     }
 
@@ -209,6 +246,9 @@ impl World {
             self.services[at].beat_at = now + 500;
             self.move_service(at);
             return;
+        }
+        if self.services[at].is_held {
+            return self.hold_on(at);
         }
         let service = &mut self.services[at];
         let Some(face) = &mut self.faces[service.home] else {
@@ -243,6 +283,41 @@ impl World {
         }
     }
 
+    /// A connection is there as long as its node; then another one holds the service, under another name.
+    fn hold_on(&mut self, at: usize) {
+        let now = self.now;
+        let service = &mut self.services[at];
+        let Some(face) = &mut self.faces[service.home] else {
+            return;
+        };
+        service.beat_at = now + 200;
+        let is_same = service.held_at == Some((service.home, face.born));
+        if is_same && face.registry.own.contains_key(&service.name) {
+            service.heard = now;
+            return;
+        }
+        assert!(
+            !is_same || self.weather == Weather::Foul,
+            "at {now}: node {} has dropped {:?}",
+            service.home,
+            service.name
+        );
+        let before = service.held_at.replace((service.home, face.born));
+        if before.is_some() || service.heard > 0 {
+            self.services_made += 1;
+            let new = name(&service.name.service_type, self.services_made);
+            service
+                .before
+                .push(std::mem::replace(&mut service.name, new));
+        }
+        face.hold(&service.name, service.address, TTL_MS, now);
+        (service.since, service.heard) = (now, now);
+        if let (Some((node, _)), Some(name)) = (before, service.before.last()) {
+            self.ends
+                .push((now + CLOSE_MS, End::Hold(node, name.clone())));
+        }
+    }
+
     fn move_service(&mut self, at: usize) {
         let to = self.rng.index(self.faces.len());
         let has = |face: &Face| face.has(&self.services[at].name);
@@ -265,6 +340,8 @@ impl World {
             && face.deregister(&name, now)
         {
             self.services[at].state = State::Deregistered;
+            // A node that dies at once takes the removal with it, as it does with a heartbeat.
+            self.end_hold(at, TTL_MS.into());
         }
     }
 
@@ -319,6 +396,11 @@ impl World {
         self.ends.push((until, End::Suspension(node)));
     }
 
+    /// Another etcd answers in the place of this one, or this one again.
+    pub fn exchange_etcd(&mut self, other: &mut Etcd) {
+        std::mem::swap(&mut self.etcd, other);
+    }
+
     pub fn stop_etcd(&mut self, until: u64) {
         self.etcd.is_up = false;
         self.ends.push((until, End::Outage));
@@ -364,6 +446,14 @@ impl World {
                 let face = self.face();
                 self.faces[node].get_or_insert(face);
             }
+            End::Hold(node, name) => match &mut self.faces[node] {
+                Some(face) if face.suspended => {
+                    let later = (self.now + CLOSE_MS, End::Hold(node, name));
+                    self.ends.push(later);
+                }
+                Some(face) => face.close(&name, self.now),
+                None => {}
+            },
             End::Cut(node) | End::Suspension(node) | End::Lateness(node) => {
                 let Some(face) = &mut self.faces[node] else {
                     return;
@@ -394,12 +484,16 @@ impl World {
                     self.downs.push((now, node, name));
                     continue;
                 }
-                let of = self.services.iter().find(|service| service.name == name);
+                let is =
+                    |service: &&Service| service.name == name || service.before.contains(&name);
+                let of = self.services.iter().find(is);
                 let is_live = of.is_some_and(|service| {
                     service.state == State::Live && now - service.heard < TTL_MS.into()
                 });
+                // A node that wakes may see the end of a connection before it is told who holds it now.
+                let is_closed = reason == Reason::ConnectionClosed;
                 assert!(
-                    self.weather == Weather::Foul || !is_live,
+                    self.weather == Weather::Foul || !is_live || is_closed,
                     "at {now}: node {node} says that {name:?} is gone: {reason}",
                     reason = Reason::as_str(reason)
                 );

@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn an_element_that_is_too_long_is_skipped_and_those_around_it_are_told() {
+    fn row_61_an_element_that_is_too_long_is_skipped_and_those_around_it_are_told() {
         let fits = "x".repeat(ETCD_ELEMENT_LEN_MAX - 2);
         let input = format!(r#"{{"a":[1,"{fits}","{fits}x",2]}}"#);
         let seen = found(input.as_bytes(), 999).expect("it is well-formed");

@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_without_end_and_lines_that_are_no_chunks_are_errors() {
+    fn row_61_a_head_without_end_and_lines_that_are_no_chunks_are_errors() {
         let endless = format!("HTTP/1.1 200 OK\r\n{}", "a: b\r\n".repeat(2_000));
         let chunked = |rest: &str| {
             format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{rest}").into_bytes()

@@ -20,6 +20,9 @@ pub const VERSIONS: [&str; 2] = ["etcd-3.4", "etcd-3.5"];
 /// One member of etcd, with its data in a folder of its own.
 pub struct Etcd {
     program: &'static str,
+    name: String,
+    /// All members, with the addresses at which they reach each other.
+    cluster: String,
     pub address: SocketAddr,
     peers: SocketAddr,
     running: Option<Running>,
@@ -29,17 +32,50 @@ pub struct Etcd {
 impl Etcd {
     /// Starts this version. Without the program it says that the test is skipped.
     pub fn start(program: &'static str) -> Option<Self> {
-        tool(program)?;
-        let free = || SocketAddr::from(([127, 0, 0, 1], free_port()));
-        let mut etcd = Etcd {
-            program,
-            address: free(),
-            peers: free(),
-            running: None,
-            folder: tempfile::tempdir().expect("a folder"),
-        };
+        let [mut etcd] = Etcd::members(program)?;
         etcd.run();
         Some(etcd)
+    }
+
+    /// Starts a cluster of three members, and waits until it answers anybody.
+    pub fn start_three(program: &'static str) -> Option<[Self; 3]> {
+        let mut members = Etcd::members(program)?;
+        for member in &mut members {
+            member.run_with(&[]);
+        }
+        members.iter().for_each(Etcd::wait);
+        Some(members)
+    }
+
+    /// Members of one cluster, which do not run.
+    fn members<const COUNT: usize>(program: &'static str) -> Option<[Self; COUNT]> {
+        tool(program)?;
+        let free = || SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let peers: [SocketAddr; COUNT] = std::array::from_fn(|_| free());
+        let all: Vec<String> = (0..)
+            .zip(&peers)
+            .map(|(number, peers)| format!("member{number}=http://{peers}"))
+            .collect();
+        Some(std::array::from_fn(|number| Etcd {
+            program,
+            name: format!("member{number}"),
+            cluster: all.join(","),
+            address: free(),
+            peers: peers[number],
+            running: None,
+            folder: tempfile::tempdir().expect("a folder"),
+        }))
+    }
+
+    /// Whether it leads its cluster.
+    pub fn is_leader(&self) -> bool {
+        let status = self.ask("/v3/maintenance/status", "{}");
+        status["leader"] == status["header"]["member_id"]
+    }
+
+    /// How a client is to reach it.
+    pub fn member(&self) -> Member {
+        member(self.address)
     }
 
     /// Starts it with the data that it has, and waits until it answers anybody.
@@ -62,7 +98,8 @@ impl Etcd {
         let peers = format!("http://{}", self.peers);
         let mut command = tool(self.program).expect("it was there");
         command
-            .args(["--log-level", "error", "--data-dir"])
+            .args(["--log-level", "error", "--name", &self.name])
+            .args(["--initial-cluster", &self.cluster, "--data-dir"])
             .arg(self.folder.path())
             .args([
                 "--listen-client-urls",
@@ -76,7 +113,6 @@ impl Etcd {
                 "--initial-advertise-peer-urls",
                 &peers,
             ])
-            .args(["--initial-cluster", &format!("default={peers}")])
             .args(arguments);
         self.running = Some(Running::spawn(command));
     }
@@ -134,6 +170,12 @@ impl Etcd {
     }
 }
 
+/// How a client is to reach a member, or who stands in for it.
+pub fn member(address: SocketAddr) -> Member {
+    let host = address.to_string();
+    Member { address, host }
+}
+
 /// A client with its sockets.
 pub struct Driver {
     client: Client,
@@ -147,10 +189,7 @@ impl Driver {
     /// A client for the keys that begin with `/d/`.
     pub fn new(etcd: &Etcd, user: Option<User>) -> Self {
         let config = Config {
-            members: vec![Member {
-                address: etcd.address,
-                host: etcd.address.to_string(),
-            }],
+            members: vec![etcd.member()],
             from: b"/d/".to_vec(),
             end: b"/d0".to_vec(),
             checked_key: b"/d/cluster".to_vec(),

@@ -3,6 +3,7 @@
 
 mod driver;
 mod nodes;
+mod proxy;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

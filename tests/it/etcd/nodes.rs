@@ -2,16 +2,18 @@
 //! etcd itself does. `tests/cluster` has all of them, with an etcd that is simulated.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 
 use discovery_service::cluster::{
     Config, Holdings, KeyId, Layout, LeaseCommand, Name, News, Node, NodeId, Owned, Record,
 };
-use discovery_service::etcd::{self, Member};
+use discovery_service::etcd::{self, Cause, Member, Report};
 use discovery_service::message::{Reason, ServiceAddress};
 
 use super::against_each;
-use super::driver::{Driver, Etcd};
-use crate::common::wait_until;
+use super::driver::{Driver, Etcd, VERSIONS, member};
+use super::proxy::Proxy;
+use crate::common::{signal, wait_until};
 
 const TTL_MS: u32 = 8_000;
 
@@ -34,16 +36,21 @@ struct Site {
     registry: Registry,
     /// What was told as gone.
     gone: Vec<Name>,
+    /// The member that was reached last.
+    member: Option<SocketAddr>,
+    /// Why it was away last.
+    cause: Option<Cause>,
 }
 
 impl Site {
     fn new(etcd: &Etcd, id: u64) -> Self {
+        Site::of(vec![etcd.member()], id)
+    }
+
+    fn of(members: Vec<Member>, id: u64) -> Self {
         let layout = Layout::new("/discovery");
         let config = etcd::Config {
-            members: vec![Member {
-                address: etcd.address,
-                host: etcd.address.to_string(),
-            }],
+            members,
             from: layout.from(),
             end: layout.end(),
             checked_key: layout.cluster(),
@@ -63,6 +70,8 @@ impl Site {
             driver: Driver::of(config),
             registry: Registry::default(),
             gone: Vec::new(),
+            member: None,
+            cause: None,
         }
     }
 
@@ -73,6 +82,11 @@ impl Site {
         }
         self.driver.turn();
         for report in std::mem::take(&mut self.driver.reports) {
+            match &report {
+                Report::Reached { member, .. } => self.member = Some(*member),
+                Report::Away(trouble) => self.cause = Some(trouble.cause.clone()),
+                _ => {}
+            }
             self.node.on_report(report, &self.registry, now);
         }
         self.node.look(now);
@@ -180,7 +194,11 @@ fn registrations(etcd: &Etcd) -> Option<u64> {
 
 /// Two nodes that own twenty registrations each.
 fn sites(etcd: &Etcd) -> [Site; 2] {
-    let mut sites = [Site::new(etcd, 1), Site::new(etcd, 2)];
+    filled(etcd, [Site::new(etcd, 1), Site::new(etcd, 2)])
+}
+
+/// These nodes, when they own twenty registrations each.
+fn filled(etcd: &Etcd, mut sites: [Site; 2]) -> [Site; 2] {
     for number in 0..20 {
         sites[0].register(1 + number);
         sites[1].register(21 + number);
@@ -272,5 +290,63 @@ fn row_61_an_etcd_that_was_wiped_is_filled_and_one_that_was_restored_brings_noth
                 site.gone
             );
         }
+    });
+}
+
+#[test]
+fn row_61_a_node_that_is_cut_until_its_lease_is_lost_is_not_missed() {
+    against_each(|etcd| {
+        let proxy = Proxy::start(etcd.address);
+        let first = Site::of(vec![member(proxy.address)], 1);
+        let mut sites = filled(&etcd, [first, Site::new(&etcd, 2)]);
+        proxy.cut();
+        sites[0].register(41);
+        wait(&mut sites, "its lease is lost", |sites| {
+            registrations(&etcd) == Some(20) && sites[1].node.orphans_len() == 20
+        });
+        proxy.heal();
+        wait_for_all(&etcd, &mut sites, 1..42);
+        nothing_has_gone(&sites);
+    });
+}
+
+#[test]
+fn row_61_a_leader_that_dies_is_not_missed() {
+    for mut members in VERSIONS.into_iter().filter_map(Etcd::start_three) {
+        let leader = members.iter().position(Etcd::is_leader);
+        let leader = leader.expect("there is one");
+        let other = (leader + 1) % members.len();
+        let asked = [leader, other].map(|at| members[at].member());
+        let all = members.iter().map(Etcd::member).collect();
+        let sites = [Site::of(asked.to_vec(), 1), Site::of(all, 2)];
+        let mut sites = filled(&members[other], sites);
+        assert_eq!(sites[0].member, Some(members[leader].address));
+        members[leader].kill();
+        sites[0].register(41);
+        sites[1].deregister(1);
+        wait_for_all(&members[other], &mut sites, 2..42);
+        assert_eq!(sites[0].gone, [name(1)]);
+        assert_eq!(sites[1].gone, []);
+    }
+}
+
+#[test]
+fn row_61_an_etcd_that_is_suspended_is_noticed_within_10_s_and_not_missed() {
+    against_each(|etcd| {
+        let mut sites = sites(&etcd);
+        let stopped = sites[0].driver.now();
+        signal(etcd.process(), "STOP");
+        wait(&mut sites, "it is noticed", |sites| {
+            !sites.iter().any(|site| site.node.is_watching())
+        });
+        let after_ms = sites[0].driver.now().millis_since(stopped);
+        signal(etcd.process(), "CONT");
+        assert!(after_ms <= 12_000, "after {after_ms} ms");
+        for site in &sites {
+            assert_eq!(site.cause, Some(Cause::SilentWatch));
+        }
+        // All leases are lost when it wakes.
+        wait_for_all(&etcd, &mut sites, 1..41);
+        nothing_has_gone(&sites);
     });
 }

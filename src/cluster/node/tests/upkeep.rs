@@ -51,7 +51,7 @@ impl Rig {
 }
 
 #[test]
-fn one_turn_gives_up_a_slice_of_what_a_load_does_not_tell() {
+fn row_61_one_turn_gives_up_a_slice_of_what_a_load_does_not_tell() {
     let mut rig = Rig::with_replicas(0..MANY);
     rig.load_nothing();
     assert!(rig.node.is_loaded() && !rig.node.is_settled());
@@ -70,7 +70,7 @@ fn one_turn_gives_up_a_slice_of_what_a_load_does_not_tell() {
 }
 
 #[test]
-fn one_turn_writes_a_slice_again_of_what_another_history_does_not_have() {
+fn row_61_one_turn_writes_a_slice_again_of_what_another_history_does_not_have() {
     let mut rig = Rig::with_own(0..MANY);
     rig.report(Report::OtherHistory);
     assert!(rig.node.queue.is_empty());

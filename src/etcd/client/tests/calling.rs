@@ -75,7 +75,7 @@ fn what_etcd_refuses_is_told_and_what_nobody_knows_is_unknown() {
 }
 
 #[test]
-fn a_token_is_asked_for_sent_with_each_request_and_renewed_once_a_second_at_most() {
+fn row_61_a_token_is_asked_for_sent_with_each_request_and_renewed_once_a_second_at_most() {
     let user = User {
         name: "node".to_owned(),
         password: "secret".to_owned(),

@@ -97,7 +97,7 @@ fn a_watch_behind_a_compaction_loads_all_anew_on_the_same_connections() {
 }
 
 #[test]
-fn another_cluster_a_lower_term_and_a_lower_revision_are_another_history() {
+fn row_61_another_cluster_a_lower_term_and_a_lower_revision_are_another_history() {
     let other = json!({"cluster_id": "12", "revision": "9", "raft_term": "2"});
     let term = json!({"cluster_id": "11", "revision": "9", "raft_term": "1"});
     for header in [other, term, header(4)] {
@@ -133,7 +133,7 @@ fn a_watch_that_begins_before_what_was_seen_asks_a_quorum_whether_its_member_lag
 }
 
 #[test]
-fn a_silent_watch_is_probed_after_5_s_and_dead_after_10() {
+fn row_61_a_silent_watch_is_probed_after_5_s_and_dead_after_10() {
     let mut rig = Rig::watching();
     rig.sent[WATCH].clear();
     rig.wait(4_999);
@@ -153,7 +153,7 @@ fn a_silent_watch_is_probed_after_5_s_and_dead_after_10() {
 }
 
 #[test]
-fn one_line_says_what_is_wrong_with_a_member_and_what_to_do() {
+fn row_61_one_line_says_what_is_wrong_with_a_member_and_what_to_do() {
     let cases: [(&[u8], &str); 4] = [
         (
             b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n",
@@ -193,7 +193,7 @@ fn one_line_says_what_is_wrong_with_a_member_and_what_to_do() {
 }
 
 #[test]
-fn what_cannot_be_read_is_left_out_and_the_rest_of_its_line_is_told() {
+fn row_61_what_cannot_be_read_is_left_out_and_the_rest_of_its_line_is_told() {
     let mut rig = Rig::watching();
     let long = "x".repeat(20_000);
     let events = json!([put("YQ==", 6), put("?", 6), {"kv": {"key": long}}, 1, put("Yg==", 6)]);

@@ -95,9 +95,14 @@ impl Waits {
         loop {
             let session = self.changed.pop_front()?;
             // Others have left meanwhile.
-            if self.by_session.contains_key(&session) {
-                return Some(session);
+            let Some(wait) = self.by_session.get(&session) else {
+                continue;
+            };
+            // What was loaded once is loaded: the request does not wait again.
+            if wait.followed == Followed::Readiness {
+                self.take(session);
             }
+            return Some(session);
         }
     }
 
@@ -140,5 +145,17 @@ mod tests {
         assert!(waits.take(3).is_some());
         assert!(waits.take(3).is_none());
         assert!(waits.by_session.is_empty());
+    }
+
+    #[test]
+    fn nothing_is_kept_of_who_has_waited_for_readiness() {
+        let mut waits = Waits::default();
+        waits.add(1, Followed::Readiness, Moment::START);
+        waits.add(2, Followed::Readiness, Moment::START);
+        waits.end(2);
+        waits.change(&Followed::Readiness);
+        assert_eq!(waits.next_changed(), Some(1));
+        assert_eq!(waits.next_changed(), Some(2));
+        assert!(waits.by_session.is_empty() && !waits.are_asleep());
     }
 }

@@ -29,7 +29,7 @@ use members::Members;
 pub use report::{Cause, Report, Trouble};
 use watch::Watch;
 
-use super::answers::{Header, KeyValue};
+use super::answers::{Event, Header, KeyValue};
 use super::messages::{Answer, Call, Envelope, prolong};
 use super::pauses::Pauses;
 pub use super::pauses::Random;
@@ -158,8 +158,14 @@ impl Client {
         self.commands.pop_front()
     }
 
-    /// What has happened next. There are as many as the input of one event can tell.
+    /// What has happened next. There are as many as the input of one event can tell. A deletion waits for
+    /// what stands behind it in its line: what takes its place is told together with it.
     pub fn next_report(&mut self) -> Option<Report> {
+        let is_deletion = |report| matches!(report, &Report::Changed(Event::Delete(_)));
+        let is_last = |reports: &VecDeque<Report>| !reports.iter().skip(1).any(Report::is_of_watch);
+        if self.reports.front().is_some_and(is_deletion) && is_last(&self.reports) {
+            return None;
+        }
         self.reports.pop_front()
     }
 

@@ -49,6 +49,16 @@ pub enum Report {
     Away(Trouble),
 }
 
+impl Report {
+    /// Whether the watch has told it, or ends it: what the other links tell may come amid a line.
+    pub(super) fn is_of_watch(&self) -> bool {
+        !matches!(
+            self,
+            Report::Answered(_) | Report::Prolonged(_) | Report::LeaseLost(_)
+        )
+    }
+}
+
 /// Why the client is away.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {

@@ -53,6 +53,55 @@ fn all_keys_are_loaded_by_pages_at_one_revision_and_watched_from_the_next() {
 }
 
 #[test]
+fn what_takes_the_place_of_what_was_deleted_is_told_together_with_it() {
+    let mut rig = Rig::watching();
+    rig.client.keep(7, 15, rig.now);
+    rig.wait(5_000);
+    let line = json!({"result": {"header": header(6), "events": [
+        {"type": "DELETE", "kv": {"key": "YQ==", "mod_revision": "6"}}, put("Yg==", 6),
+    ]}});
+    let line = format!("{line}\n");
+    let (deleted, rest) = line.split_at(line.find(r#"{"kv":{"key":"Yg=="#).expect("a put"));
+    rig.receive(WATCH, format!("{:x}\r\n{deleted}", line.len()).as_bytes());
+    // What comes on another link meanwhile does not part them.
+    rig.answer(LEASES, 200, &json!({"result": {"ID": "7", "TTL": "15"}}));
+    assert_eq!(rig.reports, []);
+    rig.receive(WATCH, format!("{rest}\r\n").as_bytes());
+    let [Report::Changed(Event::Delete(_)), rest @ ..] = &rig.reports[..] else {
+        panic!("{:?}", rig.reports);
+    };
+    let expected = |report: &Report| matches!(report, Report::Changed(Event::Put(_)));
+    assert!(rest.iter().any(expected), "{rest:?}");
+    assert_eq!(rig.reports.last(), Some(&Report::LineEnds(6)));
+}
+
+#[test]
+fn a_deletion_with_nothing_behind_it_is_told_when_its_line_or_its_connection_ends() {
+    for is_whole in [true, false] {
+        let mut rig = Rig::watching();
+        let line = json!({"result": {"header": header(6), "events": [
+            {"type": "DELETE", "kv": {"key": "YQ==", "mod_revision": "6"}},
+        ]}});
+        let line = format!("{line}\n");
+        let (event, end) = line.split_at(1 + line.find("]").expect("an end"));
+        rig.receive(WATCH, format!("{:x}\r\n{event}", line.len()).as_bytes());
+        assert_eq!(rig.reports, []);
+        if is_whole {
+            rig.receive(WATCH, format!("{end}\r\n").as_bytes());
+        } else {
+            rig.end(WATCH);
+        }
+        assert!(matches!(
+            rig.reports[..],
+            [
+                Report::Changed(Event::Delete(_)),
+                Report::LineEnds(6) | Report::Away(_)
+            ]
+        ));
+    }
+}
+
+#[test]
 fn after_its_connection_has_ended_it_goes_on_behind_the_last_whole_line_at_the_next_member() {
     let mut rig = Rig::watching();
     rig.line(&json!({"header": header(7), "events": [put("YQ==", 6), put("Yg==", 7)]}));

@@ -90,6 +90,8 @@ pub(super) struct Header {
 #[serde(default)]
 pub(super) struct Document {
     pub(super) header: Header,
+    /// Whether all guards of a transaction have held.
+    pub(super) succeeded: bool,
     /// There are further keys behind this page.
     pub(super) more: bool,
     /// All keys of the range.

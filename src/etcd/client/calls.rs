@@ -31,6 +31,8 @@ pub(super) enum Asked {
     Page,
     /// What the user of the client has called.
     Call,
+    /// The writes of a call, each by itself: together they have failed.
+    Apart,
 }
 
 /// What the answer has told.
@@ -97,7 +99,10 @@ impl Calls {
             };
             match heard {
                 Heard::Found(Found::TooLong) => return Ok(Some(Told::LeftOut)),
-                Heard::Found(Found::Element) if asked == Asked::Call => self.outcome()?,
+                Heard::Found(Found::Element) if asked == Asked::Call => {
+                    self.on_outcome(WriteOutcome::Done)?;
+                }
+                Heard::Found(Found::Element) if asked == Asked::Apart => self.outcome()?,
                 Heard::Found(Found::Element) => return Ok(Some(self.key(asked))),
                 Heard::Found(Found::Document) => self.document = Some(self.read()),
                 Heard::End => {
@@ -121,14 +126,18 @@ impl Calls {
         let result = answer
             .map_err(|_| self.garbled("the answer to a write cannot be read"))?
             .response_txn;
-        if self.outcomes.len() == ETCD_WRITES_MAX {
-            return Err(self.garbled("there are more answers than writes"));
-        }
-        self.outcomes.push(if result.succeeded {
+        self.on_outcome(if result.succeeded {
             WriteOutcome::Done
         } else {
             WriteOutcome::Found(result.found())
-        });
+        })
+    }
+
+    fn on_outcome(&mut self, outcome: WriteOutcome) -> Result<(), Garbled> {
+        if self.outcomes.len() == ETCD_WRITES_MAX {
+            return Err(self.garbled("there are more answers than writes"));
+        }
+        self.outcomes.push(outcome);
         Ok(())
     }
 

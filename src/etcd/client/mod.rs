@@ -93,6 +93,8 @@ pub struct Client {
     checked: Option<KeyValue>,
     /// What is called and not yet answered.
     call: Option<Call>,
+    /// Whether its writes are asked for one by one: a guard of them has failed.
+    is_apart: bool,
     commands: VecDeque<LinkCommand>,
     reports: VecDeque<Report>,
 }
@@ -148,6 +150,7 @@ impl Client {
             leases: Leases::new(LEASES, members),
             checked: None,
             call: None,
+            is_apart: false,
             commands: VecDeque::new(),
             reports: VecDeque::new(),
         }
@@ -179,7 +182,7 @@ impl Client {
     /// One call is taken at a time.
     pub fn call(&mut self, call: Call, now: Moment) {
         debug_assert!(!self.is_busy());
-        self.call = Some(call);
+        (self.call, self.is_apart) = (Some(call), false);
         self.ask_next(now);
     }
 

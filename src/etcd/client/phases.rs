@@ -24,6 +24,7 @@ impl Client {
             Phase::Check => Asked::Check,
             Phase::Load(_) => Asked::Page,
             Phase::Watch if self.is_in_doubt => Asked::Check,
+            Phase::Watch if self.call.is_some() && self.is_apart => Asked::Apart,
             Phase::Watch if self.call.is_some() => Asked::Call,
             Phase::Watch => return,
         };
@@ -61,6 +62,11 @@ impl Client {
             }
             Asked::Call => {
                 let (path, body) = self.call.as_ref().map(Call::request).unwrap_or_default();
+                envelope.post(path, &body)
+            }
+            Asked::Apart => {
+                let apart = self.call.as_ref().and_then(Call::apart);
+                let (path, body) = apart.unwrap_or_default();
                 envelope.post(path, &body)
             }
         }
@@ -106,7 +112,8 @@ impl Client {
             Asked::Token => self.token = Some(document.token),
             Asked::Check => self.on_checked(document.header),
             Asked::Page => self.on_page(&document, now),
-            Asked::Call => self.on_called(&document, now),
+            Asked::Call if self.has_failed_together(&document) => self.is_apart = true,
+            Asked::Call | Asked::Apart => self.on_called(&document, now),
         }
     }
 
@@ -172,6 +179,11 @@ impl Client {
         }
     }
 
+    /// Whether a guard of several writes has failed, so that none was applied.
+    fn has_failed_together(&self, document: &Document) -> bool {
+        matches!(self.call, Some(Call::Apply(_))) && !document.succeeded
+    }
+
     fn on_called(&mut self, document: &Document, now: Moment) {
         let outcomes = self.calls.outcomes();
         let mut is_amiss = false;
@@ -208,7 +220,7 @@ impl Client {
             }
             (Asked::Page, FailureKind::Compacted) => self.load(),
             (_, FailureKind::Unavailable) => self.fail(Cause::Failed(failure), now),
-            (Asked::Call, _) => {
+            (Asked::Call | Asked::Apart, _) => {
                 self.call = None;
                 self.reports
                     .push_back(Report::Answered(Answer::Failed(failure)));

@@ -16,6 +16,7 @@ fn each_write_of_a_call_is_answered_and_a_guard_that_failed_says_what_is_there()
         change: Change::Delete,
     };
     rig.call(Call::Apply(vec![write.clone(), write.clone(), write]));
+    rig.answer(CALLS, 200, &json!({"header": header(7)}));
     let found = json!({"kvs": [{"key": "YQ==", "mod_revision": "3"}]});
     rig.answer(CALLS, 200, &json!({"header": header(8), "succeeded": true, "responses": [
         {"response_txn": {"header": {}, "succeeded": true, "responses": [{"response_delete_range": {}}]}},
@@ -39,6 +40,41 @@ fn each_write_of_a_call_is_answered_and_a_guard_that_failed_says_what_is_there()
         Some(6),
         "only what was told as a change moves the watch on"
     );
+}
+
+#[test]
+fn writes_go_under_all_their_guards_together_and_each_under_its_own_where_one_has_failed() {
+    let write = |key: &[u8], change| Write {
+        key: key.to_vec(),
+        guard: 3,
+        change,
+    };
+    let put = Change::Put {
+        value: b"{}".to_vec(),
+        lease: 7,
+    };
+    let call = Call::Apply(vec![write(b"a", put), write(b"b", Change::Delete)]);
+    let mut rig = Rig::watching();
+    rig.call(call.clone());
+    assert!(rig.asked(CALLS, "/v3/kv/txn") && !rig.sent(CALLS).contains("request_txn"));
+    rig.answer(CALLS, 200, &json!({"header": header(8)}));
+    assert_eq!(rig.answered(), None, "nothing was applied");
+    assert!(rig.asked(CALLS, "/v3/kv/txn") && rig.sent(CALLS).contains("request_txn"));
+    rig.answer(CALLS, 200, &json!({"header": header(9), "succeeded": true, "responses": [
+        {"response_txn": {"header": {}, "succeeded": true, "responses": [{"response_put": {}}]}},
+        {"response_txn": {"header": {}, "responses": [{"response_range": {"header": {}}}]}},
+    ]}));
+    let outcomes = vec![WriteOutcome::Done, WriteOutcome::Found(None)];
+    assert_eq!(rig.answered(), Some(&Answer::Applied(9, outcomes)));
+    rig.reports.clear();
+
+    rig.call(call);
+    assert!(!rig.sent(CALLS).contains("request_txn"), "together again");
+    rig.answer(CALLS, 200, &json!({"header": header(10), "succeeded": true, "responses": [
+        {"response_put": {"header": {}}}, {"response_delete_range": {"header": {}, "deleted": "1"}},
+    ]}));
+    let outcomes = vec![WriteOutcome::Done, WriteOutcome::Done];
+    assert_eq!(rig.answered(), Some(&Answer::Applied(10, outcomes)));
 }
 
 #[test]

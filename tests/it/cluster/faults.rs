@@ -1,4 +1,5 @@
-//! Nodes and etcd that are killed and suspended at random, while services move and watchers watch.
+//! Nodes and etcd that are killed and suspended, and ways from one to the other that are cut, at random,
+//! while services move and watchers watch.
 //!
 //! `CLUSTER_SECONDS=300 CLUSTER_SEED=7 cargo test --test it -- cluster::faults` is the long form.
 
@@ -15,7 +16,7 @@ use serde_json::Value;
 
 use super::{ETCD, node_with};
 use crate::common::{Service, free_port, signal, wait_until};
-use crate::etcd::Etcd;
+use crate::etcd::{Etcd, Proxy};
 
 const SERVICES: usize = 100;
 const NODES: usize = 3;
@@ -183,6 +184,8 @@ fn gone(line: &str, ids: &BTreeSet<String>, missing: &mut BTreeSet<String>) -> V
 /// The nodes and their etcd.
 struct Cluster {
     etcd: Etcd,
+    /// The way of each node to etcd.
+    ways: Vec<Proxy>,
     addresses: Vec<SocketAddr>,
     nodes: Vec<Option<Service>>,
 }
@@ -191,6 +194,7 @@ impl Cluster {
     fn start(etcd: Etcd) -> Self {
         let address = || SocketAddr::from(([127, 0, 0, 1], free_port()));
         let mut cluster = Cluster {
+            ways: (0..NODES).map(|_| Proxy::start(etcd.address)).collect(),
             etcd,
             addresses: (0..NODES).map(|_| address()).collect(),
             nodes: (0..NODES).map(|_| None).collect(),
@@ -202,7 +206,7 @@ impl Cluster {
     fn run(&mut self, number: usize) {
         let listen = self.addresses[number].to_string();
         let arguments = ["--listen", listen.as_str(), "--cluster-wait", "60"];
-        let node = node_with(self.etcd.address, &number.to_string(), &arguments);
+        let node = node_with(self.ways[number].address, &number.to_string(), &arguments);
         self.nodes[number] = Some(node);
     }
 
@@ -210,7 +214,7 @@ impl Cluster {
     fn harm(&mut self, rng: &mut Rng, services: &mut Services) {
         let number = rng.below(NODES as u64) as usize;
         let time = Duration::from_millis(500 + rng.below(2_500));
-        match rng.below(4) {
+        match rng.below(6) {
             0 => {
                 self.nodes[number] = None;
                 pass(services, time);
@@ -227,11 +231,21 @@ impl Cluster {
                 pass(services, time);
                 self.etcd.run();
             }
-            _ => {
+            3 => {
                 let etcd = self.etcd.process();
                 signal(etcd, "STOP");
                 pass(services, time);
                 signal(etcd, "CONT");
+            }
+            4 => {
+                self.ways[number].cut();
+                pass(services, time);
+                self.ways[number].heal();
+            }
+            _ => {
+                self.ways[number].refuse();
+                pass(services, time);
+                self.ways[number].heal();
             }
         }
         // So long nothing else happens: what moved is written, and the next fault meets a whole cluster.
@@ -258,7 +272,7 @@ fn number(variable: &str, default: u64) -> u64 {
 }
 
 #[test]
-fn row_61_no_watcher_sees_a_live_service_go_while_nodes_and_etcd_are_killed_and_suspended() {
+fn row_61_no_watcher_sees_a_live_service_go_while_nodes_and_etcd_are_killed_suspended_and_cut() {
     let Some(etcd) = Etcd::start(ETCD) else {
         return;
     };

@@ -12,6 +12,7 @@ use discovery_service::etcd::{
 };
 pub use driver::Etcd;
 use driver::{Driver, VERSIONS, delete, put};
+pub use proxy::Proxy;
 
 use serde_json::{Value, json};
 

@@ -5,31 +5,45 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
-/// Passes everything on, or holds everything back: who is cut sees no connection end.
+/// Passes everything on, holds everything back, or ends all connections.
 pub struct Proxy {
     pub address: SocketAddr,
-    cut: Arc<Cut>,
+    way: Arc<Way>,
 }
 
 #[derive(Default)]
-struct Cut {
-    is_cut: Mutex<bool>,
-    healed: Condvar,
+struct Way {
+    state: Mutex<State>,
+    changed: Condvar,
 }
 
-impl Cut {
-    fn set(&self, is_cut: bool) {
-        *self.is_cut.lock().expect("nobody panics") = is_cut;
-        self.healed.notify_all();
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Whole,
+    /// Nothing passes, and nobody is told.
+    Silent,
+    /// No connection stays.
+    Refused,
+}
+
+impl Way {
+    fn set(&self, state: State) {
+        *self.state.lock().expect("nobody panics") = state;
+        self.changed.notify_all();
     }
 
-    /// Waits until nothing is cut.
-    fn wait(&self) {
-        let is_cut = self.is_cut.lock().expect("nobody panics");
-        let _whole = self
-            .healed
-            .wait_while(is_cut, |is_cut| *is_cut)
-            .expect("nobody panics");
+    fn is_refused(&self) -> bool {
+        *self.state.lock().expect("nobody panics") == State::Refused
+    }
+
+    /// Waits while nothing passes; returns whether anything passes then.
+    fn wait(&self) -> bool {
+        let state = self.state.lock().expect("nobody panics");
+        let state = self
+            .changed
+            .wait_while(state, |state| *state == State::Silent);
+        *state.expect("nobody panics") == State::Whole
     }
 }
 
@@ -38,33 +52,41 @@ impl Proxy {
     pub fn start(to: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
-        let cut = Arc::new(Cut::default());
-        let of_connections = Arc::clone(&cut);
+        let way = Arc::new(Way::default());
+        let of_connections = Arc::clone(&way);
         thread::spawn(move || {
             for near in listener.incoming().flatten() {
+                if of_connections.is_refused() {
+                    continue;
+                }
                 let Ok(far) = TcpStream::connect(to) else {
                     continue;
                 };
                 for (from, to) in [(&near, &far), (&far, &near)] {
                     let (from, to) = (from.try_clone(), to.try_clone());
-                    let cut = Arc::clone(&of_connections);
+                    let way = Arc::clone(&of_connections);
                     if let (Ok(from), Ok(to)) = (from, to) {
-                        thread::spawn(move || pass(from, to, &cut));
+                        thread::spawn(move || pass(from, to, &way));
                     }
                 }
             }
         });
-        Proxy { address, cut }
+        Proxy { address, way }
     }
 
-    /// Nothing passes from now on.
+    /// Nothing passes from now on, and who is cut sees no connection end.
     pub fn cut(&self) {
-        self.cut.set(true);
+        self.way.set(State::Silent);
+    }
+
+    /// From now on connections end as soon as anything is to pass, and new ones at once.
+    pub fn refuse(&self) {
+        self.way.set(State::Refused);
     }
 
     /// What was held back passes, and everything else.
     pub fn heal(&self) {
-        self.cut.set(false);
+        self.way.set(State::Whole);
     }
 }
 
@@ -74,14 +96,18 @@ impl Drop for Proxy {
     }
 }
 
-fn pass(mut from: TcpStream, mut to: TcpStream, cut: &Cut) {
+fn pass(mut from: TcpStream, mut to: TcpStream, way: &Way) {
     let mut buffer = [0; 16 * 1024];
     while let Ok(len @ 1..) = from.read(&mut buffer) {
-        cut.wait();
+        if !way.wait() {
+            let _ = from.shutdown(Shutdown::Both);
+            let _ = to.shutdown(Shutdown::Both);
+            return;
+        }
         if to.write_all(&buffer[..len]).is_err() {
             break;
         }
     }
-    cut.wait();
+    way.wait();
     let _ = to.shutdown(Shutdown::Write);
 }

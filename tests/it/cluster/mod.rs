@@ -2,6 +2,7 @@
 //! say so. `tests/cluster` has every failure, with an etcd that is simulated.
 
 mod faults;
+mod mishaps;
 mod readiness;
 
 use std::net::SocketAddr;

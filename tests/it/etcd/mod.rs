@@ -10,8 +10,8 @@ use base64::engine::general_purpose::STANDARD;
 use discovery_service::etcd::{
     Answer, Call, Cause, Count, Failure, FailureKind, Report, User, WriteOutcome,
 };
-pub use driver::Etcd;
-use driver::{Driver, VERSIONS, delete, put};
+use driver::{Driver, delete, put};
+pub use driver::{Etcd, VERSIONS};
 pub use proxy::Proxy;
 
 use serde_json::{Value, json};
@@ -273,8 +273,9 @@ fn more_keys_than_a_page_holds_are_all_loaded_at_one_revision() {
     });
 }
 
-/// Turns authentication on, with this user and password.
-fn require_password(etcd: &Etcd, name: &str, password: &str) {
+/// Turns authentication on, with this user and password. The user may do all with the keys that begin
+/// with this prefix, which ends with `/`, and nothing with others.
+pub fn require_password(etcd: &Etcd, name: &str, password: &str, prefix: &str) {
     let ask = |path: &str, body: String| {
         let answer = etcd.ask(path, &body);
         assert!(answer.get("code").is_none(), "{answer}");
@@ -290,11 +291,12 @@ fn require_password(etcd: &Etcd, name: &str, password: &str) {
             format!(r#"{{"user":"{role}","role":"{role}"}}"#),
         );
     }
-    // All keys that begin with `/d/`.
-    let rights = r#""perm":{"permType":"READWRITE","key":"L2Qv","range_end":"L2Qw"}"#;
+    let end = format!("{}0", prefix.trim_end_matches('/'));
+    let (from, end) = (STANDARD.encode(prefix), STANDARD.encode(end));
+    let rights = json!({"permType": "READWRITE", "key": from, "range_end": end});
     ask(
         "/v3/auth/role/grant",
-        format!(r#"{{"name":"{name}",{rights}}}"#),
+        json!({"name": name, "perm": rights}).to_string(),
     );
     ask("/v3/auth/enable", "{}".to_owned());
 }
@@ -302,7 +304,7 @@ fn require_password(etcd: &Etcd, name: &str, password: &str) {
 #[test]
 fn a_user_with_a_password_is_let_in_also_after_its_token_was_forgotten() {
     against_each(|mut etcd| {
-        require_password(&etcd, "node", "secret");
+        require_password(&etcd, "node", "secret", "/d/");
         let user = |password: &str| User {
             name: "node".to_owned(),
             password: password.to_owned(),

@@ -14,7 +14,7 @@ use crate::rig::{Rig, TICK_MS, TTL_MS};
 /// The last visit of a turn may pass its work by its own share.
 const OVERSHOOT: u32 = 1_300;
 
-fn rig() -> Rig {
+pub fn rig() -> Rig {
     Rig::with(Settings {
         connections_max: 20_000,
         idle_ms_max: None,
@@ -23,12 +23,12 @@ fn rig() -> Rig {
     })
 }
 
-fn get(target: &str) -> String {
+pub fn get(target: &str) -> String {
     format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n")
 }
 
 /// Asks for `target`. Returns all that the client has received since.
-fn ask(rig: &mut Rig, client: usize, target: &str) -> String {
+pub fn ask(rig: &mut Rig, client: usize, target: &str) -> String {
     rig.send(client, get(target).as_bytes());
     rig.settle();
     rig.received(client)
@@ -74,7 +74,7 @@ fn follow(rig: &mut Rig, clients: &[usize], target: &str, index: u64) {
 }
 
 /// Connects clients whose answers always have room.
-fn crowd(rig: &mut Rig, count: usize) -> Vec<usize> {
+pub fn crowd(rig: &mut Rig, count: usize) -> Vec<usize> {
     let clients: Vec<usize> = (0..count).map(|_| rig.net.connect()).collect();
     for &client in &clients {
         rig.net.pipes[client].room = 64 * 1024;

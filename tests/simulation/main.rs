@@ -9,6 +9,7 @@
 //! ```
 
 mod budgets;
+mod catalogs;
 mod client;
 mod crowds;
 mod datagrams;

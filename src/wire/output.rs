@@ -35,15 +35,21 @@ impl Output {
 
     /// Appends an answer that may be pending in other connections too.
     pub fn push_shared(&mut self, answer: &Rc<Vec<u8>>) {
-        if answer.len() <= ANSWER_COPY_LEN_MAX {
-            self.push(answer);
+        self.push_shared_from(answer, 0);
+    }
+
+    /// Appends such an answer from this byte of it on.
+    pub fn push_shared_from(&mut self, answer: &Rc<Vec<u8>>, from: usize) {
+        let rest = &answer[from..];
+        if rest.len() <= ANSWER_COPY_LEN_MAX {
+            self.push(rest);
         } else {
             self.shared.push_back(Shared {
                 at: self.bytes.len(),
                 answer: Rc::clone(answer),
-                sent: 0,
+                sent: from,
             });
-            self.shared_len += answer.len();
+            self.shared_len += rest.len();
         }
     }
 

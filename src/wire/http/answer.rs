@@ -3,7 +3,7 @@
 use super::consul;
 use super::events::{self, Style};
 use super::page::Asset;
-use super::response::{Body, Content, chunk, index_fields};
+use super::response::{Body, Content, Framing, body_start, chunk, index_fields};
 use super::route::{Consul, Route};
 use super::status::Status;
 use super::{Asked, Exchange, Search, State, metrics, targets};
@@ -31,7 +31,7 @@ impl Exchange {
             Reply::Ok => self.push(Status::Ok, json, OK, output),
             Reply::NotFound => self.push(Status::NotFound, json, NOT_FOUND, output),
             Reply::Services(services) => {
-                let body = Body::Shared(json::array(services));
+                let body = Body::Shared(json::array(services), 0);
                 self.asked.framing.push(Status::Ok, json, &[], body, output);
             }
             Reply::Document(document) => match &**document {
@@ -140,37 +140,50 @@ impl Exchange {
             Route::Consul(route) => consul::form(route),
             _ => Form::Targets,
         };
-        let services = |catalog: &Catalog| {
-            self.asked.whole(|text| {
-                self.push_services(text, &catalog.services);
-            })
-        };
-        self.push_followed(catalog.index, || catalog.render(form, services), output);
+        let services = |text: &mut Vec<u8>, of: &Catalog| self.push_services(text, &of.services);
+        self.push_followed(catalog, form, catalog.index, services, output);
     }
 
     fn encode_names(&self, names: &Rendered<Names>, output: &mut Output) {
-        let all = |names: &Names| self.asked.whole(|text| push_names(text, &names.names));
-        let render = || names.render(Form::ConsulNames, all);
-        self.push_followed(names.index, render, output);
+        let all = |text: &mut Vec<u8>, of: &Names| push_names(text, &of.names);
+        self.push_followed(names, Form::ConsulNames, names.index, all, output);
     }
 
-    /// Appends an answer that clients of Consul may follow by its index.
-    fn push_followed<'a>(
+    /// Appends an answer that clients of Consul may follow by its index. Many are sent it at the same time,
+    /// so what most of them ask for is rendered with its head, and one write sends it. The others share its
+    /// body.
+    fn push_followed<T>(
         &self,
+        value: &Rendered<T>,
+        form: Form,
         index: u64,
-        render: impl FnOnce() -> &'a Bytes,
+        push_entries: impl FnOnce(&mut Vec<u8>, &T),
         output: &mut Output,
     ) {
-        let fields = self.index_fields(index);
-        let none;
-        let body = if self.asked.shows_none {
-            none = self.asked.whole(|_| ());
-            Body::Bytes(&none)
-        } else {
-            Body::Shared(render())
-        };
         let framing = self.asked.framing;
-        framing.push(Status::Ok, Content::Json, &[&fields], body, output);
+        let fields = self.index_fields(index);
+        let push = |framing: Framing, body: Body<'_>, output: &mut Output| {
+            framing.push(Status::Ok, Content::Json, &[&fields], body, output);
+        };
+        if self.asked.shows_none {
+            let none = self.asked.whole(|_| ());
+            return push(framing, Body::Bytes(&none), output);
+        }
+        let response = value.render(form, |value| {
+            let body = self.asked.whole(|text| push_entries(text, value));
+            let mut response = Output::default();
+            push(Framing::USUAL, Body::Bytes(&body), &mut response);
+            response.take()
+        });
+        if framing == Framing::USUAL {
+            output.push_shared(response);
+        } else {
+            push(
+                framing,
+                Body::Shared(response, body_start(response)),
+                output,
+            );
+        }
     }
 
     fn index_fields(&self, index: u64) -> Vec<u8> {

@@ -7,7 +7,7 @@ use crate::wire::json::push_number;
 use crate::wire::output::Output;
 
 /// What the heads of responses have in common.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Framing {
     pub(super) version: Version,
     /// Whether the connection goes on after the answer.
@@ -70,19 +70,27 @@ impl Content {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Body<'a> {
     Bytes(&'a [u8]),
-    Shared(&'a Bytes),
+    /// What others may be sent as well, from this byte on.
+    Shared(&'a Bytes, usize),
 }
 
 impl Body<'_> {
     fn len(&self) -> usize {
         match self {
             Body::Bytes(bytes) => bytes.len(),
-            Body::Shared(bytes) => bytes.len(),
+            Body::Shared(bytes, from) => bytes.len() - from,
         }
     }
 }
 
 impl Framing {
+    /// What most requests ask for.
+    pub(super) const USUAL: Framing = Framing {
+        version: Version::Http11,
+        keep_alive: true,
+        is_head: false,
+    };
+
     /// Appends a whole response. `fields` are further fields, each with its line end.
     pub(super) fn push(
         self,
@@ -98,7 +106,7 @@ impl Framing {
         }
         match body {
             Body::Bytes(bytes) => output.push(bytes),
-            Body::Shared(bytes) => output.push_shared(bytes),
+            Body::Shared(bytes, from) => output.push_shared_from(bytes, from),
         }
     }
 
@@ -157,6 +165,12 @@ impl Framing {
             output.push(b"0\r\n\r\n");
         }
     }
+}
+
+/// Where the body of a whole response begins.
+pub(super) fn body_start(response: &[u8]) -> usize {
+    const END: &[u8] = b"\r\n\r\n";
+    memchr::memmem::find(response, END).map_or(0, |end| end + END.len())
 }
 
 fn chunk_head(len: usize) -> String {

@@ -4,7 +4,8 @@ use std::net::Ipv4Addr;
 use std::rc::Rc;
 
 use crate::message::{
-    CloseReason, Delta, Id, Part, Peer, Rendered, Reply, Rows, Service, ServiceAddress, Update,
+    Catalog, CloseReason, Delta, Id, Part, Peer, Rendered, Reply, Rows, Service, ServiceAddress,
+    Update,
 };
 use crate::wire::output::Output;
 use crate::wire::{Codec, Decoded, Protocol};
@@ -98,6 +99,43 @@ fn parts_are_one_list_with_its_index_whatever_is_in_them() {
         assert_eq!(has_index, target.contains("health"), "{head}");
         assert!(!head.contains("Connection: close"), "{head}");
     }
+}
+
+#[test]
+fn who_follows_is_sent_one_piece_that_others_share_and_who_asks_otherwise_the_same_body() {
+    let target = "/v1/health/service/a";
+    let Rows::Services { index, services } = parts(&[20]).remove(0).rows else {
+        panic!("services");
+    };
+    let catalog = Rc::new(Rendered::new(Catalog { index, services }));
+    let told = |request: &str| {
+        let mut output = Output::default();
+        asked(&[request]).encode(&Reply::Catalog(Rc::clone(&catalog)), &mut output);
+        output
+    };
+    let (one, other) = (told(&get(target)), told(&get(target)));
+    assert_eq!(one.front().len(), one.len(), "one write sends it");
+    assert_eq!(one.front().as_ptr(), other.front().as_ptr());
+    let usual = String::from_utf8(one.take()).unwrap();
+    let (head, body) = usual.split_once("\r\n\r\n").unwrap();
+    let closing = format!("{head}\r\nConnection: close\r\n\r\n");
+    for (method, line, fields, expected) in [
+        (
+            "GET",
+            "1.1",
+            "Connection: close\r\n",
+            format!("{closing}{body}"),
+        ),
+        ("GET", "1.0", "", format!("{closing}{body}")),
+        ("HEAD", "1.1", "", format!("{head}\r\n\r\n")),
+    ] {
+        let request = format!("{method} {target} HTTP/{line}\r\nHost: a\r\n{fields}\r\n");
+        let told = told(&request);
+        assert!(told.own_capacity() < body.len(), "the body is shared");
+        assert_eq!(String::from_utf8(told.take()).unwrap(), expected);
+    }
+    let filtered = told(&get(&format!("{target}?node-meta=a:b"))).take();
+    assert!(filtered.ends_with(b"\r\n\r\n[]"));
 }
 
 #[test]

@@ -84,11 +84,8 @@ impl Client {
     ) -> Result<String, Error> {
         let deadline = self.options.deadline();
         self.check_connection();
-        let mut servers = self.options.servers.clone();
-        if let Some(connection) = &self.connection {
-            // The others stay in their order.
-            servers.sort_by_key(|server| server != connection.server());
-        }
+        let connected = self.connection.as_ref().map(Connection::server);
+        let servers = servers::ordered(&self.options.servers, |server| connected == Some(server));
         servers::first(&servers, deadline, |server, deadline| {
             attempt(self, server, deadline)
         })?

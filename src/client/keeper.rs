@@ -117,11 +117,9 @@ impl<O: Observer> Keeper<O> {
     /// Registers again, if possible elsewhere.
     fn flee(&mut self, mut flight: Flight) -> Result<Lease, Error> {
         let from = flight.left.connection.server();
-        let mut servers = self.options.servers.clone();
-        if flight.is_silent {
-            // The others stay in their order.
-            servers.sort_by_key(|server| server == from);
-        }
+        let servers = servers::ordered(&self.options.servers, |server| {
+            !flight.is_silent || server != from
+        });
         let time = flight.time.take().unwrap_or(self.options.timeout);
         let moved = servers::first(&servers, after(time), |server, deadline| {
             let connection = Connection::open_at(server, &self.options, deadline)?;

@@ -12,6 +12,15 @@ pub(super) const ASIDE_MAX: Duration = Duration::from_secs(1);
 /// Pause between two looks at other servers.
 pub(super) const ASIDE_INTERVAL: Duration = Duration::from_secs(10);
 
+/// The servers with those first for which `is_first` holds. Otherwise they stay in their order.
+pub(super) fn ordered(servers: &[String], is_first: impl Fn(&str) -> bool) -> Vec<String> {
+    let servers = servers.iter().cloned();
+    let (mut first, others): (Vec<String>, Vec<String>) =
+        servers.partition(|server| is_first(server));
+    first.extend(others);
+    first
+}
+
 /// The first success of `attempt` at these servers, in their order. Those that are left share the
 /// time that is left.
 pub(super) fn first<T>(

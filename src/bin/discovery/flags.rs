@@ -18,6 +18,8 @@ use discovery_service::server::config::{
 
 use cluster::ClusterFlags;
 
+use crate::values::Parser;
+
 // Not a doc comment, where `[::1]` would be a link.
 const LISTEN_HELP: &str = "Address to accept on, IPv6 as [::1]:65432; port 0 takes a free one; \
     may be given several times (in the variable: with commas)";
@@ -35,7 +37,7 @@ pub(crate) struct Flags {
         default_value = "127.0.0.1:65432",
         help = LISTEN_HELP
     )]
-    #[arg(value_delimiter = ',', value_parser = address)]
+    #[arg(value_delimiter = ',', value_parser = Parser(address))]
     listen: Vec<SocketAddr>,
 
     /// How long a registration lives without a heartbeat; 1 to 86400
@@ -72,7 +74,7 @@ pub(crate) struct Flags {
     insecure: bool,
 
     /// What - means for a caller on this host; default: the address listened on, or that of the default route
-    #[arg(long, env = "DISCOVERY_ADVERTISE", value_name = "IP", value_parser = reachable)]
+    #[arg(long, env = "DISCOVERY_ADVERTISE", value_name = "IP", value_parser = Parser(reachable))]
     advertise: Option<IpAddr>,
 
     /// A caller on another host may register its own address only; as a variable: true or false; default: off
@@ -81,7 +83,7 @@ pub(crate) struct Flags {
 
     /// A further name under which browsers on this host may reach it; may be given several times
     #[arg(long, env = "DISCOVERY_HTTP_HOST", value_name = "NAME")]
-    #[arg(value_delimiter = ',', value_parser = host_name)]
+    #[arg(value_delimiter = ',', value_parser = Parser(host_name))]
     http_host: Vec<Box<str>>,
 
     /// The name of the datacenter that Consul's API tells
@@ -107,7 +109,7 @@ pub(crate) struct Flags {
         value_name = "ADDR",
         help = DNS_LISTEN_HELP
     )]
-    #[arg(value_delimiter = ',', value_parser = address)]
+    #[arg(value_delimiter = ',', value_parser = Parser(address))]
     dns_listen: Vec<SocketAddr>,
 
     /// The name below which the types of services lie in DNS

@@ -1,15 +1,43 @@
 //! What the values of arguments must be: each parser turns text into the type that is used
 //! afterwards. An error says what is wanted.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
 use std::time::Duration;
 
+use clap::builder::TypedValueParser;
+use clap::error::ErrorKind;
+use clap::{Arg, Command, Error};
+
 use discovery_service::message::{Offer, ServiceType, Ttl, parse_limit};
 
 /// What a parser of values returns; clap calls it with text and prints the error.
 type Parsed<T> = Result<T, &'static str>;
+
+/// A parser of values for clap. What clap does around a function is compiled for each function anew; this
+/// is compiled once for each type of value, and the error once for all.
+#[derive(Clone)]
+pub(crate) struct Parser<T>(pub(crate) fn(&str) -> Parsed<T>);
+
+impl<T: Clone + Send + Sync + 'static> TypedValueParser for Parser<T> {
+    type Value = T;
+
+    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<T, Error> {
+        let parsed = value.to_str().map(self.0).unwrap_or(Err(""));
+        parsed.map_err(|wanted| refused(command, arg, value, wanted))
+    }
+}
+
+/// What clap says of a value that is not what was wanted, or no text.
+fn refused(command: &Command, arg: Option<&Arg>, value: &OsStr, wanted: &'static str) -> Error {
+    let refuse = move |_: &str| Parsed::<()>::Err(wanted);
+    let refused = refuse.parse_ref(command, arg, value);
+    refused
+        .err()
+        .unwrap_or_else(|| Error::new(ErrorKind::ValueValidation))
+}
 
 pub(crate) fn service_type(text: &str) -> Parsed<ServiceType<'static>> {
     ServiceType::new(text.to_owned()).map_err(|_| "1 to 63 bytes without white space")

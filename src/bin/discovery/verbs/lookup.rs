@@ -20,7 +20,7 @@ use crate::values;
 #[command(after_help = "Example:\n  curl http://$(discovery query web --one)/")]
 pub(crate) struct Query {
     /// What kind of service it is
-    #[arg(id = "type", value_name = "type", value_parser = values::service_type)]
+    #[arg(id = "type", value_name = "type", value_parser = values::Parser(values::service_type))]
     service_type: ServiceType<'static>,
 
     /// Print one of them, chosen by chance
@@ -28,11 +28,11 @@ pub(crate) struct Query {
     one: bool,
 
     /// Only those whose last heartbeat is less than so old; 1 to 86400
-    #[arg(long, value_name = "SECONDS", value_parser = values::ttl)]
+    #[arg(long, value_name = "SECONDS", value_parser = values::Parser(values::ttl))]
     max_age: Option<u32>,
 
     /// At most so many, drawn at random; 1 to 4096
-    #[arg(long, value_name = "N", value_parser = values::limit, conflicts_with = "one")]
+    #[arg(long, value_name = "N", value_parser = values::Parser(values::limit), conflicts_with = "one")]
     limit: Option<u32>,
 
     #[command(flatten)]
@@ -74,7 +74,7 @@ pub(super) fn print_addresses(addresses: &[SocketAddr], json: bool) -> Result<()
 #[command(after_help = "Example:\n  discovery list hive")]
 pub(crate) struct List {
     /// The type; without it, all
-    #[arg(id = "type", value_name = "type", value_parser = values::service_type)]
+    #[arg(id = "type", value_name = "type", value_parser = values::Parser(values::service_type))]
     service_type: Option<ServiceType<'static>>,
 
     #[command(flatten)]
@@ -161,7 +161,7 @@ impl Types {
 #[command(after_help = "Example:\n  discovery why 3999da30-2a11-463a-be8e-6b2beca7bfe6")]
 pub(crate) struct Why {
     /// The registration
-    #[arg(value_name = "uuid", value_parser = values::uuid)]
+    #[arg(value_name = "uuid", value_parser = values::Parser(values::uuid))]
     uuid: String,
 
     #[command(flatten)]

@@ -22,7 +22,7 @@ pub(super) struct ServerOptions {
         value_name = "ADDR",
         env = "DISCOVERY_SERVER",
         default_value = "127.0.0.1:65432",
-        value_parser = values::servers
+        value_parser = values::Parser(values::servers)
     )]
     server: Servers,
 
@@ -51,11 +51,11 @@ impl ServerOptions {
 #[derive(Args)]
 pub(super) struct LabelOptions {
     /// A tag; several times for several
-    #[arg(long = "tag", value_name = "TAG", value_parser = values::word)]
+    #[arg(long = "tag", value_name = "TAG", value_parser = values::Parser(values::word))]
     tags: Vec<String>,
 
     /// A key of metadata and its value; several times for several
-    #[arg(long, value_name = "KEY=VALUE", value_parser = values::pair)]
+    #[arg(long, value_name = "KEY=VALUE", value_parser = values::Parser(values::pair))]
     meta: Vec<(String, String)>,
 }
 
@@ -81,7 +81,7 @@ pub(super) struct ClientOptions {
         long,
         value_name = "SECONDS",
         default_value = "5",
-        value_parser = values::seconds
+        value_parser = values::Parser(values::seconds)
     )]
     timeout: Duration,
 

@@ -19,19 +19,19 @@ use crate::values::{self, Ip};
 #[command(after_help = "Example:\n  discovery register hive 127.0.0.1 65433 --ttl 60 --replace")]
 pub(crate) struct Register {
     /// What kind of service it is
-    #[arg(id = "type", value_name = "type", value_parser = values::service_type)]
+    #[arg(id = "type", value_name = "type", value_parser = values::Parser(values::service_type))]
     service_type: ServiceType<'static>,
 
     /// Its address; - stands for the one that this host connects from
-    #[arg(value_name = "ip", value_parser = values::ip, allow_hyphen_values = true)]
+    #[arg(value_name = "ip", value_parser = values::Parser(values::ip), allow_hyphen_values = true)]
     ip: Ip,
 
     /// The port on which it answers
-    #[arg(value_name = "port", value_parser = values::port)]
+    #[arg(value_name = "port", value_parser = values::Parser(values::port))]
     port: NonZeroU16,
 
     /// How long it lives without a heartbeat; 1 to 86400
-    #[arg(long, value_name = "SECONDS", value_parser = values::ttl)]
+    #[arg(long, value_name = "SECONDS", value_parser = values::Parser(values::ttl))]
     ttl: Option<u32>,
 
     /// Take the place of all others of this type at this address
@@ -77,28 +77,28 @@ Example:
 #[command(mut_arg("meta", |meta| meta.requires("type")))]
 pub(crate) struct Heartbeat {
     /// The registration
-    #[arg(value_name = "uuid", value_parser = values::uuid)]
+    #[arg(value_name = "uuid", value_parser = values::Parser(values::uuid))]
     uuid: String,
 
     /// What kind of service it is
     #[arg(
         id = "type",
         value_name = "type",
-        value_parser = values::service_type,
+        value_parser = values::Parser(values::service_type),
         requires_all = ["ip", "port"]
     )]
     service_type: Option<ServiceType<'static>>,
 
     /// Its address; - stands for the one that this host connects from
-    #[arg(value_name = "ip", value_parser = values::ip, allow_hyphen_values = true)]
+    #[arg(value_name = "ip", value_parser = values::Parser(values::ip), allow_hyphen_values = true)]
     ip: Option<Ip>,
 
     /// The port on which it answers
-    #[arg(value_name = "port", value_parser = values::port)]
+    #[arg(value_name = "port", value_parser = values::Parser(values::port))]
     port: Option<NonZeroU16>,
 
     /// How long it lives without a heartbeat; 1 to 86400
-    #[arg(long, value_name = "SECONDS", value_parser = values::ttl, requires = "type")]
+    #[arg(long, value_name = "SECONDS", value_parser = values::Parser(values::ttl), requires = "type")]
     ttl: Option<u32>,
 
     #[command(flatten)]
@@ -135,7 +135,7 @@ impl Heartbeat {
 )]
 pub(crate) struct Update {
     /// The registration
-    #[arg(value_name = "uuid", value_parser = values::uuid)]
+    #[arg(value_name = "uuid", value_parser = values::Parser(values::uuid))]
     uuid: String,
 
     #[command(flatten)]
@@ -158,7 +158,7 @@ impl Update {
 #[command(after_help = "Example:\n  discovery deregister 3999da30-2a11-463a-be8e-6b2beca7bfe6")]
 pub(crate) struct Deregister {
     /// The registration
-    #[arg(value_name = "uuid", value_parser = values::uuid)]
+    #[arg(value_name = "uuid", value_parser = values::Parser(values::uuid))]
     uuid: String,
 
     #[command(flatten)]

@@ -21,15 +21,15 @@ use crate::{output, values};
 #[command(after_help = "Example:\n  discovery wait database --timeout 60 && ./migrate")]
 pub(crate) struct Wait {
     /// What kind of service it is
-    #[arg(id = "type", value_name = "type", value_parser = values::service_type)]
+    #[arg(id = "type", value_name = "type", value_parser = values::Parser(values::service_type))]
     service_type: ServiceType<'static>,
 
     /// How many addresses must be live
-    #[arg(long, value_name = "N", default_value = "1", value_parser = values::count)]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = values::Parser(values::count))]
     count: usize,
 
     /// Give up after so long; without it, wait for ever
-    #[arg(long, value_name = "SECONDS", value_parser = values::seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = values::Parser(values::seconds))]
     timeout: Option<Duration>,
 
     /// Print JSON

@@ -50,11 +50,11 @@ const NOT_FOUND: u8 = 127;
 #[command(after_help = HELP)]
 pub(crate) struct Run {
     /// What kind of service it is
-    #[arg(id = "type", value_name = "type", value_parser = values::service_type)]
+    #[arg(id = "type", value_name = "type", value_parser = values::Parser(values::service_type))]
     service_type: ServiceType<'static>,
 
     /// The port on which it answers
-    #[arg(value_name = "port", value_parser = values::port)]
+    #[arg(value_name = "port", value_parser = values::Parser(values::port))]
     port: NonZeroU16,
 
     /// The address at which others reach it; - stands for the one that this host connects from
@@ -62,20 +62,20 @@ pub(crate) struct Run {
         long,
         value_name = "IP",
         default_value = "-",
-        value_parser = values::reachable_ip,
+        value_parser = values::Parser(values::reachable_ip),
         allow_hyphen_values = true
     )]
     ip: Ip,
 
     /// The TTL that its record tells: a dead host is noticed within it; 1 to 86400
-    #[arg(long, value_name = "SECONDS", value_parser = values::ttl)]
+    #[arg(long, value_name = "SECONDS", value_parser = values::Parser(values::ttl))]
     ttl: Option<u32>,
 
     #[command(flatten)]
     labels: LabelOptions,
 
     /// How long its port may take before a message says that it does not answer
-    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = values::seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = values::Parser(values::seconds))]
     wait_port_timeout: Duration,
 
     /// Register it at once, and try no address: for UDP, or a port that serves one connection
@@ -83,7 +83,7 @@ pub(crate) struct Run {
     no_wait_port: bool,
 
     /// Try the registered address so often; while it does not answer, the command is deregistered
-    #[arg(long, value_name = "SECONDS", value_parser = values::seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = values::Parser(values::seconds))]
     check: Option<Duration>,
 
     /// How long it goes on after it was deregistered, before it gets the signal to end
@@ -91,7 +91,7 @@ pub(crate) struct Run {
         long,
         value_name = "SECONDS",
         default_value = "0",
-        value_parser = values::seconds_or_none
+        value_parser = values::Parser(values::seconds_or_none)
     )]
     drain: Duration,
 
@@ -100,7 +100,7 @@ pub(crate) struct Run {
     group: bool,
 
     /// What SIGTERM is passed on as, such as QUIT
-    #[arg(long, value_name = "SIGNAL", default_value = "TERM", value_parser = values::signal)]
+    #[arg(long, value_name = "SIGNAL", default_value = "TERM", value_parser = values::Parser(values::signal))]
     stop_signal: i32,
 
     #[command(flatten)]

@@ -29,7 +29,7 @@ use crate::{output, values};
 )]
 pub(crate) struct Watch {
     /// The type; without it, all
-    #[arg(id = "type", value_name = "type", value_parser = values::service_type)]
+    #[arg(id = "type", value_name = "type", value_parser = values::Parser(values::service_type))]
     service_type: Option<ServiceType<'static>>,
 
     /// Run this at each change, with the present list on its standard input
@@ -42,7 +42,7 @@ pub(crate) struct Watch {
         value_name = "SECONDS",
         default_value = "0",
         requires = "exec",
-        value_parser = values::seconds_or_none
+        value_parser = values::Parser(values::seconds_or_none)
     )]
     settle: Duration,
 
@@ -52,7 +52,7 @@ pub(crate) struct Watch {
         value_name = "SECONDS",
         default_value = "60",
         requires = "exec",
-        value_parser = values::seconds
+        value_parser = values::Parser(values::seconds)
     )]
     exec_timeout: Duration,
 

@@ -109,6 +109,7 @@ impl Filters {
             }
             // The node has no metadata.
             "node-meta" => self.shows_none = true,
+            "index" | "wait" if value.is_empty() => {}
             "filter" if !value.is_empty() => return Err(Refusal::Http(HttpRefusal::Filter)),
             "index" => {
                 let index = value.parse();

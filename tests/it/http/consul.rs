@@ -64,6 +64,7 @@ fn services_have_the_shapes_that_clients_read() {
         // Clients send parameters empty that they do not use.
         ("/v1/health/service/web?tag=&filter=", 2),
         ("/v1/health/service/web?tag=&tag=b", 1),
+        ("/v1/health/service/web?index=&wait=", 2),
         ("/v1/health/service/web?node-meta=k%3Av", 0),
         ("/v1/health/service/%77eb", 2),
         ("/v1/health/service/a%20b", 0),

@@ -183,11 +183,11 @@ impl<S: BuildHasher> Service<S> {
         Some(until)
     }
 
-    /// A random number from 0 to `max`.
+    /// A random number from 1 to `max`, or 1: the millisecond in which a wait begins is not a whole one.
     fn jitter(&mut self, max: u64) -> u64 {
         let (_, low) = (self.uuids)().as_u64_pair();
         // The upper bits say what kind of UUID it is.
-        (low & u64::from(u32::MAX)) % (max + 1)
+        1 + (low & u64::from(u32::MAX)) % max.max(1)
     }
 
     fn index_of_type(&self, name: Option<&str>) -> u64 {

@@ -488,6 +488,28 @@ fn waits_that_began_together_end_apart() {
     assert!(ends > COUNT / 2, "{ends} ends of {COUNT} waits");
 }
 
+/// A wait begins within a millisecond of the loop's clock, which does not count.
+#[test]
+fn no_wait_is_shorter_than_was_asked_for() {
+    const WAIT_MS: u64 = WAIT_JITTER_ONE_IN;
+    let mut rig = rig();
+    let clients = crowd(&mut rig, 50);
+    rig.settle();
+    let index = followed(&ask(&mut rig, clients[0], "/v1/health/service/hive")).0;
+    for &client in &clients {
+        let target = format!("/v1/health/service/hive?index={index}&wait={WAIT_MS}ms");
+        rig.send(client, get(&target).as_bytes());
+    }
+    rig.settle();
+    for (ms, all) in [(WAIT_MS, false), (1, true)] {
+        rig.pass(ms);
+        rig.settle();
+        for &client in &clients {
+            assert_eq!(!rig.received(client).is_empty(), all);
+        }
+    }
+}
+
 /// What the service waits for is not the peer's delay, whatever the request took to arrive.
 #[test]
 fn a_request_that_came_slowly_waits_as_long_as_one_that_came_at_once() {

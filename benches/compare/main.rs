@@ -20,7 +20,6 @@ mod million;
 mod servers;
 mod table;
 
-use std::net::TcpListener;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -116,21 +115,15 @@ fn print_memory(process: &str, starts: &[Memory]) {
     println!("own memory (RssAnon) of {process}: {own}; resident (VmRSS): {resident}");
 }
 
-/// Memory of `discovery run` while it holds. The bench itself listens on the port.
+/// Memory of `discovery run` while it holds.
 fn memory_of_run(address: &str) -> Vec<Memory> {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let port = listener
-        .local_addr()
-        .expect("an address")
-        .port()
-        .to_string();
     let mut watcher = live::watch(address, "watch idle\n");
     let mut memory = Vec::new();
     for _ in 0..STARTS {
         let mut command = Command::new(env!("CARGO_BIN_EXE_discovery"));
-        command.args([
-            "run", "idle", &port, "--server", address, "--", "sleep", "60",
-        ]);
+        let words = "run idle 80 --no-wait-port --server";
+        command.args(words.split(' '));
+        command.args([address, "--", "sleep", "60"]);
         let mut run = command.spawn().expect("it starts");
         assert!(
             live::line(&mut watcher).contains("\"up\":[{"),

@@ -215,16 +215,35 @@ pub(super) fn single(key: &[u8]) -> String {
     json!({ "key": encoded(key) }).to_string()
 }
 
+/// The order of the keys of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    Key,
+    /// By the revision at which each was created.
+    Age,
+}
+
 /// A page of the keys from `from` to before `end`, as they were at a revision, or are now where it
 /// is 0.
-pub(super) fn page(from: &[u8], end: &[u8], revision: u64) -> String {
+pub(super) fn page(from: &[u8], end: &[u8], revision: u64, order: Order) -> String {
+    let target = match order {
+        Order::Key => "KEY",
+        Order::Age => "CREATE",
+    };
     json!({
         "key": encoded(from),
         "range_end": encoded(end),
         "limit": ETCD_PAGE_KEYS.to_string(),
         "revision": revision.to_string(),
+        "sort_order": "ASCEND",
+        "sort_target": target,
     })
     .to_string()
+}
+
+/// The number of the keys from `from` to before `end`.
+pub(super) fn size(from: &[u8], end: &[u8]) -> String {
+    json!({"key": encoded(from), "range_end": encoded(end), "count_only": true}).to_string()
 }
 
 /// The watch for all changes from this revision on.

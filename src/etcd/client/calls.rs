@@ -27,6 +27,8 @@ pub(super) enum Asked {
     Token,
     /// The checked key.
     Check,
+    /// The number of all keys.
+    Size,
     /// A page of all keys.
     Page,
     /// What the user of the client has called.

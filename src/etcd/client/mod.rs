@@ -30,7 +30,7 @@ pub use report::{Cause, Report, Trouble};
 use watch::Watch;
 
 use super::answers::{Event, Header, KeyValue};
-use super::messages::{Answer, Call, Envelope, prolong};
+use super::messages::{Answer, Call, Envelope, Order, prolong};
 use super::pauses::Pauses;
 pub use super::pauses::Random;
 use crate::message::{LinkCommand, LinkEnd, LinkEvent};
@@ -124,6 +124,8 @@ struct Load {
     revision: u64,
     /// Whether the page that is being read has no key yet.
     is_empty: bool,
+    /// The order of the keys; `None` before they are counted.
+    order: Option<Order>,
 }
 
 impl Client {

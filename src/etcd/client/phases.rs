@@ -5,9 +5,9 @@ use super::watch::Told as Watched;
 use super::{Answer, Call, Cause, Client, Load, Phase, Report};
 use crate::etcd::answers::{Document, Header, KeyValue};
 use crate::etcd::failure::FailureKind;
-use crate::etcd::messages;
+use crate::etcd::messages::{self, Order};
 use crate::etcd::pauses::Pauses;
-use crate::limits::ETCD_TOKENS_APART_MS;
+use crate::limits::{ETCD_PAGE_KEYS, ETCD_TOKENS_APART_MS};
 use crate::time::Moment;
 
 impl Client {
@@ -22,6 +22,7 @@ impl Client {
             _ if self.wants_token() && now < self.token_after => return,
             _ if self.wants_token() => Asked::Token,
             Phase::Check => Asked::Check,
+            Phase::Load(Load { order: None, .. }) => Asked::Size,
             Phase::Load(_) => Asked::Page,
             Phase::Watch if self.is_in_doubt => Asked::Check,
             Phase::Watch if self.call.is_some() && self.is_apart => Asked::Apart,
@@ -52,12 +53,17 @@ impl Client {
                 let body = messages::single(&self.config.checked_key);
                 envelope.post("/v3/kv/range", &body)
             }
+            Asked::Size => {
+                let body = messages::size(&self.config.from, &self.config.end);
+                envelope.post("/v3/kv/range", &body)
+            }
             Asked::Page => {
-                let (from, revision) = match &self.phase {
-                    Phase::Load(load) => (&load.from, load.revision),
-                    _ => (&self.config.from, 0),
+                let (from, revision, order) = match &self.phase {
+                    Phase::Load(load) => (&load.from, load.revision, load.order),
+                    _ => (&self.config.from, 0, None),
                 };
-                let body = messages::page(from, &self.config.end, revision);
+                let order = order.unwrap_or(Order::Key);
+                let body = messages::page(from, &self.config.end, revision, order);
                 envelope.post("/v3/kv/range", &body)
             }
             Asked::Call => {
@@ -111,6 +117,7 @@ impl Client {
             Asked::Version => self.fail(Cause::Version(document.version), now),
             Asked::Token => self.token = Some(document.token),
             Asked::Check => self.on_checked(document.header),
+            Asked::Size => self.on_size(document.count),
             Asked::Page => self.on_page(&document, now),
             Asked::Call if self.has_failed_together(&document) => self.is_apart = true,
             Asked::Call | Asked::Apart => self.on_called(&document, now),
@@ -153,8 +160,21 @@ impl Client {
             from: self.config.from.clone(),
             revision: 0,
             is_empty: true,
+            order: None,
         });
         self.reports.push_back(Report::LoadBegins);
+    }
+
+    /// What fits into one page comes by its age. etcd sorts so only what it has read whole, so more comes
+    /// by its keys, page by page.
+    fn on_size(&mut self, count: u64) {
+        if let Phase::Load(load) = &mut self.phase {
+            load.order = Some(if count <= ETCD_PAGE_KEYS as u64 {
+                Order::Age
+            } else {
+                Order::Key
+            });
+        }
     }
 
     fn on_page(&mut self, document: &Document, now: Moment) {
@@ -166,7 +186,10 @@ impl Client {
         }
         let (revision, is_empty) = (load.revision, load.is_empty);
         load.is_empty = true;
-        if document.more && is_empty {
+        if document.more && load.order == Some(Order::Age) {
+            // There are more than were counted.
+            self.load();
+        } else if document.more && is_empty {
             self.fail(
                 Cause::Garbled(200, "a page without a key is not the last"),
                 now,

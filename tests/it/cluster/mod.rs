@@ -179,6 +179,24 @@ fn row_61_what_is_held_at_a_node_that_stops_is_taken_over_by_its_holder_without_
 }
 
 #[test]
+fn a_node_that_starts_tells_the_oldest_first_as_the_others_do() {
+    let Some(etcd) = Etcd::start(ETCD) else {
+        return;
+    };
+    let (a, b) = (node(&etcd, "a"), node(&etcd, "b"));
+    let (mut at_a, mut at_b) = (a.connect(), b.connect());
+    for count in 1..=8 {
+        at_a.ask(&format!("register web 10.0.0.1 {count}"));
+        // Each is created at a revision of its own.
+        until_owned(&mut at_b, "web", count, "a");
+    }
+    let c = node(&etcd, "c");
+    let all = at_a.ask("query web").to_owned();
+    assert_eq!(c.connect().ask("query web"), all);
+    assert_eq!(at_b.ask("query web"), all);
+}
+
+#[test]
 fn a_registration_that_replaces_does_so_at_every_node() {
     let Some(etcd) = Etcd::start(ETCD) else {
         return;

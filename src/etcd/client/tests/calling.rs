@@ -125,6 +125,7 @@ fn row_61_a_token_is_asked_for_sent_with_each_request_and_renewed_once_a_second_
     rig.answer(CALLS, 200, &json!({"header": header(5), "token": "t.1"}));
     assert!(rig.sent(CALLS).contains("\r\nAuthorization: t.1\r\n"));
     rig.answer(CALLS, 200, &json!({"header": header(5)}));
+    rig.count(5);
     rig.answer(CALLS, 200, &json!({"header": header(5)}));
     rig.line(&json!({"header": header(5), "created": true}));
     rig.call(Call::Grant(15));

@@ -130,10 +130,18 @@ impl Rig {
         self.settle();
     }
 
-    /// Answers the version and the check, at this revision.
+    /// Answers the version and the check, at this revision, and counts no keys where that is asked next.
     fn reach(&mut self, revision: u64) {
         self.answer(CALLS, 200, &json!({"etcdserver": "3.5.1"}));
         self.answer(CALLS, 200, &json!({"header": header(revision)}));
+        self.count(revision);
+    }
+
+    /// Counts no keys where that was asked.
+    fn count(&mut self, revision: u64) {
+        if self.sent(CALLS).contains("count_only") {
+            self.answer(CALLS, 200, &json!({"header": header(revision)}));
+        }
     }
 
     fn sent(&self, link: usize) -> String {

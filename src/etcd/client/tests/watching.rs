@@ -17,9 +17,12 @@ fn all_keys_are_loaded_by_pages_at_one_revision_and_watched_from_the_next() {
     let key = |key: &str| json!({"key": key, "mod_revision": "3"});
     let checked = json!({"header": header(5), "kvs": [{"key": "YQ==", "value": "e30="}]});
     rig.answer(CALLS, 200, &checked);
+    assert!(rig.sent(CALLS).contains(r#""count_only":true"#));
+    rig.answer(CALLS, 200, &json!({"header": header(5), "count": "50001"}));
     assert!(
         rig.sent(CALLS).contains(r#""limit":"50000""#)
             && rig.sent(CALLS).contains(r#""revision":"0""#)
+            && rig.sent(CALLS).contains(r#""sort_target":"KEY""#)
     );
     rig.answer(
         CALLS,
@@ -50,6 +53,31 @@ fn all_keys_are_loaded_by_pages_at_one_revision_and_watched_from_the_next() {
         ("LoadBegins", "LoadEnds(7)", "Watching")
     );
     assert!(names[1..4].iter().all(|name| name.starts_with("Loaded")));
+}
+
+#[test]
+fn what_fits_into_one_page_is_loaded_by_its_age_and_anew_where_there_is_more_by_then() {
+    let mut rig = Rig::new(None);
+    rig.answer(CALLS, 200, &json!({"etcdserver": "3.4.23"}));
+    rig.answer(CALLS, 200, &json!({"header": header(5)}));
+    rig.answer(CALLS, 200, &json!({"header": header(5), "count": "50000"}));
+    assert!(rig.sent(CALLS).contains(r#""sort_target":"CREATE""#));
+    let page =
+        json!({"header": header(6), "kvs": [{"key": "Yg=="}, {"key": "YQ=="}], "more": true});
+    rig.answer(CALLS, 200, &page);
+    assert!(rig.sent(CALLS).contains(r#""count_only":true"#));
+    rig.answer(CALLS, 200, &json!({"header": header(6), "count": "50001"}));
+    assert!(rig.sent(CALLS).contains(r#""sort_target":"KEY""#));
+    // All keys again, from the first one, as they are now.
+    assert!(
+        rig.sent(CALLS).contains(r#""key":"L2Qv""#)
+            && rig.sent(CALLS).contains(r#""revision":"0""#)
+    );
+    let begins = rig
+        .reports
+        .iter()
+        .filter(|report| **report == Report::LoadBegins);
+    assert_eq!(begins.count(), 2);
 }
 
 #[test]
@@ -133,12 +161,14 @@ fn a_watch_behind_a_compaction_loads_all_anew_on_the_same_connections() {
     let mut rig = Rig::watching();
     rig.line(&json!({"header": header(9), "canceled": true, "compact_revision": "8"}));
     assert!(!rig.is_open[WATCH] && rig.asked(CALLS, "/v3/kv/range"));
+    rig.count(9);
     // So does a page that takes too long to come.
     rig.answer(
         CALLS,
         400,
         &json!({"error": "x", "code": 11, "message": "compacted"}),
     );
+    rig.count(9);
     rig.answer(CALLS, 200, &json!({"header": header(9)}));
     assert!(rig.sent(WATCH).contains(r#""start_revision":"10""#));
     let expected = [Report::LoadBegins, Report::LoadBegins, Report::LoadEnds(9)];
@@ -156,6 +186,7 @@ fn row_61_another_cluster_a_lower_term_and_a_lower_revision_are_another_history(
         rig.answer(CALLS, 200, &json!({"etcdserver": "3.5.1"}));
         rig.reports.clear();
         rig.answer(CALLS, 200, &json!({ "header": header }));
+        rig.count(9);
         assert!(
             rig.sent(CALLS).contains(r#""revision":"0""#),
             "all is loaded"

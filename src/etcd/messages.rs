@@ -226,19 +226,18 @@ pub(super) enum Order {
 /// A page of the keys from `from` to before `end`, as they were at a revision, or are now where it
 /// is 0.
 pub(super) fn page(from: &[u8], end: &[u8], revision: u64, order: Order) -> String {
-    let target = match order {
-        Order::Key => "KEY",
-        Order::Age => "CREATE",
-    };
-    json!({
+    let mut page = json!({
         "key": encoded(from),
         "range_end": encoded(end),
         "limit": ETCD_PAGE_KEYS.to_string(),
         "revision": revision.to_string(),
-        "sort_order": "ASCEND",
-        "sort_target": target,
-    })
-    .to_string()
+    });
+    // etcd keeps them by key, so that order needs no sorting.
+    if order == Order::Age {
+        page["sort_order"] = "ASCEND".into();
+        page["sort_target"] = "CREATE".into();
+    }
+    page.to_string()
 }
 
 /// The number of the keys from `from` to before `end`.

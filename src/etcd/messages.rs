@@ -157,7 +157,12 @@ impl Call {
             Call::Remove(key) => ("/v3/kv/deleterange", json!({ "key": encoded(key) })),
             Call::Grant(seconds) => ("/v3/lease/grant", json!({ "TTL": seconds.to_string() })),
             Call::Revoke(lease) => ("/v3/lease/revoke", json!({ "ID": lease.to_string() })),
-            Call::Count(count) => ("/v3/kv/range", count.request()),
+            Call::Count(Count {
+                from,
+                end,
+                revision,
+                ..
+            }) => ("/v3/kv/range", count(from, end, *revision)),
         };
         (path, body.to_string())
     }
@@ -169,17 +174,6 @@ impl Call {
         };
         let nested: Vec<Value> = writes.iter().map(Write::nested).collect();
         Some(("/v3/kv/txn", json!({ "success": nested }).to_string()))
-    }
-}
-
-impl Count {
-    fn request(&self) -> Value {
-        json!({
-            "key": encoded(&self.from),
-            "range_end": encoded(&self.end),
-            "revision": self.revision.to_string(),
-            "count_only": true,
-        })
     }
 }
 
@@ -240,9 +234,14 @@ pub(super) fn page(from: &[u8], end: &[u8], revision: u64, order: Order) -> Stri
     page.to_string()
 }
 
-/// The number of the keys from `from` to before `end`.
-pub(super) fn size(from: &[u8], end: &[u8]) -> String {
-    json!({"key": encoded(from), "range_end": encoded(end), "count_only": true}).to_string()
+/// The number of the keys from `from` to before `end`, at a revision as for [`page`].
+pub(super) fn count(from: &[u8], end: &[u8], revision: u64) -> Value {
+    json!({
+        "key": encoded(from),
+        "range_end": encoded(end),
+        "revision": revision.to_string(),
+        "count_only": true,
+    })
 }
 
 /// The watch for all changes from this revision on.

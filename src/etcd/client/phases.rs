@@ -54,8 +54,8 @@ impl Client {
                 envelope.post("/v3/kv/range", &body)
             }
             Asked::Size => {
-                let body = messages::size(&self.config.from, &self.config.end);
-                envelope.post("/v3/kv/range", &body)
+                let body = messages::count(&self.config.from, &self.config.end, 0);
+                envelope.post("/v3/kv/range", &body.to_string())
             }
             Asked::Page => {
                 let (from, revision, order) = match &self.phase {

@@ -21,7 +21,7 @@ impl ServiceAddress {
     /// A [`Refusal`] that says what is wrong with the address or the port.
     pub fn new(ip: &str, port: u64) -> Result<Self, Refusal> {
         Ok(ServiceAddress {
-            ip: parse_ip(ip.as_bytes())?,
+            ip: parse_ip(ip)?,
             port: port_number(port)?,
         })
     }
@@ -41,8 +41,7 @@ fn port_number(port: u64) -> Result<NonZeroU16, Refusal> {
 }
 
 /// Reads an address that a client can connect to. RFC 4291 section 2.2 gives the text forms of IPv6.
-fn parse_ip(text: &[u8]) -> Result<IpAddr, Refusal> {
-    let text = str::from_utf8(text).map_err(|_| Refusal::IpText)?;
+fn parse_ip(text: &str) -> Result<IpAddr, Refusal> {
     match text.parse() {
         Ok(ip) => check_ip(ip),
         Err(_) => {
@@ -95,7 +94,7 @@ impl<'a> Offer<'a> {
     ///
     /// # Errors
     /// A [`Refusal`] that says what is wrong with the type, the address or the port.
-    pub fn parse(service_type: &'a str, ip: &[u8], port: &[u8]) -> Result<Self, Refusal> {
+    pub fn parse(service_type: &'a str, ip: &str, port: &[u8]) -> Result<Self, Refusal> {
         Self::new(ServiceType::new(service_type)?, ip, parse_port(port))
     }
 
@@ -103,7 +102,7 @@ impl<'a> Offer<'a> {
     ///
     /// # Errors
     /// A [`Refusal`] that says what is wrong with the address or the port.
-    pub fn new(service_type: ServiceType<'a>, ip: &[u8], port: u64) -> Result<Self, Refusal> {
+    pub fn new(service_type: ServiceType<'a>, ip: &str, port: u64) -> Result<Self, Refusal> {
         let ip = if ip == OBSERVED_IP {
             None
         } else {
@@ -127,15 +126,15 @@ impl<'a> Offer<'a> {
 }
 
 /// The word for the peer's own IP address.
-const OBSERVED_IP: &[u8] = b"-";
+const OBSERVED_IP: &str = "-";
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn address(ip: &str, port: &str) -> Result<String, Refusal> {
-        let ServiceAddress { ip, port } = Offer::parse("hive", ip.as_bytes(), port.as_bytes())?
-            .address(Ipv4Addr::LOCALHOST.into());
+        let ServiceAddress { ip, port } =
+            Offer::parse("hive", ip, port.as_bytes())?.address(Ipv4Addr::LOCALHOST.into());
         Ok(format!("{ip} {port}"))
     }
 

@@ -68,7 +68,7 @@ fn offer<'a>(content: &mut Object<'a>) -> Result<Offer<'a>, Refusal> {
     let port = content
         .port("port")?
         .ok_or(Refusal::Frame("the content has no port"))?;
-    Offer::new(service_type, ip.as_bytes(), port)
+    Offer::new(service_type, &ip, port)
 }
 
 /// `{"uuid": <string>}`, and as for `register`, but for `replace`, where it may

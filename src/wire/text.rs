@@ -258,7 +258,7 @@ fn heartbeat(mut words: Words<'_>) -> Result<Request<'_>, Refusal> {
 /// The type, the ip and the port.
 fn offer<'a>(words: &mut Words<'a>, verb: Verb) -> Result<Offer<'a>, Refusal> {
     let [service_type, ip, port] = first_arguments(words, verb)?;
-    Offer::parse(text(service_type), ip, port)
+    Offer::parse(text(service_type), text(ip), port)
 }
 
 /// `update <uuid> [tag=<tag>] [meta.<key>=<value>]`

@@ -50,7 +50,7 @@ pub(crate) fn uuid(text: &str) -> Parsed<String> {
 }
 
 pub(crate) fn port(text: &str) -> Parsed<NonZeroU16> {
-    let offer = Offer::parse("any", b"-", text.as_bytes());
+    let offer = Offer::parse("any", "-", text.as_bytes());
     offer
         .map(|offer| offer.port)
         .map_err(|_| "a number from 1 to 65535")
@@ -88,7 +88,7 @@ pub(crate) fn ip(text: &str) -> Parsed<Ip> {
 /// An address that the service does not refuse.
 #[cfg(unix)]
 pub(crate) fn reachable_ip(text: &str) -> Parsed<Ip> {
-    let offer = Offer::parse("any", text.as_bytes(), b"1")
+    let offer = Offer::parse("any", text, b"1")
         .map_err(|_| "an IPv4 or IPv6 address that others can connect to, or -")?;
     Ok(offer.ip.map_or(Ip::Observed, Ip::Given))
 }

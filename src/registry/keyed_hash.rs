@@ -1,12 +1,12 @@
 //! The hash of the indexes: cheap for short keys, and safe where strangers choose them.
 //!
-//! The words of a key are the coefficients of a polynomial, whose value at a secret random point modulo a
-//! prime decides (Carter and Wegman, "Universal Classes of Hash Functions", 1979). Two keys of at most `n`
-//! words differ by a polynomial that is not zero, which has each value at `n` points at most: whatever keys a
-//! peer chooses, two of them have equal values at 3 of 2^61 points, for UUIDs. A fixed multiplication then
-//! spreads the value, for keys in a row make values in a row. No peer knows the point, and nothing that is
-//! sent depends on a hash. SipHash withstands also who sees hashes, and costs four times as many instructions
-//! for a UUID.
+//! The words of a key are the coefficients of a polynomial, and the hash is made from its value at a secret
+//! random point modulo a prime (Carter and Wegman, "Universal Classes of Hash Functions", 1979). The
+//! polynomials of two keys differ by one that is not zero, and such a one is zero at as many points as it has
+//! degrees at most: two UUIDs, whatever they are, have the same value at 3 of 2^61 points. A fixed
+//! multiplication then spreads the value, because keys in a row have values in a row. No peer knows the
+//! point, and nothing that is sent depends on a hash. SipHash also withstands peers that see hashes, and costs
+//! four times as many instructions for a UUID.
 
 use std::hash::{BuildHasher, Hasher};
 
@@ -131,7 +131,7 @@ mod tests {
 
     /// Random numbers that are the same in each run.
     fn points() -> impl Iterator<Item = KeyedHash> {
-        (1..).map(|number: u64| KeyedHash::new(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+        (1..).map(|number: u64| KeyedHash::new(number.wrapping_mul(SPREAD)))
     }
 
     #[test]

@@ -459,19 +459,25 @@ fn a_wait_is_as_long_as_its_own_request_says_and_has_a_bound() {
     assert_eq!(followed(&rig.received(second)).0, index);
 }
 
+/// So many clients whose queries have just begun to wait for so long.
+fn waiting(count: usize, ms: u64) -> (Rig, Vec<usize>) {
+    let mut rig = rig();
+    let clients = crowd(&mut rig, count);
+    rig.settle();
+    let index = followed(&ask(&mut rig, clients[0], "/v1/health/service/hive")).0;
+    for &client in &clients {
+        let target = format!("/v1/health/service/hive?index={index}&wait={ms}ms");
+        rig.send(client, get(&target).as_bytes());
+    }
+    rig.settle();
+    (rig, clients)
+}
+
 #[test]
 fn waits_that_began_together_end_apart() {
     const WAIT_MS: u64 = 64_000;
     const COUNT: usize = 20;
-    let mut rig = rig();
-    let clients = crowd(&mut rig, COUNT);
-    rig.settle();
-    let index = followed(&ask(&mut rig, clients[0], "/v1/health/service/hive")).0;
-    for &client in &clients {
-        let target = format!("/v1/health/service/hive?index={index}&wait={WAIT_MS}ms");
-        rig.send(client, get(&target).as_bytes());
-    }
-    rig.settle();
+    let (mut rig, clients) = waiting(COUNT, WAIT_MS);
     rig.pass(WAIT_MS - 1);
     let (mut ends, mut told) = (0, 0);
     for _ in 0..=WAIT_MS / WAIT_JITTER_ONE_IN {
@@ -492,15 +498,7 @@ fn waits_that_began_together_end_apart() {
 #[test]
 fn no_wait_is_shorter_than_was_asked_for() {
     const WAIT_MS: u64 = WAIT_JITTER_ONE_IN;
-    let mut rig = rig();
-    let clients = crowd(&mut rig, 50);
-    rig.settle();
-    let index = followed(&ask(&mut rig, clients[0], "/v1/health/service/hive")).0;
-    for &client in &clients {
-        let target = format!("/v1/health/service/hive?index={index}&wait={WAIT_MS}ms");
-        rig.send(client, get(&target).as_bytes());
-    }
-    rig.settle();
+    let (mut rig, clients) = waiting(50, WAIT_MS);
     for (ms, all) in [(WAIT_MS, false), (1, true)] {
         rig.pass(ms);
         rig.settle();

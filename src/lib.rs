@@ -21,6 +21,7 @@
 //! |---|---|---|
 //! | [`limits`] | every bound, with its unit | everything |
 //! | [`time`] | registry time, deadlines in a timing wheel, rate limits of the log | clocks |
+//! | [`ascii`] | printable ASCII and capital letters, found eight bytes at a time | everything |
 //! | [`escape`] | foreign text as people may read it | everything |
 //! | [`auth`] | tokens, and the file in which they lie | sessions |
 //! | [`message`] | the vocabulary: requests, replies, documents, changes, deltas, deliveries, refusals | formats, sockets, the registry |
@@ -95,6 +96,7 @@
 //! - **marker**: the key that goes with a lease, and tells that what went in the same revision was not removed.
 //! - **responder**: whoever answers the requests of a session: the service.
 
+pub mod ascii;
 pub mod auth;
 #[cfg(feature = "client")]
 pub mod client;

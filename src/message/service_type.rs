@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::Refusal;
+use crate::ascii::graphic_len;
 use crate::limits::TYPE_LEN_MAX;
 
 /// The name of a kind of service: 1 to 63 bytes without white space or control characters.
@@ -22,10 +23,8 @@ impl<'a> ServiceType<'a> {
         if name.len() > TYPE_LEN_MAX {
             return Err(Refusal::TypeTooLong);
         }
-        // Nearly all names are of these characters, which one pass without a branch for each byte detects.
-        let plain = name
-            .bytes()
-            .fold(true, |plain, byte| plain & byte.is_ascii_graphic());
+        // Nearly all names are of these characters.
+        let plain = graphic_len(name.as_bytes()) == name.len();
         if !plain && name.chars().any(|c| c.is_whitespace() || c.is_control()) {
             return Err(Refusal::TypeCharacter);
         }

@@ -70,9 +70,10 @@ impl Polynomial {
 impl Hasher for Polynomial {
     #[inline]
     fn write(&mut self, bytes: &[u8]) {
-        let (words, rest) = bytes.as_chunks();
-        for bytes in words {
+        let mut rest = bytes;
+        while let Some((bytes, behind)) = rest.split_first_chunk() {
             self.add(word(bytes) | (WORD_LEN as u64) << WORD_BITS);
+            rest = behind;
         }
         if rest.is_empty() {
             return;

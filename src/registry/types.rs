@@ -9,6 +9,7 @@ use super::NONE;
 use super::entry::Entries;
 use super::gone_types::GoneTypes;
 use super::table::{Keyed, Table};
+use crate::ascii::has_upper;
 use crate::limits::TYPE_LEN_MAX;
 
 /// A type that has registrations.
@@ -26,24 +27,23 @@ pub(super) struct Type {
 
 impl Keyed for Type {
     fn hash(&self, hasher: &impl BuildHasher) -> u64 {
-        hash_folded(&self.name, hasher)
+        hash_folded(self.name.as_bytes(), hasher)
     }
 }
 
 /// The hash of a name in lower case, as far as its letters are ASCII: names that are equal in DNS
 /// (RFC 4343) are in one chain, and no second index is needed to find them.
-fn hash_folded(name: &str, hasher: &impl BuildHasher) -> u64 {
+fn hash_folded(name: &[u8], hasher: &impl BuildHasher) -> u64 {
     let mut state = hasher.build_hasher();
-    let is_upper = |found, byte: u8| found | byte.is_ascii_uppercase();
-    // Nearly all names are in lower case, which one pass without a branch for each byte detects.
-    if !name.bytes().fold(false, is_upper) {
-        state.write(name.as_bytes());
+    // Nearly all names are in lower case.
+    if !has_upper(name) {
+        state.write(name);
         return state.finish();
     }
     let mut folded = [0; TYPE_LEN_MAX];
     // No longer name is that of a type.
     let folded = &mut folded[..name.len().min(TYPE_LEN_MAX)];
-    folded.copy_from_slice(&name.as_bytes()[..folded.len()]);
+    folded.copy_from_slice(&name[..folded.len()]);
     folded.make_ascii_lowercase();
     state.write(folded);
     state.finish()
@@ -83,7 +83,7 @@ impl Types {
     /// The slot of the type with this name, if it has registrations.
     pub(super) fn find(&self, name: &str, hasher: &impl BuildHasher) -> Option<u32> {
         self.table
-            .find(hash_folded(name, hasher), |of| &*of.name == name)
+            .find(hash_folded(name.as_bytes(), hasher), |of| &*of.name == name)
     }
 
     /// The slots of all types with this name, in any case of its ASCII letters.
@@ -93,7 +93,8 @@ impl Types {
         hasher: &impl BuildHasher,
     ) -> impl Iterator<Item = u32> {
         let is_named = |of: &Type| of.name.eq_ignore_ascii_case(name);
-        self.table.find_all(hash_folded(name, hasher), is_named)
+        self.table
+            .find_all(hash_folded(name.as_bytes(), hasher), is_named)
     }
 
     /// The slot of the type with this name, which is created if it does not exist.
@@ -113,6 +114,7 @@ impl Types {
         })
     }
 
+    #[inline]
     pub(super) fn get(&self, slot: u32) -> &Type {
         self.table.get(slot)
     }

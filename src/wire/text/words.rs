@@ -1,15 +1,7 @@
-//! The words of a line, and what no line may contain: eight bytes at a time.
+//! The words of a line, and what no line may contain.
 
+use crate::ascii::{printable_len, word_len};
 use crate::limits::LINE_LEN_MAX;
-
-/// Bytes in one step.
-const STEP_LEN: usize = 8;
-/// The highest bit of each byte.
-const HIGHEST: u64 = each(0x80);
-
-const fn each(byte: u8) -> u64 {
-    u64::from_ne_bytes([byte; STEP_LEN])
-}
 
 /// The line at the front of the input, without its line end, and the bytes of both: if it is whole and has
 /// nothing but printable ASCII. Nearly all lines are such, and their bytes need no other check.
@@ -29,34 +21,6 @@ pub(super) fn has_control_character(text: &str) -> bool {
     printable_len(text.as_bytes()) < text.len() && text.chars().any(|c| c.is_control() && c != '\t')
 }
 
-/// How many bytes of printable ASCII are at the front.
-#[inline]
-fn printable_len(bytes: &[u8]) -> usize {
-    let (steps, rest) = bytes.as_chunks();
-    for (number, &step) in steps.iter().enumerate() {
-        let found = unprintable(u64::from_le_bytes(step));
-        if found != 0 {
-            return number * STEP_LEN + first(found);
-        }
-    }
-    let is_printable = |byte: &&u8| matches!(byte, b' '..=b'~');
-    bytes.len() - rest.len() + rest.iter().take_while(is_printable).count()
-}
-
-/// The highest bit of each byte that is not printable ASCII. Bytes above the first such one may have it too.
-fn unprintable(step: u64) -> u64 {
-    // The lowest byte that is below the blank, or DEL and so 0 without it, borrows into its highest bit,
-    // which bytes beyond ASCII have set.
-    let below = step.wrapping_sub(each(b' '));
-    let deleted = (step ^ each(0x7f)).wrapping_sub(each(1));
-    (step | below | deleted) & HIGHEST
-}
-
-/// The number of the first byte whose highest bit is found.
-fn first(found: u64) -> usize {
-    found.trailing_zeros() as usize / STEP_LEN
-}
-
 /// The words of a line without control characters, separated by blanks and tabs.
 pub(super) struct Words<'a>(pub(super) &'a [u8]);
 
@@ -69,22 +33,6 @@ impl Words<'_> {
 
 fn is_blank(byte: &u8) -> bool {
     matches!(byte, b' ' | b'\t')
-}
-
-/// How many bytes at the front of a line are no blank or tab.
-#[inline]
-fn word_len(line: &[u8]) -> usize {
-    let (steps, rest) = line.as_chunks();
-    for (number, &step) in steps.iter().enumerate() {
-        let step = u64::from_le_bytes(step);
-        // Only blanks and tabs are below `!`. The lowest one borrows into its highest bit.
-        let found = step.wrapping_sub(each(b'!')) & !step & HIGHEST;
-        if found != 0 {
-            return number * STEP_LEN + first(found);
-        }
-    }
-    let is_of_word = |byte: &&u8| !is_blank(byte);
-    line.len() - rest.len() + rest.iter().take_while(is_of_word).count()
 }
 
 impl<'a> Iterator for Words<'a> {

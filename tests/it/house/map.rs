@@ -7,6 +7,7 @@ use super::sources::{File, Source, files, sources};
 /// Each room, and the rooms that it imports. Kept exact: what is not here may not be imported, and what is
 /// here must be.
 const MAP: &[(&str, &[&str])] = &[
+    ("ascii", &[]),
     ("auth", &["escape", "limits"]),
     ("bin", &["client", "escape", "limits", "message", "server"]),
     ("client", &["auth", "escape", "message"]),
@@ -20,8 +21,8 @@ const MAP: &[(&str, &[&str])] = &[
     ("escape", &[]),
     ("etcd", &["limits", "message", "time"]),
     ("limits", &[]),
-    ("message", &["limits", "time"]),
-    ("registry", &["limits", "message", "time"]),
+    ("message", &["ascii", "limits", "time"]),
+    ("registry", &["ascii", "limits", "message", "time"]),
     (
         "server",
         &[
@@ -38,7 +39,7 @@ const MAP: &[(&str, &[&str])] = &[
     ("session", &["limits", "message", "time", "wire"]),
     ("state", &["limits", "message"]),
     ("time", &[]),
-    ("wire", &["limits", "message"]),
+    ("wire", &["ascii", "limits", "message"]),
 ];
 
 fn may_import(room: &str) -> &'static [&'static str] {

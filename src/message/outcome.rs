@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 
-use super::{Part, Refusal, Reply, Request, Ttl, Update};
+use super::{Frequent, Part, Refusal, Reply, Request, Ttl, Update};
 use crate::time::Moment;
 
 /// The other end of a session, as far as the service knows it.
@@ -118,6 +118,12 @@ pub enum Delivery {
 pub trait Responder {
     /// Runs one request.
     fn apply(&mut self, request: &Request<'_>, peer: &mut Peer) -> Outcome;
+
+    /// The reply to a frequent request, if it takes no more than a look at what is stored; else nothing has
+    /// happened, and the request is to be run as any other.
+    fn answer_at_once(&mut self, _request: &Frequent<'_>, _peer: &Peer) -> Option<Reply> {
+        None
+    }
 
     /// The reply to a command that is not a well-formed request.
     fn refuse(&mut self, refusal: Refusal, peer: &Peer) -> Reply;

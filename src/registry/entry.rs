@@ -285,6 +285,7 @@ impl Entries {
         &self.slots[slot]
     }
 
+    #[inline]
     pub(super) fn get_mut(&mut self, slot: u32) -> &mut Entry {
         &mut self.slots[slot]
     }

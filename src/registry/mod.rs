@@ -229,7 +229,13 @@ impl<S: BuildHasher> Registry<S> {
     /// caught up with the present moment, these are exactly the live ones.
     #[must_use]
     pub fn service_type(&self, name: &str) -> Option<TypeView<'_, S>> {
-        let slot = self.types.find(name, &self.hasher)?;
+        self.type_called(name.as_bytes())
+    }
+
+    /// The type with a name of these bytes, as [`service_type`](Self::service_type).
+    #[must_use]
+    pub fn type_called(&self, name: &[u8]) -> Option<TypeView<'_, S>> {
+        let slot = self.types.find_called(name, &self.hasher)?;
         Some(TypeView::new(self, slot))
     }
 

@@ -82,8 +82,14 @@ impl Types {
 
     /// The slot of the type with this name, if it has registrations.
     pub(super) fn find(&self, name: &str, hasher: &impl BuildHasher) -> Option<u32> {
+        self.find_called(name.as_bytes(), hasher)
+    }
+
+    /// As [`find`](Self::find), for a name of these bytes.
+    #[inline]
+    pub(super) fn find_called(&self, name: &[u8], hasher: &impl BuildHasher) -> Option<u32> {
         self.table
-            .find(hash_folded(name.as_bytes(), hasher), |of| &*of.name == name)
+            .find(hash_folded(name, hasher), |of| of.name.as_bytes() == name)
     }
 
     /// The slots of all types with this name, in any case of its ASCII letters.

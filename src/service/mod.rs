@@ -38,8 +38,8 @@ use uuid::Uuid;
 use crate::auth::Tokens;
 use crate::limits::{RECORDS_A_UNIT, REMOVAL_WORK, SWEPT_ALONE_MAX};
 use crate::message::{
-    Catalog, DnsStats, Document, Endpoints, Outcome, Peer, Process, Refusal, Rendered, Reply,
-    Request, Responder, ServiceType, Services, Verb,
+    Catalog, DnsStats, Document, Endpoints, Frequent, Outcome, Peer, Process, Refusal, Rendered,
+    Reply, Request, Responder, ServiceType, Services,
 };
 use crate::registry::{KeyedHash, Registry};
 
@@ -328,14 +328,6 @@ impl<S: BuildHasher> Responder for Service<S> {
     /// not reached, or when this turn's budget for long answers is used up. This keeps turns short when
     /// a million entries expire at once, or when many clients query a large type that keeps changing.
     fn apply(&mut self, request: &Request<'_>, peer: &mut Peer) -> Outcome {
-        // The fast path: most requests are heartbeats.
-        if let Request::Heartbeat { uuid } = request
-            && !peer.watches
-            && self.admits(peer)
-        {
-            self.counts.commands.add(Verb::Heartbeat);
-            return self.heartbeat(uuid.as_ref(), peer);
-        }
         let outcome = self.apply_any(request, peer);
         match &outcome {
             Outcome::Retry | Outcome::Blocked { .. } => return outcome,
@@ -347,6 +339,25 @@ impl<S: BuildHasher> Responder for Service<S> {
             self.counts.commands.add(request.verb());
         }
         outcome
+    }
+
+    #[inline]
+    fn answer_at_once(&mut self, request: &Frequent<'_>, peer: &Peer) -> Option<Reply> {
+        if peer.watches || !self.admits(peer) {
+            return None;
+        }
+        let reply = match request {
+            Frequent::Heartbeat(uuid) => {
+                let uuid = self.right_of(Some(uuid))?;
+                match self.hear(&uuid) {
+                    Reply::NotFound => return None,
+                    reply => reply,
+                }
+            }
+            Frequent::Query(service_type) => Reply::Services(self.kept_answer(service_type)?),
+        };
+        self.counts.commands.add(request.verb());
+        Some(reply)
     }
 
     /// A peer that is not authenticated learns nothing from a malformed command.

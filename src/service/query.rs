@@ -61,20 +61,15 @@ impl<S: BuildHasher> Service<S> {
         peer: &Peer,
     ) -> Outcome {
         let name = service_type.as_str();
-        let view = self.registry.service_type(name);
-        let kept = view.as_ref().map(|view| (view.slot(), view.version()));
-        let len = view.map_or(0, |view| view.len());
+        if selection.is_all()
+            && let Some(services) = self.kept_answer(name.as_bytes())
+        {
+            return Outcome::Done(Reply::Services(services));
+        }
+        let len = self.len_of(Some(name));
         if len > self.at_once_max(ANSWER_RECORDS_MAX, ADDRESS_LEN_MAX) {
             let what = What::Query(name.into(), Rc::new(selection));
             return self.answer_in_parts(what, Verb::Query, peer);
-        }
-        // The fast path: most queries are answered with what is kept.
-        if let Some((slot, version)) = kept
-            && selection.is_all()
-            && self.is_settled()
-            && let Some(services) = self.answers.get(slot, version)
-        {
-            return Outcome::Done(Reply::Services(services));
         }
         let reply = if selection.is_all() {
             self.query_all(name)
@@ -82,6 +77,19 @@ impl<S: BuildHasher> Service<S> {
             self.query_some(name, &selection)
         };
         reply.map_or(Outcome::Retry, Outcome::Done)
+    }
+
+    /// All services of the type, if the answer is kept and does not come in parts.
+    #[inline]
+    pub(super) fn kept_answer(&mut self, service_type: &[u8]) -> Option<Rc<Services>> {
+        if !self.is_ready() || !self.is_settled() {
+            return None;
+        }
+        let view = self.registry.type_called(service_type)?;
+        if view.len() > self.at_once_max(ANSWER_RECORDS_MAX, ADDRESS_LEN_MAX) {
+            return None;
+        }
+        self.answers.get(view.slot(), view.version())
     }
 
     /// The answer is kept until the type changes.

@@ -31,6 +31,21 @@ impl Session {
                 self.request_since = None;
                 return (used, pause);
             }
+            // The fast path: nearly all requests are such. Their replies end no session.
+            if let Some((request, len)) = self.codec.frequent(&input[used..])
+                && let Some(reply) = responder.answer_at_once(&request, &self.peer)
+            {
+                self.append(&reply, now);
+                self.completed_at = now;
+                self.request_since = None;
+                *share = share.saturating_sub(request.verb().work());
+                used += len;
+                continue;
+            }
+            if used == input.len() && self.codec.is_between_lines() {
+                self.request_since = None;
+                return (used, Pause::Starved);
+            }
             let Step { consumed, decoded } = self.codec.decode(&input[used..]);
             match self.decide(decoded, responder, now) {
                 Decided::Taken(work) => {
@@ -151,17 +166,22 @@ impl Session {
         self.answer(refusal, now);
     }
 
-    #[inline]
     pub(super) fn answer(&mut self, reply: &Reply, now: Moment) {
-        self.mark_pending(self.has_pending(), now);
-        self.codec.encode(reply, &mut self.output);
-        self.answer_since.get_or_insert(now);
+        self.append(reply, now);
         if let Some(reason) = self.codec.ends_with(reply) {
             self.close(reason);
         } else if self.codec.is_lease() {
             self.feed
                 .get_or_insert_with(|| Box::new(Feed::of_keepalives()));
         }
+    }
+
+    /// Appends a reply that may not end the session.
+    #[inline]
+    fn append(&mut self, reply: &Reply, now: Moment) {
+        self.mark_pending(self.has_pending(), now);
+        self.codec.encode(reply, &mut self.output);
+        self.answer_since.get_or_insert(now);
     }
 
     /// Writes what comes before the lines of a stream, where the format has such.

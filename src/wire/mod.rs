@@ -24,8 +24,8 @@ use crate::limits::{
     DNS_IDLE_MS_MAX, DNS_MS_MAX, FRAME_HEADER_LEN_MAX, FRAME_MS_MAX, HTTP_MS_MAX, LINE_MS_MAX,
 };
 use crate::message::{
-    Bytes, CloseReason, Command, Credential, DnsRefusal, DnsTransport, HttpRefusal, Part, Peer,
-    Refusal, Reply, Update,
+    Bytes, CloseReason, Command, Credential, DnsRefusal, DnsTransport, Frequent, HttpRefusal, Part,
+    Peer, Refusal, Reply, Update,
 };
 use crate::wire::http::Site;
 use crate::wire::opening::{Beginning, Opening};
@@ -179,6 +179,23 @@ impl Codec {
                 consumed: input.len(),
                 decoded: Decoded::Incomplete,
             },
+        }
+    }
+
+    /// Whether the next command begins with the next byte, for a format whose commands are lines.
+    #[inline]
+    #[must_use]
+    pub fn is_between_lines(&self) -> bool {
+        matches!(self, Codec::Text(_))
+    }
+
+    /// The command at the front of the input, with the bytes that it takes, if it is a frequent one in its
+    /// usual form.
+    #[inline]
+    pub fn frequent<'a>(&self, input: &'a [u8]) -> Option<(Frequent<'a>, usize)> {
+        match self {
+            Codec::Text(decoder) => decoder.frequent(input),
+            _ => None,
         }
     }
 

@@ -13,11 +13,12 @@ use super::options::{LIMIT, MAX_AGE, META, Options, REPLACE, TAG, TTL};
 use super::{Decoded, Step};
 use crate::limits::LINE_LEN_MAX;
 use crate::message::{
-    Command, Credential, Offer, Refusal, Request, ServiceType, Verb, parse_random_uuid, parse_uuid,
+    Command, Credential, Frequent, Offer, Refusal, Request, ServiceType, Verb, parse_random_uuid,
+    parse_uuid,
 };
 
 pub use encode::{encode, encode_part};
-use words::{Words, has_control_character, plain_line, text};
+use words::{Words, has_control_character, plain_line, plain_word, text};
 
 /// Finds lines in the input of one connection.
 #[derive(Debug, Default)]
@@ -49,7 +50,9 @@ impl Decoder {
             let rest = &input[start..];
             if self.searched == 0 && self.guard.has_passed() {
                 // The fast path: nearly all lines are short and printable.
-                if let Some((decoded, len)) = plain_command(rest) {
+                if let Some((line, len)) = plain_line(rest)
+                    && let Some(decoded) = command_of(Words(line))
+                {
                     return Step {
                         consumed: start + len,
                         decoded,
@@ -92,6 +95,20 @@ impl Decoder {
         }
     }
 
+    /// The command at the front of the input, with the bytes that it takes, if it is a frequent one in its
+    /// usual form: in lower case, with one blank, and with a line feed at its end.
+    #[inline]
+    pub fn frequent<'a>(&self, input: &'a [u8]) -> Option<(Frequent<'a>, usize)> {
+        if self.searched > 0 || !self.guard.has_passed() {
+            return None;
+        }
+        match input.first()? {
+            b'h' => plain_heartbeat(input),
+            b'q' => plain_query(input),
+            _ => None,
+        }
+    }
+
     /// Consumes so many bytes before a line.
     #[inline]
     fn skip(&mut self, len: usize) -> usize {
@@ -128,18 +145,6 @@ impl Decoder {
         }
         Decoded::Incomplete
     }
-}
-
-/// Decodes the line at the front of the input, with the bytes of the line and its end: if it is whole, not
-/// empty, and has nothing but printable ASCII.
-#[inline]
-fn plain_command(input: &[u8]) -> Option<(Decoded<'_>, usize)> {
-    if let Some(uuid) = plain_heartbeat(input) {
-        let request = Request::Heartbeat { uuid: Some(uuid) };
-        return Some((of_session(request), HEARTBEAT_LEN));
-    }
-    let (line, len) = plain_line(input)?;
-    Some((command_of(Words(line))?, len))
 }
 
 /// Decodes a line without its line end; `None` when it is empty.
@@ -191,17 +196,28 @@ fn request(verb: Verb, words: Words<'_>) -> Result<Request<'_>, Refusal> {
     }
 }
 
-/// The verb of a heartbeat in its usual form, and the bytes of the whole line with its line end.
+/// The front of a heartbeat in its usual form, and the bytes of the whole line with its line end.
 const HEARTBEAT: &[u8] = b"heartbeat ";
 const HEARTBEAT_LEN: usize = HEARTBEAT.len() + Hyphenated::LENGTH + 1;
 
-/// The UUID of a heartbeat in its usual form at the front of the input: the verb, one blank, a UUID, a line
-/// feed. Parsing the UUID checks all its bytes, so the line needs no other check. Most lines have this form.
+/// Parsing the UUID checks all its bytes, so the line needs no other check.
 #[inline]
-fn plain_heartbeat(input: &[u8]) -> Option<Uuid> {
+fn plain_heartbeat(input: &[u8]) -> Option<(Frequent<'_>, usize)> {
     let line = input.get(..HEARTBEAT_LEN)?;
     let word = line.strip_prefix(HEARTBEAT)?.strip_suffix(b"\n")?;
-    Uuid::try_parse_ascii(word).ok()
+    let uuid = Uuid::try_parse_ascii(word).ok()?;
+    Some((Frequent::Heartbeat(uuid), HEARTBEAT_LEN))
+}
+
+/// The front of a query in its usual form.
+const QUERY: &[u8] = b"query ";
+
+/// What no type can be called is not found, so the name needs no other check.
+#[inline]
+fn plain_query(input: &[u8]) -> Option<(Frequent<'_>, usize)> {
+    let (name, rest) = plain_word(input.strip_prefix(QUERY)?);
+    let is_all = rest.first() == Some(&b'\n');
+    is_all.then_some((Frequent::Query(name), QUERY.len() + name.len() + 1))
 }
 
 /// `auth <token>`

@@ -1,6 +1,6 @@
 //! The words of a line, and what no line may contain.
 
-use crate::ascii::{printable_len, word_len};
+use crate::ascii::{graphic_len, printable_len, word_len};
 use crate::limits::LINE_LEN_MAX;
 
 /// The line at the front of the input, without its line end, and the bytes of both: if it is whole and has
@@ -14,6 +14,12 @@ pub(super) fn plain_line(input: &[u8]) -> Option<(&[u8], usize)> {
         [b'\r', b'\n', ..] => Some((line, len + 2)),
         _ => None,
     }
+}
+
+/// The word at the front of the input and what is behind it, if the word is printable ASCII.
+#[inline]
+pub(super) fn plain_word(input: &[u8]) -> (&[u8], &[u8]) {
+    input.split_at(graphic_len(&input[..input.len().min(LINE_LEN_MAX)]))
 }
 
 /// Whether the text contains a control character other than the tab.

@@ -30,3 +30,27 @@ fn every_removal_counts_in_the_work_of_its_turn() {
     }
     assert!(swept >= TYPES * SWEPT_ALONE_MAX / 2, "{swept}");
 }
+
+#[test]
+fn a_kept_answer_is_not_given_while_the_sweep_is_behind() {
+    const TYPES: usize = 40;
+    let mut rig = Rig::new();
+    let clients: Vec<usize> = (0..TYPES).map(|_| rig.connect()).collect();
+    for (number, &client) in clients.iter().enumerate() {
+        let line = format!("register type{number} 10.0.0.1 80 ttl=1\n");
+        rig.ask(client, &line.repeat(SWEPT_ALONE_MAX / 2));
+        let kept = rig.ask(client, &format!("query type{number}\n"));
+        assert_eq!(kept, rig.ask(client, &format!("query type{number}\n")));
+        assert!(kept.starts_with("[{"));
+    }
+    rig.now_ms += 1_000;
+    for (number, &client) in clients.iter().enumerate() {
+        rig.send(client, format!("query type{number}\n").as_bytes());
+    }
+    rig.turn();
+    assert!(!rig.engine.handler().registry().is_empty(), "it is behind");
+    rig.settle();
+    for client in clients {
+        assert_eq!(rig.received(client), "[]\n");
+    }
+}

@@ -2,17 +2,19 @@
 
 use uuid::Uuid;
 
-use super::Verb;
+use super::{Offer, Verb};
 
 /// A request that most are, without options. A session asks for the answer before it makes a [`Request`](super::Request),
 /// which is larger because any request fits in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Frequent<'a> {
     /// [`Request::Heartbeat`](super::Request::Heartbeat)
     Heartbeat(Uuid),
     /// [`Request::Query`](super::Request::Query) for all services of the type with this name, which is printable ASCII and was not
     /// checked otherwise.
     Query(&'a [u8]),
+    /// [`Request::Register`](super::Request::Register) without options.
+    Register(Offer<'a>),
 }
 
 impl Frequent<'_> {
@@ -22,6 +24,7 @@ impl Frequent<'_> {
         match self {
             Frequent::Heartbeat(_) => Verb::Heartbeat,
             Frequent::Query(_) => Verb::Query,
+            Frequent::Register(_) => Verb::Register,
         }
     }
 }

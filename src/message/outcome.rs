@@ -119,8 +119,8 @@ pub trait Responder {
     /// Runs one request.
     fn apply(&mut self, request: &Request<'_>, peer: &mut Peer) -> Outcome;
 
-    /// The reply to a frequent request, if it takes no more than a look at what is stored; else nothing has
-    /// happened, and the request is to be run as any other.
+    /// The reply to a frequent request, if nothing stands against it; else nothing has happened, and the
+    /// request is to be run as any other. The reply ends no session.
     fn answer_at_once(&mut self, _request: &Frequent<'_>, _peer: &Peer) -> Option<Reply> {
         None
     }

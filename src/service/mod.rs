@@ -355,6 +355,7 @@ impl<S: BuildHasher> Responder for Service<S> {
                 }
             }
             Frequent::Query(service_type) => Reply::Services(self.kept_answer(service_type)?),
+            Frequent::Register(offer) => self.register_plainly(offer, peer)?,
         };
         self.counts.commands.add(request.verb());
         Some(reply)

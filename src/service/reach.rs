@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use log::warn;
 
 use crate::limits::LOOPBACK_WARNINGS_MAX;
-use crate::message::{Peer, Refusal, Request, ServiceAddress, check_ip};
+use crate::message::{Offer, Peer, Refusal, Request, ServiceAddress, check_ip};
 
 /// The rules about addresses.
 #[derive(Debug, Default)]
@@ -44,7 +44,12 @@ impl Reach {
 
     /// Why the peer may not register what the request offers, if it offers something.
     pub(super) fn refuse(&self, request: &Request<'_>, peer: &Peer) -> Option<Refusal> {
-        let ip = request.offer()?.address(self.observed(peer)).ip;
+        self.refuse_offer(request.offer()?, peer)
+    }
+
+    /// Why the peer may not register what it offers.
+    pub(super) fn refuse_offer(&self, offer: &Offer<'_>, peer: &Peer) -> Option<Refusal> {
+        let ip = offer.address(self.observed(peer)).ip;
         if self.own_only && !peer.is_local && ip != peer.ip() {
             return Some(Refusal::OtherAddress);
         }

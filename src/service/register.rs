@@ -41,6 +41,20 @@ impl<S: BuildHasher> Service<S> {
         self.add(offer, terms, peer, Registry::register)
     }
 
+    /// Makes a registration without options, if nothing stands against it.
+    #[inline(never)]
+    pub(super) fn register_plainly(&mut self, offer: &Offer<'_>, peer: &Peer) -> Option<Reply> {
+        let is_full = self.registry.len() >= self.registry.services_max() as usize;
+        if is_full || self.reach.refuse_offer(offer, peer).is_some() {
+            return None;
+        }
+        let terms = Terms {
+            ttl: None,
+            labels: None,
+        };
+        self.add(offer, terms, peer, Registry::register)
+    }
+
     pub(super) fn hold(
         &mut self,
         offer: &Offer<'_>,

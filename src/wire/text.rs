@@ -105,6 +105,7 @@ impl Decoder {
         match input.first()? {
             b'h' => plain_heartbeat(input),
             b'q' => plain_query(input),
+            b'r' => plain_register(input),
             _ => None,
         }
     }
@@ -218,6 +219,21 @@ fn plain_query(input: &[u8]) -> Option<(Frequent<'_>, usize)> {
     let (name, rest) = plain_word(input.strip_prefix(QUERY)?);
     let is_all = rest.first() == Some(&b'\n');
     is_all.then_some((Frequent::Query(name), QUERY.len() + name.len() + 1))
+}
+
+/// The front of a registration in its usual form.
+const REGISTER: &[u8] = b"register ";
+
+#[inline(never)]
+fn plain_register(input: &[u8]) -> Option<(Frequent<'_>, usize)> {
+    let (line, len) = plain_line(input.strip_prefix(REGISTER)?)?;
+    let line = text(line);
+    let (service_type, rest) = line.split_at(plain_word(line.as_bytes()).0.len());
+    let rest = rest.strip_prefix(' ')?;
+    let (ip, rest) = rest.split_at(plain_word(rest.as_bytes()).0.len());
+    let port = rest.strip_prefix(' ')?;
+    let offer = Offer::parse(service_type, ip, port.as_bytes()).ok()?;
+    Some((Frequent::Register(offer), REGISTER.len() + len))
 }
 
 /// `auth <token>`

@@ -90,9 +90,9 @@ impl Shadowed {
 }
 
 /// The frequent request as any request.
-fn whole(frequent: Frequent<'_>) -> Request<'_> {
+fn whole<'a>(frequent: &Frequent<'a>) -> Request<'a> {
     match frequent {
-        Frequent::Heartbeat(uuid) => Request::Heartbeat { uuid: Some(uuid) },
+        &Frequent::Heartbeat(uuid) => Request::Heartbeat { uuid: Some(uuid) },
         Frequent::Query(name) => {
             let name = str::from_utf8(name).expect("it is printable ASCII");
             let service_type = ServiceType::new(name).expect("it was found");
@@ -103,6 +103,12 @@ fn whole(frequent: Frequent<'_>) -> Request<'_> {
                 limit: None,
             }
         }
+        Frequent::Register(offer) => Request::Register {
+            offer: offer.clone(),
+            ttl: None,
+            replace: false,
+            labels: None,
+        },
     }
 }
 
@@ -155,7 +161,7 @@ impl Responder for Shadowed {
             return None;
         }
         let reply = self.service.answer_at_once(frequent, peer)?;
-        let request = whole(*frequent);
+        let request = whole(frequent);
         let client = self.owners.borrow()[&peer.session];
         self.parking.nothing_is_run_for(peer.session);
         self.model.follow.end(client);

@@ -16,6 +16,7 @@ mod address_index;
 mod check;
 mod entry;
 mod gone_types;
+mod hearing;
 mod index;
 mod keyed_hash;
 mod label_sets;
@@ -176,31 +177,6 @@ impl<S: BuildHasher> Registry<S> {
         self.record_change(slot, now, ChangeKind::Up);
         self.mutated();
         Ok(())
-    }
-
-    /// Sets the age of a registration back to zero.
-    pub fn heartbeat(&mut self, now: Moment, uuid: &Uuid) -> Heartbeat {
-        self.hear(now, now, uuid)
-    }
-
-    /// Takes a heartbeat that arrived between two moments: the registration must be live at `earliest`,
-    /// and its age counts from `latest`.
-    pub fn hear(&mut self, earliest: Moment, latest: Moment, uuid: &Uuid) -> Heartbeat {
-        let Some(slot) = self.find(uuid) else {
-            return Heartbeat::Unknown;
-        };
-        let entry = self.entries.get_mut(slot);
-        if !entry.is_live(earliest) {
-            return Heartbeat::Unknown;
-        }
-        let late = entry.beat(earliest);
-        entry.heartbeat = latest;
-        self.mutated();
-        if late {
-            Heartbeat::Late
-        } else {
-            Heartbeat::InTime
-        }
     }
 
     /// Removes a registration with this reason; `false` when no live one has this UUID.

@@ -4,14 +4,12 @@ use uuid::Uuid;
 
 use super::{Offer, Verb};
 
-/// A request that most are, without options. A session asks for the answer before it makes a [`Request`](super::Request),
-/// which is larger because any request fits in.
+/// A request that most are, without options. A session asks for the answer before it makes a
+/// [`Request`](super::Request), which is larger because any request fits in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Frequent<'a> {
-    /// [`Request::Heartbeat`](super::Request::Heartbeat)
-    Heartbeat(Uuid),
-    /// [`Request::Query`](super::Request::Query) for all services of the type with this name, which is printable ASCII and was not
-    /// checked otherwise.
+    /// [`Request::Query`](super::Request::Query) for all services of the type with this name, which is
+    /// printable ASCII and was not checked otherwise.
     Query(&'a [u8]),
     /// [`Request::Register`](super::Request::Register) without options.
     Register(Offer<'a>),
@@ -22,9 +20,41 @@ impl Frequent<'_> {
     #[must_use]
     pub fn verb(&self) -> Verb {
         match self {
-            Frequent::Heartbeat(_) => Verb::Heartbeat,
             Frequent::Query(_) => Verb::Query,
             Frequent::Register(_) => Verb::Register,
         }
+    }
+}
+
+/// Heartbeats that have arrived together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heartbeats {
+    uuids: [Uuid; Heartbeats::LEN_MAX],
+    len: usize,
+}
+
+impl Heartbeats {
+    /// As many lie in the cache of a processor while the memory of all is fetched.
+    pub const LEN_MAX: usize = 8;
+
+    /// The first ones of these.
+    #[inline]
+    #[must_use]
+    pub fn first_of(uuids: impl IntoIterator<Item = Uuid>) -> Self {
+        let mut first = Heartbeats {
+            uuids: [Uuid::nil(); Self::LEN_MAX],
+            len: 0,
+        };
+        for (place, uuid) in first.uuids.iter_mut().zip(uuids) {
+            *place = uuid;
+            first.len += 1;
+        }
+        first
+    }
+
+    /// The UUID of each.
+    #[must_use]
+    pub fn uuids(&self) -> &[Uuid] {
+        &self.uuids[..self.len]
     }
 }

@@ -49,7 +49,7 @@ pub use credential::Credential;
 pub use dns::{DnsCode, DnsRefusal, DnsStats, DnsTransport};
 pub use document::{Document, Gone, Metrics, Process, Reason, Record, Stats, TypeCount, Why};
 pub use endpoint::{Endpoint, Endpoints};
-pub use frequent::Frequent;
+pub use frequent::{Frequent, Heartbeats};
 pub use http_refusal::HttpRefusal;
 pub use id::Id;
 pub use labels::Labels;

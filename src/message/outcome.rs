@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 
-use super::{Frequent, Part, Refusal, Reply, Request, Ttl, Update};
+use super::{Frequent, Heartbeats, Part, Refusal, Reply, Request, Ttl, Update};
 use crate::time::Moment;
 
 /// The other end of a session, as far as the service knows it.
@@ -118,6 +118,12 @@ pub enum Delivery {
 pub trait Responder {
     /// Runs one request.
     fn apply(&mut self, request: &Request<'_>, peer: &mut Peer) -> Outcome;
+
+    /// Takes heartbeats in their order, as long as they are of registrations that live here. Returns how many
+    /// were taken; the next one, if any, is to be run as any other request.
+    fn hear(&mut self, _heartbeats: &Heartbeats, _peer: &Peer) -> usize {
+        0
+    }
 
     /// The reply to a frequent request, if nothing stands against it; else nothing has happened, and the
     /// request is to be run as any other. The reply ends no session.

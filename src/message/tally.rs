@@ -39,7 +39,12 @@ impl<K, const N: usize> Default for Tally<K, N> {
 impl<K: Named<N>, const N: usize> Tally<K, N> {
     /// Counts one more.
     pub fn add(&mut self, key: K) {
-        self.counts[key.index()] += 1;
+        self.add_many(key, 1);
+    }
+
+    /// Counts so many more.
+    pub fn add_many(&mut self, key: K, more: u64) {
+        self.counts[key.index()] += more;
     }
 
     /// How many were counted.

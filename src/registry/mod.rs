@@ -46,6 +46,7 @@ use crate::time::wheel::Wheel;
 
 use address_index::AddressIndex;
 use entry::{Entries, Entry, NewEntry};
+pub use hearing::Place;
 use index::{Chains, Index};
 pub use keyed_hash::KeyedHash;
 use label_sets::LabelSets;
@@ -227,7 +228,18 @@ impl<S: BuildHasher> Registry<S> {
     /// The slot of the entry with this UUID, or key, that is such a one.
     #[inline]
     fn find_among(&self, uuid: &Uuid, hash: u64, is_such: impl Fn(&Entry) -> bool) -> Option<u32> {
-        let mut slot = self.by_uuid.first(hash);
+        self.find_behind(self.by_uuid.first(hash), uuid, is_such)
+    }
+
+    /// As [`find_among`](Self::find_among), from the first slot of the chain on.
+    #[inline]
+    fn find_behind(
+        &self,
+        first: u32,
+        uuid: &Uuid,
+        is_such: impl Fn(&Entry) -> bool,
+    ) -> Option<u32> {
+        let mut slot = first;
         while slot != NONE {
             let entry = self.entries.get(slot);
             if entry.uuid == *uuid && is_such(entry) {

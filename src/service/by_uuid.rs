@@ -5,7 +5,7 @@ use std::hash::BuildHasher;
 use uuid::Uuid;
 
 use super::Service;
-use crate::message::{Outcome, Peer, Reason, Reply};
+use crate::message::{Heartbeats, Outcome, Peer, Reason, Reply};
 use crate::registry::Heartbeat;
 
 impl<S: BuildHasher> Service<S> {
@@ -14,7 +14,7 @@ impl<S: BuildHasher> Service<S> {
         let Some(uuid) = self.right_of(uuid) else {
             return Outcome::Done(Reply::NotFound);
         };
-        match self.hear(&uuid) {
+        match self.hear_one(&uuid) {
             Reply::NotFound => self.hear_elsewhere(&uuid, peer),
             reply => Outcome::Done(reply),
         }
@@ -28,7 +28,7 @@ impl<S: BuildHasher> Service<S> {
     }
 
     #[inline]
-    pub(super) fn hear(&mut self, uuid: &Uuid) -> Reply {
+    pub(super) fn hear_one(&mut self, uuid: &Uuid) -> Reply {
         match self.registry.hear(self.turn.now, self.turn.heard, uuid) {
             Heartbeat::InTime => Reply::Ok,
             Heartbeat::Late => {
@@ -37,6 +37,25 @@ impl<S: BuildHasher> Service<S> {
             }
             Heartbeat::Unknown => Reply::NotFound,
         }
+    }
+
+    /// Takes these heartbeats up to the first that is for no registration of this node, or was told a UUID in
+    /// place of its own. Returns how many it took.
+    #[inline]
+    pub(super) fn hear_all(&mut self, heartbeats: &Heartbeats) -> usize {
+        let places = self.registry.find_all(heartbeats);
+        let uuids = heartbeats.uuids();
+        for (number, (uuid, place)) in uuids.iter().zip(places).enumerate() {
+            if self.right_of(Some(uuid)) != Some(*uuid) {
+                return number;
+            }
+            match self.registry.hear_at(self.turn.now, self.turn.heard, place) {
+                Heartbeat::InTime => {}
+                Heartbeat::Late => self.warn_of_late_heartbeat(uuid),
+                Heartbeat::Unknown => return number,
+            }
+        }
+        uuids.len()
     }
 
     fn warn_of_late_heartbeat(&mut self, uuid: &Uuid) {

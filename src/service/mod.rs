@@ -38,8 +38,8 @@ use uuid::Uuid;
 use crate::auth::Tokens;
 use crate::limits::{RECORDS_A_UNIT, REMOVAL_WORK, SWEPT_ALONE_MAX};
 use crate::message::{
-    Catalog, DnsStats, Document, Endpoints, Frequent, Outcome, Peer, Process, Refusal, Rendered,
-    Reply, Request, Responder, ServiceType, Services,
+    Catalog, DnsStats, Document, Endpoints, Frequent, Heartbeats, Outcome, Peer, Process, Refusal,
+    Rendered, Reply, Request, Responder, ServiceType, Services, Verb,
 };
 use crate::registry::{KeyedHash, Registry};
 
@@ -342,18 +342,21 @@ impl<S: BuildHasher> Responder for Service<S> {
     }
 
     #[inline]
+    fn hear(&mut self, heartbeats: &Heartbeats, peer: &Peer) -> usize {
+        if peer.watches || !self.admits(peer) {
+            return 0;
+        }
+        let heard = self.hear_all(heartbeats);
+        self.counts.commands.add_many(Verb::Heartbeat, heard as u64);
+        heard
+    }
+
+    #[inline]
     fn answer_at_once(&mut self, request: &Frequent<'_>, peer: &Peer) -> Option<Reply> {
         if peer.watches || !self.admits(peer) {
             return None;
         }
         let reply = match request {
-            Frequent::Heartbeat(uuid) => {
-                let uuid = self.right_of(Some(uuid))?;
-                match self.hear(&uuid) {
-                    Reply::NotFound => return None,
-                    reply => reply,
-                }
-            }
             Frequent::Query(service_type) => Reply::Services(self.kept_answer(service_type)?),
             Frequent::Register(offer) => self.register_plainly(offer, peer)?,
         };

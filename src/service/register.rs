@@ -145,7 +145,7 @@ impl<S: BuildHasher> Service<S> {
         }
         if let Some(record) = self.registry.get(self.turn.now, &uuid) {
             return Some(if self.is_offered(&record, offer, peer) {
-                self.hear(&uuid)
+                self.hear_one(&uuid)
             } else {
                 Reply::Refused(Refusal::UuidTaken)
             });

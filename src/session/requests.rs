@@ -3,8 +3,9 @@
 use super::feed::Feed;
 use super::{Awaited, Pause, Phase, Session};
 use crate::limits::REFUSAL_WORK;
-use crate::message::{CloseReason, Outcome, Refusal, Reply, Responder};
+use crate::message::{CloseReason, Outcome, Refusal, Reply, Responder, Verb};
 use crate::time::Moment;
+use crate::wire::text::HEARTBEAT_LEN;
 use crate::wire::{Decoded, Step};
 
 impl Session {
@@ -32,10 +33,15 @@ impl Session {
                 return (used, pause);
             }
             // The fast path: nearly all requests are such. Their replies end no session.
+            let heard_len = self.run_heartbeats(&input[used..], responder, now, share);
+            if heard_len > 0 {
+                used += heard_len;
+                continue;
+            }
             if let Some((request, len)) = self.codec.frequent(&input[used..])
                 && let Some(reply) = responder.answer_at_once(&request, &self.peer)
             {
-                self.append(&reply, now);
+                self.append(&reply, 1, now);
                 self.completed_at = now;
                 self.request_since = None;
                 *share = share.saturating_sub(request.verb().work());
@@ -68,6 +74,30 @@ impl Session {
             }
             used += consumed;
         }
+    }
+
+    /// Runs some heartbeats in their usual form at the front of the input, as long as the `share` of work
+    /// lasts. Returns the number of bytes it used.
+    #[inline]
+    fn run_heartbeats(
+        &mut self,
+        input: &[u8],
+        responder: &mut impl Responder,
+        now: Moment,
+        share: &mut usize,
+    ) -> usize {
+        const WORK: usize = Verb::Heartbeat.work();
+        let Some(heartbeats) = self.codec.heartbeats(input, share.div_ceil(WORK)) else {
+            return 0;
+        };
+        let heard = responder.hear(&heartbeats, &self.peer);
+        if heard > 0 {
+            self.append(&Reply::Ok, heard, now);
+            self.completed_at = now;
+            self.request_since = None;
+            *share = share.saturating_sub(heard * WORK);
+        }
+        heard * HEARTBEAT_LEN
     }
 
     /// Why the next request is not decoded, if there is a reason.
@@ -167,7 +197,7 @@ impl Session {
     }
 
     pub(super) fn answer(&mut self, reply: &Reply, now: Moment) {
-        self.append(reply, now);
+        self.append(reply, 1, now);
         if let Some(reason) = self.codec.ends_with(reply) {
             self.close(reason);
         } else if self.codec.is_lease() {
@@ -176,11 +206,13 @@ impl Session {
         }
     }
 
-    /// Appends a reply that may not end the session.
+    /// Appends a reply so many times.
     #[inline]
-    fn append(&mut self, reply: &Reply, now: Moment) {
+    fn append(&mut self, reply: &Reply, times: usize, now: Moment) {
         self.mark_pending(self.has_pending(), now);
-        self.codec.encode(reply, &mut self.output);
+        for _ in 0..times {
+            self.codec.encode(reply, &mut self.output);
+        }
         self.answer_since.get_or_insert(now);
     }
 

@@ -24,8 +24,8 @@ use crate::limits::{
     DNS_IDLE_MS_MAX, DNS_MS_MAX, FRAME_HEADER_LEN_MAX, FRAME_MS_MAX, HTTP_MS_MAX, LINE_MS_MAX,
 };
 use crate::message::{
-    Bytes, CloseReason, Command, Credential, DnsRefusal, DnsTransport, Frequent, HttpRefusal, Part,
-    Peer, Refusal, Reply, Update,
+    Bytes, CloseReason, Command, Credential, DnsRefusal, DnsTransport, Frequent, Heartbeats,
+    HttpRefusal, Part, Peer, Refusal, Reply, Update,
 };
 use crate::wire::http::Site;
 use crate::wire::opening::{Beginning, Opening};
@@ -187,6 +187,15 @@ impl Codec {
     #[must_use]
     pub fn is_between_lines(&self) -> bool {
         matches!(self, Codec::Text(_))
+    }
+
+    /// The heartbeats at the front of the input that are in their usual form, `max` at most, if there is one.
+    #[inline]
+    pub fn heartbeats(&self, input: &[u8], max: usize) -> Option<Heartbeats> {
+        match self {
+            Codec::Text(decoder) => decoder.heartbeats(input, max),
+            _ => None,
+        }
     }
 
     /// The command at the front of the input, with the bytes that it takes, if it is a frequent one in its

@@ -10,13 +10,14 @@ use super::options::{LIMIT, MAX_AGE, META, Options, REPLACE, TAG, TTL};
 use super::{Decoded, Step};
 use crate::limits::LINE_LEN_MAX;
 use crate::message::{
-    Command, Credential, Frequent, Offer, Refusal, Request, ServiceType, Verb, parse_random_uuid,
-    parse_uuid,
+    Command, Credential, Frequent, Heartbeats, Offer, Refusal, Request, ServiceType, Verb,
+    parse_random_uuid, parse_uuid,
 };
 use memchr::memchr;
 
 pub use encode::{encode, encode_part};
-use frequent::{plain_heartbeat, plain_query, plain_register};
+pub use frequent::HEARTBEAT_LEN;
+use frequent::{HEARTBEAT, plain_heartbeat, plain_query, plain_register};
 use words::{Words, has_control_character, plain_line, text};
 
 /// Finds lines in the input of one connection.
@@ -47,7 +48,7 @@ impl Decoder {
         loop {
             start += self.skip(telnet::negotiation_len(&input[start..]));
             let rest = &input[start..];
-            if self.searched == 0 && self.guard.has_passed() {
+            if self.takes_plain_lines() {
                 // The fast path: nearly all lines are short and printable.
                 if let Some((line, len)) = plain_line(rest)
                     && let Some(decoded) = command_of(Words(line))
@@ -94,19 +95,32 @@ impl Decoder {
         }
     }
 
-    /// The command at the front of the input, with the bytes that it takes, if it is a frequent one in its
-    /// usual form: in lower case, with one blank, and with a line feed at its end.
+    /// The heartbeats at the front of the input that are in their usual form, `max` at most: in lower case,
+    /// with one blank, and with a line feed at the end. `None` where the first line is no heartbeat.
     #[inline]
-    pub fn frequent<'a>(&self, input: &'a [u8]) -> Option<(Frequent<'a>, usize)> {
-        if self.searched > 0 || !self.guard.has_passed() {
+    pub fn heartbeats(&self, input: &[u8], max: usize) -> Option<Heartbeats> {
+        if !input.starts_with(HEARTBEAT) || !self.takes_plain_lines() {
             return None;
         }
+        let lines = input.chunks_exact(HEARTBEAT_LEN).take(max);
+        Some(Heartbeats::first_of(lines.map_while(plain_heartbeat)))
+    }
+
+    /// The command at the front of the input, with the bytes that it takes, if it is a frequent one in such
+    /// a form.
+    #[inline]
+    pub fn frequent<'a>(&self, input: &'a [u8]) -> Option<(Frequent<'a>, usize)> {
         match input.first()? {
-            b'h' => plain_heartbeat(input),
-            b'q' => plain_query(input),
-            b'r' => plain_register(input),
+            b'q' if self.takes_plain_lines() => plain_query(input),
+            b'r' if self.takes_plain_lines() => plain_register(input),
             _ => None,
         }
+    }
+
+    /// Whether a line begins with the next byte, and lines are not guarded any more.
+    #[inline]
+    fn takes_plain_lines(&self) -> bool {
+        self.searched == 0 && self.guard.has_passed()
     }
 
     /// Consumes so many bytes before a line.

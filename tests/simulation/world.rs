@@ -10,8 +10,8 @@ use discovery_service::auth::Tokens;
 use discovery_service::engine::{Engine, Reading, Settings};
 use discovery_service::limits::{LINGERING_REFUSED_MAX, TURN_WORK_MAX};
 use discovery_service::message::{
-    Change, CloseReason, Frequent, Outcome, Peer, Refusal, Reply, Request, Responder, ServiceType,
-    Work,
+    Change, CloseReason, Frequent, Heartbeats, Outcome, Peer, Refusal, Reply, Request, Responder,
+    ServiceType, Work,
 };
 use discovery_service::registry::{KeyedHash, Registry};
 use discovery_service::service::{Deliver, Handler, Service, Turn};
@@ -76,6 +76,25 @@ impl Shadowed {
         self.service.registry()
     }
 
+    /// Whether the next frequent request goes the way of all others: every second one does, so that both ways
+    /// give the same answers.
+    fn goes_as_any(&mut self) -> bool {
+        self.goes_at_once = !self.goes_at_once;
+        !self.goes_at_once
+    }
+
+    /// Checks an answer that was given at once.
+    fn note_answer(&mut self, request: &Request<'_>, reply: &Reply, peer: &Peer) {
+        let client = self.owners.borrow()[&peer.session];
+        self.parking.nothing_is_run_for(peer.session);
+        self.model.follow.end(client);
+        self.model.check(client, peer, request, reply, self.now);
+        self.model.end_message(client);
+        let mut log = self.log.borrow_mut();
+        let exchange = Exchange::new(request, reply);
+        log.entry(client).or_default().push(exchange);
+    }
+
     /// Applies the request of a datagram, and records the answer.
     fn apply_datagram(&mut self, request: &Request<'_>, peer: &Peer, outcome: Outcome) -> Outcome {
         assert_eq!(*peer, Peer::without_session(peer.address));
@@ -92,7 +111,6 @@ impl Shadowed {
 /// The frequent request as any request.
 fn whole<'a>(frequent: &Frequent<'a>) -> Request<'a> {
     match frequent {
-        &Frequent::Heartbeat(uuid) => Request::Heartbeat { uuid: Some(uuid) },
         Frequent::Query(name) => {
             let name = str::from_utf8(name).expect("it is printable ASCII");
             let service_type = ServiceType::new(name).expect("it was found");
@@ -154,22 +172,24 @@ impl Responder for Shadowed {
             .park_some(peer.session, request, outcome, self.uptime)
     }
 
-    /// Every second frequent request goes the way of all others, so that both ways give the same answers.
+    fn hear(&mut self, heartbeats: &Heartbeats, peer: &Peer) -> usize {
+        if self.goes_as_any() {
+            return 0;
+        }
+        let heard = self.service.hear(heartbeats, peer);
+        for &uuid in &heartbeats.uuids()[..heard] {
+            let request = Request::Heartbeat { uuid: Some(uuid) };
+            self.note_answer(&request, &Reply::Ok, peer);
+        }
+        heard
+    }
+
     fn answer_at_once(&mut self, frequent: &Frequent<'_>, peer: &Peer) -> Option<Reply> {
-        self.goes_at_once = !self.goes_at_once;
-        if !self.goes_at_once {
+        if self.goes_as_any() {
             return None;
         }
         let reply = self.service.answer_at_once(frequent, peer)?;
-        let request = whole(frequent);
-        let client = self.owners.borrow()[&peer.session];
-        self.parking.nothing_is_run_for(peer.session);
-        self.model.follow.end(client);
-        self.model.check(client, peer, &request, &reply, self.now);
-        self.model.end_message(client);
-        let mut log = self.log.borrow_mut();
-        let exchange = Exchange::new(&request, &reply);
-        log.entry(client).or_default().push(exchange);
+        self.note_answer(&whole(frequent), &reply, peer);
         Some(reply)
     }
 

@@ -6,17 +6,16 @@ use uuid::fmt::Hyphenated;
 use super::words::{plain_line, plain_word, text};
 use crate::message::{Frequent, Offer};
 
-/// The front of a heartbeat in its usual form, and the bytes of the whole line with its line end.
-const HEARTBEAT: &[u8] = b"heartbeat ";
-const HEARTBEAT_LEN: usize = HEARTBEAT.len() + Hyphenated::LENGTH + 1;
+/// The front of a heartbeat in its usual form.
+pub(super) const HEARTBEAT: &[u8] = b"heartbeat ";
+/// Bytes of a heartbeat in its usual form, with its line feed.
+pub const HEARTBEAT_LEN: usize = HEARTBEAT.len() + Hyphenated::LENGTH + 1;
 
 /// Parsing the UUID checks all its bytes, so the line needs no other check.
 #[inline]
-pub(super) fn plain_heartbeat(input: &[u8]) -> Option<(Frequent<'_>, usize)> {
-    let line = input.get(..HEARTBEAT_LEN)?;
+pub(super) fn plain_heartbeat(line: &[u8]) -> Option<Uuid> {
     let word = line.strip_prefix(HEARTBEAT)?.strip_suffix(b"\n")?;
-    let uuid = Uuid::try_parse_ascii(word).ok()?;
-    Some((Frequent::Heartbeat(uuid), HEARTBEAT_LEN))
+    Uuid::try_parse_ascii(word).ok()
 }
 
 /// The front of a query in its usual form.

@@ -34,7 +34,8 @@ pub struct Heartbeats {
 }
 
 impl Heartbeats {
-    /// As many lie in the cache of a processor while the memory of all is fetched.
+    /// Enough for a processor to fetch the memory of several side by side. Room for more would have to be
+    /// cleared for each heartbeat that comes alone, too.
     pub const LEN_MAX: usize = 8;
 
     /// The first ones of these.

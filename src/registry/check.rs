@@ -42,7 +42,7 @@ impl<S: BuildHasher> Registry<S> {
                     "what is held or owned elsewhere has no deadline, all else has"
                 );
                 if let Some(labels) = self.labels(slot) {
-                    tags.add(key, labels);
+                    tags.add(key, labels, &self.hasher);
                 }
                 previous = slot;
                 slot = entry.next;
@@ -57,7 +57,7 @@ impl<S: BuildHasher> Registry<S> {
             assert!(len > 0, "a type without registrations was not removed");
             found += len;
         }
-        assert_eq!(tags.counts(), self.tags.counts(), "tags are miscounted");
+        self.tags.check(&tags, &self.hasher);
         assert_eq!(found, self.entries.len(), "an entry is in no type's list");
     }
 

@@ -150,10 +150,12 @@ impl<S: BuildHasher> Registry<S> {
         let of = self.entries.get(slot).service_type;
         let mut changes = false;
         if let Some(set) = set {
-            changes |= self.tags.add(of, self.label_sets.get(set));
+            let labels = self.label_sets.get(set);
+            changes |= self.tags.add(of, labels, &self.hasher);
         }
         if let Some(old) = old {
-            changes |= self.tags.remove(of, self.label_sets.get(old));
+            let labels = self.label_sets.get(old);
+            changes |= self.tags.remove(of, labels, &self.hasher);
             self.label_sets.leave(old, &self.hasher);
         }
         changes

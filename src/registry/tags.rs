@@ -2,63 +2,105 @@
 //! registrations.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::hash::BuildHasher;
 
+use super::table::{Keyed, Table};
 use crate::message::Labels;
 
-/// Bytes of memory that a tag of a type takes beside its text.
-const TAG_LEN: usize = 72;
+/// Bytes of memory that a tag takes beside its text, and again for each type that has it.
+const TEXT_LEN: usize = 56;
+const COUNT_LEN: usize = 32;
 
-/// How many registrations of each type have each tag, by the type's slot.
+/// A tag, with the number of types that have it.
+#[derive(Debug, Default)]
+struct Tag {
+    text: Box<str>,
+    types: u32,
+}
+
+impl Keyed for Tag {
+    fn hash(&self, hasher: &impl BuildHasher) -> u64 {
+        hasher.hash_one(&*self.text)
+    }
+}
+
+/// How many registrations of each type have each tag. A tag that several types have is stored once.
 #[derive(Debug, Default)]
 pub(super) struct Tags {
-    counts: BTreeMap<(u32, Box<str>), u32>,
+    tags: Table<Tag>,
+    /// By the type's slot and the tag's.
+    counts: BTreeMap<(u32, u32), u32>,
     memory_len: usize,
 }
 
-/// Bytes of memory that these tags take where all of them are new to a type.
+/// Bytes of memory that these tags take where nobody else has one of them.
 pub(super) fn memory_len_max(labels: &Labels) -> usize {
-    labels.tags().iter().map(|tag| TAG_LEN + tag.len()).sum()
+    let texts = labels.tags().iter().map(|tag| TEXT_LEN + tag.len());
+    texts.map(|len| len + COUNT_LEN).sum()
 }
 
 impl Tags {
     /// A registration of the type in `slot` has these tags; `true` where one of them is new to the type.
-    pub(super) fn add(&mut self, slot: u32, labels: &Labels) -> bool {
+    pub(super) fn add(&mut self, slot: u32, labels: &Labels, hasher: &impl BuildHasher) -> bool {
         let mut is_new = false;
-        for tag in labels.tags() {
-            let count = self.counts.entry((slot, tag.clone())).or_insert(0);
-            if *count == 0 {
-                is_new = true;
-                self.memory_len += TAG_LEN + tag.len();
-            }
+        for text in labels.tags() {
+            let tag = self.find(text, hasher).unwrap_or_else(|| {
+                self.memory_len += TEXT_LEN + text.len();
+                let (text, types) = (text.clone(), 0);
+                self.tags.insert(Tag { text, types }, hasher)
+            });
+            let count = self.counts.entry((slot, tag)).or_insert(0);
             *count += 1;
+            if *count == 1 {
+                is_new = true;
+                self.memory_len += COUNT_LEN;
+                self.tags.get_mut(tag).types += 1;
+            }
         }
         is_new
     }
 
     /// A registration of the type in `slot` has these tags no more; `true` where one of them was the last.
-    pub(super) fn remove(&mut self, slot: u32, labels: &Labels) -> bool {
+    pub(super) fn remove(&mut self, slot: u32, labels: &Labels, hasher: &impl BuildHasher) -> bool {
         let mut was_last = false;
-        for tag in labels.tags() {
-            let key = (slot, tag.clone());
-            if let Some(count) = self.counts.get_mut(&key) {
-                *count -= 1;
-                if *count == 0 {
-                    self.counts.remove(&key);
-                    self.memory_len -= TAG_LEN + tag.len();
-                    was_last = true;
-                }
+        for text in labels.tags() {
+            let Some(tag) = self.find(text, hasher) else {
+                continue;
+            };
+            let Entry::Occupied(mut count) = self.counts.entry((slot, tag)) else {
+                continue;
+            };
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                was_last = true;
+                count.remove();
+                self.memory_len -= COUNT_LEN;
+                self.leave(tag, hasher);
             }
         }
         was_last
     }
 
-    /// The tags of the type in `slot`, in order.
+    fn find(&self, text: &str, hasher: &impl BuildHasher) -> Option<u32> {
+        let hash = hasher.hash_one(text);
+        self.tags.find(hash, |tag| *tag.text == *text)
+    }
+
+    /// One type less has the tag.
+    fn leave(&mut self, tag: u32, hasher: &impl BuildHasher) {
+        let types = &mut self.tags.get_mut(tag).types;
+        *types -= 1;
+        if *types == 0 {
+            let gone = self.tags.remove(tag, hasher);
+            self.memory_len -= TEXT_LEN + gone.text.len();
+        }
+    }
+
+    /// The tags of the type in `slot`, in no order.
     pub(super) fn of(&self, slot: u32) -> impl Iterator<Item = &str> {
-        let from = (slot, Box::<str>::default());
-        let of_type = self.counts.range(from..);
-        of_type
-            .take_while(move |((other, _), _)| *other == slot)
-            .map(|((_, tag), _)| &**tag)
+        let of_type = self.counts.range((slot, 0)..=(slot, u32::MAX));
+        of_type.map(|(&(_, tag), _)| &*self.tags.get(tag).text)
     }
 
     /// Bytes of memory that all of it takes.
@@ -71,8 +113,54 @@ impl Tags {
         self.counts.len()
     }
 
-    /// All counts, to be checked.
-    pub(super) fn counts(&self) -> &BTreeMap<(u32, Box<str>), u32> {
-        &self.counts
+    /// Panics when these are not the tags of the registrations, which `counted` are.
+    pub(super) fn check(&self, counted: &Tags, hasher: &impl BuildHasher) {
+        assert_eq!(self.counts(), counted.counts(), "tags are miscounted");
+        assert_eq!(self.memory_len, counted.memory_len);
+        self.tags.check(hasher, |a, b| a.text == b.text);
+        assert_eq!(self.tags.len(), counted.tags.len(), "a tag is left");
+    }
+
+    fn counts(&self) -> BTreeMap<(u32, &str), u32> {
+        let counts = self.counts.iter();
+        counts
+            .map(|(&(slot, tag), &count)| ((slot, &*self.tags.get(tag).text), count))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::KeyedHash;
+
+    fn labels(tags: &[&str]) -> Labels {
+        let mut labels = Labels::default();
+        for tag in tags {
+            labels.add_tag(tag).unwrap();
+        }
+        labels
+    }
+
+    #[test]
+    fn a_tag_is_stored_once_for_all_types_and_goes_with_the_last_that_has_it() {
+        let hasher = KeyedHash::new(7);
+        let (both, one) = (labels(&["blue", "green"]), labels(&["blue"]));
+        let mut tags = Tags::default();
+        assert!(tags.add(1, &both, &hasher));
+        assert!(!tags.add(1, &one, &hasher));
+        assert_eq!(tags.memory_len(), memory_len_max(&both));
+        assert!(tags.add(2, &one, &hasher), "it is new to this type");
+        assert_eq!(tags.memory_len(), memory_len_max(&both) + COUNT_LEN);
+        let mut of_type: Vec<&str> = tags.of(1).collect();
+        of_type.sort_unstable();
+        assert_eq!(of_type, ["blue", "green"]);
+        assert_eq!(tags.of(2).collect::<Vec<_>>(), ["blue"]);
+        assert_eq!(tags.of(0).chain(tags.of(3)).count(), 0);
+        assert!(tags.remove(1, &both, &hasher), "nobody is green any more");
+        assert!(tags.remove(1, &one, &hasher));
+        assert_eq!(tags.memory_len(), memory_len_max(&one));
+        assert!(tags.remove(2, &one, &hasher));
+        assert_eq!((tags.memory_len(), tags.len(), tags.tags.len()), (0, 0, 0));
     }
 }

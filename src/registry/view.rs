@@ -83,7 +83,7 @@ impl<'a, S> TypeView<'a, S> {
         self.registry.types.get(self.slot).version
     }
 
-    /// The tags that any of its registrations has, each once and in order.
+    /// The tags that any of its registrations has, each once and in no order.
     pub fn tags(&self) -> impl Iterator<Item = &'a str> + use<'a, S> {
         self.registry.tags.of(self.slot)
     }

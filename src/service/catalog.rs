@@ -248,10 +248,12 @@ pub(super) fn service(record: &registry::Record<'_>) -> message::Service {
     }
 }
 
-/// A type with its tags, as many as are told.
+/// A type with its tags in order, as many as are told.
 pub(super) fn name<S>(view: registry::TypeView<'_, S>) -> Name {
+    let mut tags: Vec<Box<str>> = view.tags().take(NAME_TAGS_MAX).map(Box::from).collect();
+    tags.sort_unstable();
     Name {
         service_type: Arc::clone(view.name()),
-        tags: view.tags().take(NAME_TAGS_MAX).map(Box::from).collect(),
+        tags,
     }
 }

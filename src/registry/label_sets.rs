@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::table::{Keyed, Table};
+use super::interned::Interned;
 use super::{RegisterError, Registry, tags};
 use crate::limits::ALL_LABELS_LEN_MAX;
 use crate::message::{ChangeKind, Labels};
@@ -15,23 +15,10 @@ use crate::time::Moment;
 const SET_LEN: usize = 160;
 const TEXT_LEN: usize = 40;
 
-/// A set of tags and metadata, with the number of registrations that have it.
-#[derive(Debug, Default)]
-struct Set {
-    labels: Arc<Labels>,
-    users: u32,
-}
-
-impl Keyed for Set {
-    fn hash(&self, hasher: &impl BuildHasher) -> u64 {
-        hasher.hash_one(&*self.labels)
-    }
-}
-
-/// All sets, by number and by content.
+/// All sets of tags and metadata, by number and by content.
 #[derive(Debug, Default)]
 pub(super) struct LabelSets {
-    table: Table<Set>,
+    sets: Interned<Arc<Labels>>,
     memory_len: usize,
 }
 
@@ -39,10 +26,7 @@ impl LabelSets {
     /// The number of the set with these tags and metadata, for one more registration. `None` where
     /// there is no room for another set.
     pub(super) fn take(&mut self, labels: &Labels, hasher: &impl BuildHasher) -> Option<u32> {
-        let found = self
-            .table
-            .find(hasher.hash_one(labels), |set| *set.labels == *labels);
-        let number = match found {
+        let number = match self.sets.find(labels, hasher) {
             Some(number) => number,
             None => {
                 let memory_len = self.memory_len + memory_len(labels);
@@ -50,35 +34,29 @@ impl LabelSets {
                     return None;
                 }
                 self.memory_len = memory_len;
-                let labels = Arc::new(labels.clone());
-                self.table.insert(Set { labels, users: 0 }, hasher)
+                self.sets.insert(Arc::new(labels.clone()), hasher)
             }
         };
-        self.table.get_mut(number).users += 1;
+        self.sets.join(number);
         Some(number)
     }
 
     /// One registration less has the set.
     pub(super) fn leave(&mut self, number: u32, hasher: &impl BuildHasher) {
-        let set = self.table.get_mut(number);
-        set.users -= 1;
-        if set.users == 0 {
-            self.memory_len -= memory_len(&set.labels);
-            self.table.remove(number, hasher);
+        if let Some(labels) = self.sets.leave(number, hasher) {
+            self.memory_len -= memory_len(&labels);
         }
     }
 
     pub(super) fn get(&self, number: u32) -> &Arc<Labels> {
-        &self.table.get(number).labels
+        self.sets.get(number)
     }
 
     /// Panics when the sets are not those of so many registrations.
     pub(super) fn check(&self, users: usize, hasher: &impl BuildHasher) {
-        self.table.check(hasher, |a, b| a.labels == b.labels);
-        let sets = || self.table.iter().map(|(_, set)| set);
-        assert_eq!(sets().map(|set| set.users as usize).sum::<usize>(), users);
-        let memory: usize = sets().map(|set| memory_len(&set.labels)).sum();
-        assert_eq!(memory, self.memory_len);
+        self.sets.check(users, hasher);
+        let memory = self.sets.values().map(|labels| memory_len(labels));
+        assert_eq!(memory.sum::<usize>(), self.memory_len);
     }
 }
 
@@ -191,7 +169,10 @@ mod tests {
             // Each text is an allocation, before which the allocator keeps its length.
             let texts = labels.tags().len() + 2 * labels.meta().len();
             let of_text = size_of::<Box<str>>() + size_of::<usize>();
-            let taken = size_of::<Set>() + size_of::<Labels>() + texts * of_text + labels.len();
+            let taken = Interned::<Arc<Labels>>::VALUE_LEN
+                + size_of::<Labels>()
+                + texts * of_text
+                + labels.len();
             let counted = memory_len(&labels);
             assert!(counted >= taken, "{counted} bytes for {taken}");
         }

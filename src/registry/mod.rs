@@ -18,6 +18,7 @@ mod entry;
 mod gone_types;
 mod hearing;
 mod index;
+mod interned;
 mod keyed_hash;
 mod label_sets;
 mod marks;

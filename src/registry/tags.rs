@@ -5,30 +5,18 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::hash::BuildHasher;
 
-use super::table::{Keyed, Table};
+use super::interned::Interned;
 use crate::message::Labels;
 
 /// Bytes of memory that a tag takes beside its text, and again for each type that has it.
 const TEXT_LEN: usize = 56;
 const COUNT_LEN: usize = 32;
 
-/// A tag, with the number of types that have it.
-#[derive(Debug, Default)]
-struct Tag {
-    text: Box<str>,
-    types: u32,
-}
-
-impl Keyed for Tag {
-    fn hash(&self, hasher: &impl BuildHasher) -> u64 {
-        hasher.hash_one(&*self.text)
-    }
-}
-
 /// How many registrations of each type have each tag. A tag that several types have is stored once.
 #[derive(Debug, Default)]
 pub(super) struct Tags {
-    tags: Table<Tag>,
+    /// Each is used by the types that have it.
+    texts: Interned<Box<str>>,
     /// By the type's slot and the tag's.
     counts: BTreeMap<(u32, u32), u32>,
     memory_len: usize,
@@ -45,17 +33,16 @@ impl Tags {
     pub(super) fn add(&mut self, slot: u32, labels: &Labels, hasher: &impl BuildHasher) -> bool {
         let mut is_new = false;
         for text in labels.tags() {
-            let tag = self.find(text, hasher).unwrap_or_else(|| {
+            let tag = self.texts.find(&**text, hasher).unwrap_or_else(|| {
                 self.memory_len += TEXT_LEN + text.len();
-                let (text, types) = (text.clone(), 0);
-                self.tags.insert(Tag { text, types }, hasher)
+                self.texts.insert(text.clone(), hasher)
             });
             let count = self.counts.entry((slot, tag)).or_insert(0);
             *count += 1;
             if *count == 1 {
                 is_new = true;
                 self.memory_len += COUNT_LEN;
-                self.tags.get_mut(tag).types += 1;
+                self.texts.join(tag);
             }
         }
         is_new
@@ -65,7 +52,7 @@ impl Tags {
     pub(super) fn remove(&mut self, slot: u32, labels: &Labels, hasher: &impl BuildHasher) -> bool {
         let mut was_last = false;
         for text in labels.tags() {
-            let Some(tag) = self.find(text, hasher) else {
+            let Some(tag) = self.texts.find(&**text, hasher) else {
                 continue;
             };
             let Entry::Occupied(mut count) = self.counts.entry((slot, tag)) else {
@@ -76,31 +63,18 @@ impl Tags {
                 was_last = true;
                 count.remove();
                 self.memory_len -= COUNT_LEN;
-                self.leave(tag, hasher);
+                if let Some(text) = self.texts.leave(tag, hasher) {
+                    self.memory_len -= TEXT_LEN + text.len();
+                }
             }
         }
         was_last
     }
 
-    fn find(&self, text: &str, hasher: &impl BuildHasher) -> Option<u32> {
-        let hash = hasher.hash_one(text);
-        self.tags.find(hash, |tag| *tag.text == *text)
-    }
-
-    /// One type less has the tag.
-    fn leave(&mut self, tag: u32, hasher: &impl BuildHasher) {
-        let types = &mut self.tags.get_mut(tag).types;
-        *types -= 1;
-        if *types == 0 {
-            let gone = self.tags.remove(tag, hasher);
-            self.memory_len -= TEXT_LEN + gone.text.len();
-        }
-    }
-
     /// The tags of the type in `slot`, in no order.
     pub(super) fn of(&self, slot: u32) -> impl Iterator<Item = &str> {
         let of_type = self.counts.range((slot, 0)..=(slot, u32::MAX));
-        of_type.map(|(&(_, tag), _)| &*self.tags.get(tag).text)
+        of_type.map(|(&(_, tag), _)| &**self.texts.get(tag))
     }
 
     /// Bytes of memory that all of it takes.
@@ -117,14 +91,14 @@ impl Tags {
     pub(super) fn check(&self, counted: &Tags, hasher: &impl BuildHasher) {
         assert_eq!(self.counts(), counted.counts(), "tags are miscounted");
         assert_eq!(self.memory_len, counted.memory_len);
-        self.tags.check(hasher, |a, b| a.text == b.text);
-        assert_eq!(self.tags.len(), counted.tags.len(), "a tag is left");
+        // Each count is of a type that has the tag.
+        self.texts.check(self.counts.len(), hasher);
     }
 
     fn counts(&self) -> BTreeMap<(u32, &str), u32> {
         let counts = self.counts.iter();
         counts
-            .map(|(&(slot, tag), &count)| ((slot, &*self.tags.get(tag).text), count))
+            .map(|(&(slot, tag), &count)| ((slot, &**self.texts.get(tag)), count))
             .collect()
     }
 }
@@ -161,6 +135,9 @@ mod tests {
         assert!(tags.remove(1, &one, &hasher));
         assert_eq!(tags.memory_len(), memory_len_max(&one));
         assert!(tags.remove(2, &one, &hasher));
-        assert_eq!((tags.memory_len(), tags.len(), tags.tags.len()), (0, 0, 0));
+        assert_eq!(
+            (tags.memory_len(), tags.len(), tags.texts.values().count()),
+            (0, 0, 0)
+        );
     }
 }

@@ -11,7 +11,7 @@ use crate::registry::{Record, RegisterError, Registration, Registry};
 use crate::time::Moment;
 
 /// What a registration is made with beside the service itself.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Terms<'a> {
     pub(super) ttl: Option<Ttl>,
     pub(super) labels: Option<&'a Labels>,
@@ -48,11 +48,7 @@ impl<S: BuildHasher> Service<S> {
         if is_full || self.reach.refuse_offer(offer, peer).is_some() {
             return None;
         }
-        let terms = Terms {
-            ttl: None,
-            labels: None,
-        };
-        self.add(offer, terms, peer, Registry::register)
+        self.register(offer, Terms::default(), false, peer)
     }
 
     pub(super) fn hold(

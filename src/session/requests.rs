@@ -32,23 +32,13 @@ impl Session {
                 self.request_since = None;
                 return (used, pause);
             }
-            // The fast path: nearly all requests are such. Their replies end no session.
-            let heard_len = self.run_heartbeats(&input[used..], responder, now, share);
-            if heard_len > 0 {
-                used += heard_len;
-                continue;
-            }
-            if let Some((request, len)) = self.codec.frequent(&input[used..])
-                && let Some(reply) = responder.answer_at_once(&request, &self.peer)
-            {
-                self.append(&reply, 1, now);
-                self.completed_at = now;
-                self.request_since = None;
-                *share = share.saturating_sub(request.verb().work());
+            // The fast path: nearly all requests are frequent ones.
+            let len = self.run_frequent(&input[used..], responder, now, share);
+            if len > 0 {
                 used += len;
                 continue;
             }
-            if used == input.len() && self.codec.is_between_lines() {
+            if self.codec.needs_input(&input[used..]) {
                 self.request_since = None;
                 return (used, Pause::Starved);
             }
@@ -76,28 +66,38 @@ impl Session {
         }
     }
 
-    /// Runs some heartbeats in their usual form at the front of the input, as long as the `share` of work
-    /// lasts. Returns the number of bytes it used.
+    /// Runs what is frequent at the front of the input, if it is answered at once: one request, or some
+    /// heartbeats as long as the `share` of work lasts. Returns the number of bytes it used.
     #[inline]
-    fn run_heartbeats(
+    fn run_frequent(
         &mut self,
         input: &[u8],
         responder: &mut impl Responder,
         now: Moment,
         share: &mut usize,
     ) -> usize {
-        const WORK: usize = Verb::Heartbeat.work();
-        let Some(heartbeats) = self.codec.heartbeats(input, share.div_ceil(WORK)) else {
+        const HEARTBEAT_WORK: usize = Verb::Heartbeat.work();
+        let (len, work) = if let Some(heartbeats) =
+            self.codec.heartbeats(input, share.div_ceil(HEARTBEAT_WORK))
+        {
+            let heard = responder.hear(&heartbeats, &self.peer);
+            if heard == 0 {
+                return 0;
+            }
+            self.append(&Reply::Ok, heard, now);
+            (heard * HEARTBEAT_LEN, heard * HEARTBEAT_WORK)
+        } else if let Some((request, len)) = self.codec.frequent(input)
+            && let Some(reply) = responder.answer_at_once(&request, &self.peer)
+        {
+            self.append(&reply, 1, now);
+            (len, request.verb().work())
+        } else {
             return 0;
         };
-        let heard = responder.hear(&heartbeats, &self.peer);
-        if heard > 0 {
-            self.append(&Reply::Ok, heard, now);
-            self.completed_at = now;
-            self.request_since = None;
-            *share = share.saturating_sub(heard * WORK);
-        }
-        heard * HEARTBEAT_LEN
+        self.completed_at = now;
+        self.request_since = None;
+        *share = share.saturating_sub(work);
+        len
     }
 
     /// Why the next request is not decoded, if there is a reason.

@@ -182,11 +182,11 @@ impl Codec {
         }
     }
 
-    /// Whether the next command begins with the next byte, for a format whose commands are lines.
+    /// Whether it is certain without decoding that this input is no whole command.
     #[inline]
     #[must_use]
-    pub fn is_between_lines(&self) -> bool {
-        matches!(self, Codec::Text(_))
+    pub fn needs_input(&self, input: &[u8]) -> bool {
+        input.is_empty() && matches!(self, Codec::Text(_))
     }
 
     /// The heartbeats at the front of the input that are in their usual form, `max` at most, if there is one.

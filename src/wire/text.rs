@@ -5,6 +5,8 @@ mod frequent;
 mod telnet;
 mod words;
 
+use memchr::memchr;
+
 use super::guard::{self, Guard};
 use super::options::{LIMIT, MAX_AGE, META, Options, REPLACE, TAG, TTL};
 use super::{Decoded, Step};
@@ -13,7 +15,6 @@ use crate::message::{
     Command, Credential, Frequent, Heartbeats, Offer, Refusal, Request, ServiceType, Verb,
     parse_random_uuid, parse_uuid,
 };
-use memchr::memchr;
 
 pub use encode::{encode, encode_part};
 pub use frequent::HEARTBEAT_LEN;

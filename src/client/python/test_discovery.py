@@ -58,20 +58,20 @@ def eventually(what: str, condition: Callable[[], T]) -> T:
 
 
 #: Ports below those that the kernel gives out by itself, so that nobody else has one during a restart.
-PORTS = itertools.cycle(range(10_000, 20_000))
-for _ in range(os.getpid() * 97 % 10_000):
-    next(PORTS)
+PORTS = range(10_000, 20_000)
+#: Processes that test at the same time begin at different ports.
+NEXT_PORT = itertools.count(os.getpid() * 97)
 
 
 def free_port() -> int:
     """A port on which nothing listens, told once."""
-    for port in PORTS:
+    while True:
+        port = PORTS[next(NEXT_PORT) % len(PORTS)]
         try:
             socket.create_server(("127.0.0.1", port)).close()
-            break
+            return port
         except OSError:
             pass
-    return port
 
 
 class Registry:

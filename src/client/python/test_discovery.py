@@ -7,6 +7,7 @@ against a scripted one.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import ipaddress
 import itertools
@@ -157,7 +158,9 @@ class Script:
 
     def hang_up(self) -> None:
         for connection in list(self._open):
-            connection.shutdown(socket.SHUT_RDWR)
+            # It may have ended by itself meanwhile.
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)

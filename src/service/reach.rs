@@ -49,12 +49,12 @@ impl Reach {
 
     /// Why the peer may not register what it offers.
     pub(super) fn refuse_offer(&self, offer: &Offer<'_>, peer: &Peer) -> Option<Refusal> {
-        let ip = offer.address(self.observed(peer)).ip;
-        if self.own_only && !peer.is_local && ip != peer.ip() {
-            return Some(Refusal::OtherAddress);
-        }
+        let Some(ip) = offer.ip else {
+            return check_ip(self.observed(peer)).err();
+        };
         // An address that the peer has named was checked when the request was made.
-        check_ip(ip).err()
+        let is_own = peer.is_local || ip == peer.ip();
+        (self.own_only && !is_own).then_some(Refusal::OtherAddress)
     }
 
     /// Takes note of a registration at `address`.

@@ -31,6 +31,8 @@ pub const FRAME_LEN_MAX: usize = FRAME_PREFIX_LEN + FRAME_HEADER_LEN_MAX + FRAME
 pub const HTTP_HEAD_LEN_MAX: usize = 8 * 1024;
 /// Fields in the head of an HTTP request.
 pub const HTTP_FIELDS_MAX: usize = 100;
+/// Bytes of the fields of an HTTP request that its connection keeps, to know them again in the next one.
+pub const HTTP_FIELDS_KEPT_LEN_MAX: usize = 512;
 /// Bytes of the body of an HTTP request.
 pub const HTTP_BODY_LEN_MAX: usize = 64 * 1024;
 /// Milliseconds from the first byte of an HTTP request to its last.

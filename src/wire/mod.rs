@@ -201,9 +201,10 @@ impl Codec {
     /// The command at the front of the input, with the bytes that it takes, if it is a frequent one in its
     /// usual form.
     #[inline]
-    pub fn frequent<'a>(&self, input: &'a [u8]) -> Option<(Frequent<'a>, usize)> {
+    pub fn frequent<'a>(&mut self, input: &'a [u8]) -> Option<(Frequent<'a>, usize)> {
         match self {
             Codec::Text(decoder) => decoder.frequent(input),
+            Codec::Http(exchange) => exchange.frequent(input),
             _ => None,
         }
     }

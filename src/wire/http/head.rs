@@ -56,6 +56,11 @@ pub(super) struct Search {
 }
 
 impl Search {
+    /// Whether a part of a head was searched.
+    pub(super) fn has_begun(self) -> bool {
+        self.searched > 0
+    }
+
     /// Bytes of the head at the beginning of `input`, with the empty line that ends it; `None` when it has
     /// not arrived whole. Each line must end with CR LF: other readers differ about what else ends one.
     pub(super) fn end(&mut self, input: &[u8]) -> Result<Option<usize>, HttpRefusal> {

@@ -1,7 +1,8 @@
 //! HTTP/1.1 (RFC 9112), for browsers, monitors, proxies, and what reads Consul.
 //!
 //! One request is read and answered at a time; what the peer sends behind it waits. The strict reader of
-//! heads and bodies is in `head` and `body`, what there is in `route`, and the answers in `answer`.
+//! heads and bodies is in `head` and `body`, what there is in `route`, and the answers in `answer`. What is
+//! asked again and again is known in `frequent`.
 
 mod access;
 mod answer;
@@ -9,6 +10,7 @@ mod api;
 mod body;
 mod consul;
 mod events;
+mod frequent;
 mod head;
 mod host;
 mod metrics;
@@ -25,10 +27,11 @@ mod tests;
 use std::rc::Rc;
 
 use super::{Decoded, Step};
-use crate::message::{Command, Credential, HttpRefusal, Refusal, Request};
+use crate::message::{Command, Credential, Frequent, HttpRefusal, Refusal, Request};
 
 use body::Body;
 use events::Style;
+use frequent::UsualFields;
 use head::{BodyLen, Head, Search, Version};
 use response::Framing;
 use route::Route;
@@ -40,6 +43,7 @@ pub struct Exchange {
     site: Rc<Site>,
     state: State,
     asked: Asked,
+    usual: UsualFields,
 }
 
 /// Where the reading of requests has come to.
@@ -81,6 +85,13 @@ struct Asked {
 }
 
 impl Asked {
+    /// A query in its usual form.
+    const QUERY: Asked = Asked {
+        route: Route::Query,
+        framing: Framing::USUAL,
+        ..Asked::NOTHING
+    };
+
     /// Before a head was read.
     const NOTHING: Asked = Asked {
         route: Route::Nothing,
@@ -103,6 +114,7 @@ impl Exchange {
             site,
             state: State::Head(Search::default()),
             asked: Asked::NOTHING,
+            usual: UsualFields::default(),
         }
     }
 
@@ -117,6 +129,18 @@ impl Exchange {
             State::Body(pending) => pending.head.len() + pending.body.memory_len(),
             _ => 0,
         }
+    }
+
+    /// The command at the front of the input, with the bytes that it takes, if it is a frequent one in its
+    /// usual form.
+    #[inline]
+    pub(super) fn frequent<'a>(&mut self, input: &'a [u8]) -> Option<(Frequent<'a>, usize)> {
+        let query = match self.state {
+            State::Head(search) if !search.has_begun() => self.usual.query(input)?,
+            _ => return None,
+        };
+        self.asked = Asked::QUERY;
+        Some(query)
     }
 
     pub(super) fn decode<'a>(&mut self, input: &'a [u8]) -> Step<'a> {
@@ -176,11 +200,13 @@ impl Exchange {
                 Ok(command) => Decoded::Command(command),
                 Err(decoded) => decoded,
             };
+            self.usual.note(&head, bytes, &decoded);
             return Ok(Step {
                 consumed: len + body_len,
                 decoded,
             });
         }
+        self.usual.forget();
         self.state = State::Body(Box::new(Pending {
             head: bytes.into(),
             body: Body::new(head.body),

@@ -151,14 +151,16 @@ fn with_tokens_each_request_shows_one() {
     }
     // Clients that share a connection do not share their rights.
     let mut client = HttpClient::connect(&service);
-    let with = |client: &mut HttpClient| {
-        client
-            .ask("GET", "/api/types", &["Authorization: Bearer abc"], "")
-            .status
-    };
-    assert_eq!(with(&mut client), 200);
-    assert_eq!(client.get("/api/types").status, 401);
-    assert_eq!(with(&mut client), 200);
+    for target in ["/api/types", "/api/query?type=a"] {
+        for times in [1, 3] {
+            for (fields, status) in [(&["Authorization: Bearer abc"][..], 200), (&[], 401)] {
+                for _ in 0..times {
+                    let answer = client.ask("GET", target, fields, "");
+                    assert_eq!(answer.status, status, "{target} {fields:?}");
+                }
+            }
+        }
+    }
     assert!(!service.log().contains("abc"));
 }
 

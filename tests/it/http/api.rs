@@ -94,6 +94,28 @@ fn a_query_is_answered_with_the_bytes_of_text() {
 }
 
 #[test]
+fn a_client_that_asks_the_same_all_the_time_is_told_what_is_there_now() {
+    let service = Service::start(&[]);
+    let mut client = HttpClient::connect(&service);
+    let mut ask = |target: &str| {
+        let answer = client.get(target);
+        assert_eq!(answer.status, 200, "{target}");
+        assert_eq!(answer.field("Content-Type"), Some("application/json"));
+        assert_eq!(answer.field("Cache-Control"), Some("no-store"));
+        answer.text().to_owned()
+    };
+    for port in 1..=3 {
+        register(&service, &format!(r#"{{"type":"a","port":{port}}}"#));
+        for _ in 0..3 {
+            for target in ["/api/query?type=a", "/api/query?type=%61"] {
+                assert_eq!(ask(target), service.connect().ask("query a"));
+            }
+            assert_eq!(ask("/api/query?type=b"), "[]");
+        }
+    }
+}
+
+#[test]
 fn without_an_ip_it_is_the_caller_s_own() {
     let service = Service::start(&[]);
     for body in [

@@ -1,6 +1,7 @@
 //! The codec with requests that are easily got wrong, in one piece and in many.
 
 mod answers;
+mod frequent;
 mod smuggling;
 
 use std::rc::Rc;

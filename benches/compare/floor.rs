@@ -1,6 +1,7 @@
 //! The floor: the cost of the same loop when it only echoes what it reads, answers once, or tells all.
 
 use std::io::{ErrorKind, Read, Write};
+use std::net::Shutdown;
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
@@ -32,7 +33,8 @@ pub(crate) fn run(kind: &str) -> ! {
                 while let Ok((stream, _)) = listener.accept() {
                     match kind {
                         "echo" | "tell" => watch(&poll, &mut streams, stream),
-                        _ => answer(stream, &mut buffer),
+                        "answer" => drop(answer(stream, &mut buffer)),
+                        _ => end_in_stages(answer(stream, &mut buffer), &mut buffer),
                     }
                 }
             } else if kind == "tell" {
@@ -89,11 +91,18 @@ fn tell(streams: &mut [Option<TcpStream>], from: usize, buffer: &mut [u8]) {
     }
 }
 
-/// Reads once, writes a fixed answer and closes.
-fn answer(stream: TcpStream, buffer: &mut [u8]) {
+/// Reads once and writes a fixed answer.
+fn answer(stream: TcpStream, buffer: &mut [u8]) -> std::net::TcpStream {
     let mut stream = std::net::TcpStream::from(stream);
     let _ = stream.set_nonblocking(false);
     if stream.read(buffer).is_ok_and(|n| n > 0) {
         let _ = stream.write_all(&[b'x'; 600]);
     }
+    stream
+}
+
+/// Closes when the peer has ended its input, so that what it still sends does not take the answer away.
+fn end_in_stages(mut stream: std::net::TcpStream, buffer: &mut [u8]) {
+    let _ = stream.shutdown(Shutdown::Write);
+    while stream.read(buffer).is_ok_and(|n| n > 0) {}
 }

@@ -210,18 +210,27 @@ fn persistent_connections(rounds: u64, time: Duration) {
 fn connection_per_request(rounds: u64, time: Duration) {
     let mut table = Table::new("A connection for each request");
     let service = Server::start(Kind::Discovery, 10).expect("the service starts");
-    let floor = Server::start(Kind::Floor("answer"), 0).expect("the floor starts");
+    let floors = [
+        ("answer", "floor: accept, read, write, close"),
+        ("stages", "floor: the same, with a close in stages"),
+    ];
+    let servers = floors.map(|(kind, name)| {
+        let server = Server::start(Kind::Floor(kind), 0).expect("the floor starts");
+        (server, name)
+    });
+    let servers: Vec<_> = [(service, "discovery")]
+        .into_iter()
+        .chain(servers)
+        .collect();
     let request = load::frame(r#"{"action": "query", "type": "hive-0"}"#);
-    let (mut of_service, mut of_floor) = (Vec::new(), Vec::new());
+    let mut samples: Vec<Vec<_>> = servers.iter().map(|_| Vec::new()).collect();
     for _ in 0..rounds {
-        of_service.push(load::connection_per_request(&service, &request, time));
-        of_floor.push(load::connection_per_request(&floor, &request, time));
+        for ((server, _), samples) in servers.iter().zip(&mut samples) {
+            samples.push(load::connection_per_request(server, &request, time));
+        }
     }
-    table.row("frame query of 10", "discovery", &of_service);
-    table.row(
-        "frame query of 10",
-        "floor: accept, read, write, close",
-        &of_floor,
-    );
+    for ((_, name), samples) in servers.iter().zip(&samples) {
+        table.row("frame query of 10", name, samples);
+    }
     table.print();
 }

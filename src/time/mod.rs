@@ -7,6 +7,7 @@ pub mod rate_limit;
 pub mod wheel;
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat};
@@ -18,41 +19,60 @@ use serde::ser::{Serialize, Serializer};
 /// Registry time follows the monotonic clock, but does not advance while the process is paused, so the
 /// difference of two moments is the time in which the service could hear a peer. The loop's time
 /// follows the monotonic clock alone. Moments of the two are never compared.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Moment(u64);
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Moment {
+    /// One more than the milliseconds, so that an optional moment takes no more memory.
+    after: NonZeroU64,
+}
 
 impl Moment {
     /// The start of the service.
-    pub const START: Moment = Moment(0);
+    pub const START: Moment = Moment {
+        after: NonZeroU64::MIN,
+    };
 
     /// The moment `ms` milliseconds after the start.
     #[must_use]
     pub const fn from_millis(ms: u64) -> Moment {
-        Moment(ms)
+        Moment::START.plus_millis(ms)
     }
 
     /// Milliseconds since the start.
     #[must_use]
     pub const fn as_millis(self) -> u64 {
-        self.0
+        self.after.get() - 1
     }
 
     /// The moment `ms` milliseconds later, or the latest moment if that overflows.
     #[must_use]
     pub const fn plus_millis(self, ms: u64) -> Moment {
-        Moment(self.0.saturating_add(ms))
+        Moment {
+            after: self.after.saturating_add(ms),
+        }
     }
 
     /// Milliseconds since `earlier`; 0 when `earlier` is not earlier.
     #[must_use]
     pub const fn millis_since(self, earlier: Moment) -> u64 {
-        self.0.saturating_sub(earlier.0)
+        self.after.get().saturating_sub(earlier.after.get())
     }
 
     /// Time since `earlier`; zero when `earlier` is not earlier.
     #[must_use]
     pub const fn since(self, earlier: Moment) -> Duration {
         Duration::from_millis(self.millis_since(earlier))
+    }
+}
+
+impl Default for Moment {
+    fn default() -> Self {
+        Moment::START
+    }
+}
+
+impl fmt::Debug for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ms", self.as_millis())
     }
 }
 

@@ -238,8 +238,11 @@ fn requests(rng: &mut Rng) -> Vec<u8> {
     ];
     let mut bytes = Vec::new();
     for _ in 0..rng.between(1, 4) {
-        bytes.extend(LINES[rng.index(LINES.len())].bytes());
-        bytes.extend(BODIES[rng.index(BODIES.len())].bytes());
+        let line = LINES[rng.index(LINES.len())];
+        let body = BODIES[rng.index(BODIES.len())];
+        // Clients send the same again.
+        let again = if rng.chance(50) { 2 } else { 1 };
+        bytes.extend([line, body].concat().repeat(again).bytes());
     }
     for _ in 0..rng.below(3) {
         let at = rng.index(bytes.len().max(1));

@@ -5,7 +5,7 @@ use discovery_service::registry::KeyedHash;
 
 use crate::etcd::heard;
 use crate::model::{run, steps};
-use crate::reference::{VERBS, decode, decode_any, naive};
+use crate::reference::{VERBS, decode, decode_any, decode_frequent, naive};
 
 /// Lines decode as the protocol describes it.
 pub fn text_input(input: &[u8]) {
@@ -111,7 +111,8 @@ pub fn frame_input(input: &[u8]) {
     }
 }
 
-/// Input decodes to the same in one piece, in any pieces, and byte by byte.
+/// Input decodes to the same and is answered the same in one piece, in any pieces, and byte by byte, and where
+/// what is frequent is taken as such.
 ///
 /// The first byte is the number of cuts; each of as many bytes is the place of one, in 256ths of the rest.
 pub fn any_split(bytes: &[u8]) {
@@ -127,6 +128,8 @@ pub fn any_split(bytes: &[u8]) {
     let whole = decode_any(&[input]);
     assert_eq!(decode_any(&pieces), whole, "in pieces, or HTTP");
     assert_eq!(decode_any(&bytes), whole, "byte by byte, or HTTP");
+    assert_eq!(decode_frequent(&[input]), whole, "the short way");
+    assert_eq!(decode_frequent(&pieces), whole, "in pieces, the short way");
 }
 
 /// `input` cut at these places, each in 256ths of it.

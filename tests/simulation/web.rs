@@ -159,7 +159,17 @@ impl Web {
                 pair
             }
         };
-        self.add_get(path, request, Answer::Api, &[]);
+        // Who polls asks the same again.
+        let times = if self.rng.chance(30) {
+            self.rng.between(2, 5)
+        } else {
+            1
+        };
+        for _ in 0..times {
+            if !self.is_over() {
+                self.add_get(path.clone(), request.clone(), Answer::Api, &[]);
+            }
+        }
     }
 
     fn add_consul(&mut self) {

@@ -151,9 +151,13 @@ fn with_tokens_each_request_shows_one() {
     }
     // Clients that share a connection do not share their rights.
     let mut client = HttpClient::connect(&service);
+    let token = "Authorization: Bearer abc";
+    let offer = r#"{"type":"a","port":1}"#;
+    let answer = client.ask("POST", "/api/register", &[token], offer);
+    assert_eq!(answer.status, 200);
     for target in ["/api/types", "/api/query?type=a"] {
         for times in [1, 3] {
-            for (fields, status) in [(&["Authorization: Bearer abc"][..], 200), (&[], 401)] {
+            for (fields, status) in [(&[token][..], 200), (&[], 401)] {
                 for _ in 0..times {
                     let answer = client.ask("GET", target, fields, "");
                     assert_eq!(answer.status, status, "{target} {fields:?}");

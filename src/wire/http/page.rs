@@ -40,9 +40,10 @@ impl Asset {
         }
     }
 
-    /// Whether a list of such hashes, of what a browser has, has the file's.
+    /// Whether a list of such hashes, of what a browser has, has the file's. `*` is any (RFC 9110 section
+    /// 13.1.2).
     pub(super) fn is_in(&self, list: &[u8]) -> bool {
-        list.windows(self.etag.len()).any(|etag| etag == self.etag)
+        list == b"*" || list.windows(self.etag.len()).any(|etag| etag == self.etag)
     }
 }
 

@@ -217,8 +217,10 @@ fn framed(rng: &mut Rng) -> Vec<u8> {
 
 /// Requests of HTTP, most of them with some damage.
 fn requests(rng: &mut Rng) -> Vec<u8> {
-    const LINES: [&str; 8] = [
+    const LINES: [&str; 10] = [
         "GET /api/query?type=a HTTP/1.1\r\nHost: a\r\n",
+        "GET /api/query?type=a HTTP/1.1\r\nHost: b\r\nOrigin: http://a\r\n",
+        "GET http://a/api/query?type=a HTTP/1.1\r\nHost: b\r\nOrigin: http://a\r\n",
         "GET /v1/health/service/a%20?index=5&wait=1s HTTP/1.1\r\nHost: [::1]:80\r\n",
         "POST /api/why HTTP/1.1\r\nHost: a\r\n",
         "POST /api/register HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n",

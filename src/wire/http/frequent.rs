@@ -20,9 +20,10 @@ const BEHIND_TYPE: &[u8] = b" HTTP/1.1\r\n";
 pub(super) struct UsualFields(Box<[u8]>);
 
 impl UsualFields {
-    /// Keeps what is behind the first line of the head, if the request is a query that was understood, and its
-    /// fields have the answer sent as most have it and show no token. Forgets what was kept if not: what a
-    /// session has shown is what its last request has shown.
+    /// Keeps what is behind the first line of the head, if that line begins as a query does in its usual form,
+    /// so that the fields alone tell the host; if the request was understood; and if its fields have the answer
+    /// sent as most have it and show no token. Forgets what was kept if not: what a session has shown is what
+    /// its last request has shown.
     pub(super) fn note(&mut self, head: &Head<'_>, bytes: &[u8], decoded: &Decoded<'_>) {
         let is_query = matches!(
             decoded,
@@ -32,7 +33,7 @@ impl UsualFields {
             })
         );
         let is_usual = is_query
-            && head.method == "GET"
+            && bytes.starts_with(QUERY)
             && head.keep_alive
             && head.body == BodyLen::Known(0)
             && !head.expects_continue;

@@ -104,6 +104,8 @@ fn only_usual_fields_are_known_again_and_only_those_of_the_request_before() {
         &(with("Transfer-Encoding: chunked") + "0\r\n\r\n"),
         &QUERY.replace("1.1", "1.0"),
         &QUERY.replace("GET", "HEAD"),
+        &QUERY.replace("/api", "http://b/api"),
+        &QUERY.replace("?", "?limit=1&"),
         &QUERY.replace("query", "list"),
         &QUERY.replace("hive", "%zz"),
         &with(&format!("A: {padding}x")),

@@ -81,10 +81,19 @@ impl<S: BuildHasher> Registry<S> {
         let Some(slot) = self.find(uuid).filter(live) else {
             return Ok(false);
         };
+        if self.has_labels(slot, labels) {
+            return Ok(true);
+        }
         let heartbeat = self.entries.get(slot).heartbeat;
         self.change_labels(slot, heartbeat, labels)?;
         self.mutated();
         Ok(true)
+    }
+
+    /// Whether the entry `slot` has these tags and metadata, in this order.
+    pub(super) fn has_labels(&self, slot: u32, labels: Option<&Labels>) -> bool {
+        let labels = labels.filter(|labels| !labels.is_empty());
+        self.labels(slot).map(|own| &**own) == labels
     }
 
     /// Gives the entry `slot` these tags and metadata. The change says that its last heartbeat was then.

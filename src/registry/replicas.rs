@@ -67,9 +67,8 @@ impl<S: BuildHasher> Registry<S> {
         let entry = self.entries.get_mut(slot);
         entry.give_to(new.owner, new.held);
         entry.set_ttl_ms(new.ttl.as_millis() as u32);
-        let labels = new.labels.filter(|labels| !labels.is_empty());
-        if self.labels(slot).map(|own| &**own) != labels {
-            self.change_labels(slot, now, labels)?;
+        if !self.has_labels(slot, new.labels) {
+            self.change_labels(slot, now, new.labels)?;
         }
         self.mutated();
         Ok(())

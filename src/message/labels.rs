@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::Refusal;
+use super::{Refusal, plain_number};
 use crate::limits::{
     LABELS_COUNT_MAX, LABELS_LEN_MAX, META_KEY_LEN_MAX, META_VALUE_LEN_MAX, TAG_LEN_MAX,
 };
@@ -74,6 +74,24 @@ impl Labels {
     pub fn value(&self, key: &str) -> Option<&str> {
         let pair = self.meta.iter().find(|(other, _)| **other == *key);
         pair.map(|(_, value)| &**value)
+    }
+
+    /// The share of clients that the service is to have among those of one priority, where the metadata says
+    /// it: from 1 on, for some clients use a service of weight 0 never.
+    #[must_use]
+    pub fn weight(&self) -> Option<u16> {
+        self.number("weight").filter(|&weight| weight > 0)
+    }
+
+    /// The priority, where the metadata says it: clients use those with the lowest first.
+    #[must_use]
+    pub fn priority(&self) -> Option<u16> {
+        self.number("priority")
+    }
+
+    fn number(&self, key: &str) -> Option<u16> {
+        let number = plain_number(self.value(key)?.as_bytes())?;
+        u16::try_from(number).ok()
     }
 
     /// Whether there are none.

@@ -72,16 +72,14 @@ impl<S: BuildHasher> Service<S> {
 }
 
 fn endpoint(record: &Record<'_>) -> Endpoint {
-    let preference = |key| {
-        let value = record
-            .labels
-            .and_then(|labels: &Arc<Labels>| labels.value(key));
-        let number = value.and_then(|value| value.parse().ok());
-        number.unwrap_or(PREFERENCE_DEFAULT)
-    };
+    let labels = record.labels.map(|labels| &**labels);
     Endpoint {
         address: record.address,
-        priority: preference("priority"),
-        weight: preference("weight"),
+        priority: labels
+            .and_then(Labels::priority)
+            .unwrap_or(PREFERENCE_DEFAULT),
+        weight: labels
+            .and_then(Labels::weight)
+            .unwrap_or(PREFERENCE_DEFAULT),
     }
 }

@@ -77,7 +77,7 @@ fn priority_and_weight_come_from_the_metadata() {
         told,
         [
             "1 1 80 0a0000020050.addr.example.org.",
-            "5 0 80 0a0000010050.addr.example.org."
+            "5 1 80 0a0000010050.addr.example.org."
         ]
     );
     assert!(found.answers.iter().all(|record| record.ttl == 7));

@@ -192,15 +192,11 @@ fn push_labels(text: &mut Vec<u8>, service: &Service, tags_name: &str, meta_name
     push_pairs(text, meta);
 }
 
-/// The weight is in the metadata, where it is a number that may be one.
+/// The weight is in the metadata.
 fn push_weights(text: &mut Vec<u8>, service: &Service) {
-    let value = service
-        .labels
-        .as_deref()
-        .and_then(|labels| labels.value("weight"));
-    let weight = value.and_then(|value| value.parse::<u16>().ok());
+    let weight = service.labels.as_deref().and_then(Labels::weight);
     text.extend_from_slice(br#"{"Passing":"#);
-    push_number(text, weight.filter(|&weight| weight > 0).unwrap_or(1));
+    push_number(text, weight.unwrap_or(1));
     text.extend_from_slice(br#","Warning":1}"#);
 }
 

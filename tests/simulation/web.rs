@@ -112,7 +112,8 @@ impl Web {
     /// Whether the connection ends with the last answer.
     fn ends(&self) -> bool {
         self.items.last().is_some_and(|item| {
-            item.closes || (self.requires_token && item.token == Some(WRONG_TOKEN))
+            let shows_wrong = item.token == Some(WRONG_TOKEN) && item.path != "/api/ping";
+            item.closes || (self.requires_token && shows_wrong)
         })
     }
 

@@ -27,8 +27,11 @@ pub(super) fn refuse(head: &Head<'_>, site: &Site) -> Result<(), HttpRefusal> {
     Ok(())
 }
 
-/// The token that the request carries, if it does.
+/// The token that the request carries, if it does; what is open to all needs none, and looks at none.
 pub(super) fn token<'a>(head: &Head<'a>, route: Route) -> Option<Cow<'a, str>> {
+    if route.is_open() {
+        return None;
+    }
     let of_query = || {
         let is_consul = route.is_consul();
         is_consul.then(|| consul::token(head.query)).flatten()

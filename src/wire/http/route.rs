@@ -101,6 +101,11 @@ impl Route {
         self.methods().contains(&method)
     }
 
+    /// Whether it is open to all, whatever they show.
+    pub(super) const fn is_open(self) -> bool {
+        matches!(self, Route::Health | Route::Ping)
+    }
+
     /// Whether it is for clients of Consul, which expect errors as text.
     pub(super) const fn is_consul(self) -> bool {
         matches!(self, Route::Consul(_))

@@ -95,6 +95,9 @@ fn with_tokens_each_request_shows_one() {
     let service = Service::start(&["--token-file", path(&tokens)]);
     for open in ["/health", "/api/ping"] {
         assert_eq!(ask(&service, open, &[]), 200, "{open}");
+        // Also for who shows an old token.
+        let wrong = "Authorization: Bearer wrong";
+        assert_eq!(ask(&service, open, &[wrong]), 200, "{open}");
     }
     for target in [
         "/",

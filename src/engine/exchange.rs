@@ -297,8 +297,9 @@ impl<N: Network> Wire<'_, N> {
             match self.read(active) {
                 Input::Bytes(n) => active.received(n),
                 Input::Failed => return Visit::Failed,
-                // What a blocked request waits for may never come, so its peer counts as gone.
-                Input::End if active.session().is_blocked() => {
+                // What a blocked request waits for may never come, so its peer counts as gone: unless it
+                // waits only until the service is ready, and is answered soon.
+                Input::End if active.session().is_blocked() && !active.session().peer().waits => {
                     active.session().close_drained(CloseReason::Peer);
                     return self.close_when_sent(active.session(), now);
                 }

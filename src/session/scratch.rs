@@ -109,7 +109,8 @@ impl Active<'_> {
         let pause = self
             .session
             .finish(&self.scratch.input[..self.len], responder, now);
-        if pause != Pause::Retry {
+        // What is tried again is still unread.
+        if pause != Pause::Retry && !self.session.is_blocked() {
             self.len = 0;
         }
         pause

@@ -44,6 +44,20 @@ fn a_node_that_has_not_loaded_the_cluster_says_so_at_every_face() {
     let stranger = "00000000-0000-4000-8000-000000000000";
     assert_eq!(client.ask(&format!("heartbeat {stranger}")), "NOT FOUND");
 
+    // Who has ended its input is answered all the same, as `nc -N` is.
+    for command in [
+        "query web",
+        "query web\n",
+        "heartbeat 00000000-0000-4000-8000-000000000000\n",
+    ] {
+        let mut client = service.connect();
+        client.send(command);
+        client.end_input();
+        let answer = client.line().to_owned();
+        let is_right = answer.starts_with("ERROR not ready") || answer == "NOT FOUND";
+        assert!(is_right, "{command:?}: {answer}");
+    }
+
     // What is its own it serves.
     let uuid = client.register("web", "10.0.0.1", 80);
     assert_eq!(client.ask(&format!("heartbeat {uuid}")), "OK");

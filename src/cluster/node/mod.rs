@@ -15,12 +15,13 @@ use std::sync::Arc;
 
 use super::departed::Departed;
 use super::known::{Known, Role};
-use super::layout::Layout;
+use super::layout::{Layout, Place};
 use super::leases::Leases;
 use super::name::{Name, NodeId};
 use super::orphans::Orphans;
 use super::record::{NodeState, Record};
 use super::registrations::Registrations;
+use crate::etcd::KeyValue;
 use crate::limits::CLUSTER_FOREIGN_REMOVALS_MAX;
 use crate::message::{Labels, Reason, ServiceAddress};
 use crate::time::Moment;
@@ -253,6 +254,15 @@ impl Node {
         } else {
             known.node
         })
+    }
+
+    /// The registration that was put, if it is one.
+    #[must_use]
+    pub fn registration(&self, pair: &KeyValue) -> Option<(Name, Record)> {
+        match self.config.layout.place(&pair.key)? {
+            Place::Registration(name) => Some((name, Record::parse(&pair.value)?)),
+            _ => None,
+        }
     }
 
     /// The nodes of the cluster.

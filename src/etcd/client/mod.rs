@@ -174,6 +174,16 @@ impl Client {
         self.reports.pop_front()
     }
 
+    /// What was put at this revision, if it is what the watch tells next.
+    #[must_use]
+    pub fn put_next(&self, revision: u64) -> Option<&KeyValue> {
+        let next = self.reports.iter().find(|report| report.is_of_watch());
+        match next {
+            Some(Report::Changed(Event::Put(pair))) if pair.mod_revision == revision => Some(pair),
+            _ => None,
+        }
+    }
+
     /// Whether a call is taken and not answered.
     #[must_use]
     pub fn is_busy(&self) -> bool {

@@ -121,7 +121,7 @@ impl<S: BuildHasher> Service<S> {
         self.feed(&mut membership);
         if membership.node.next_due().is_some_and(|due| due <= now) {
             membership.node.look(now);
-            self.take_news(&mut membership);
+            self.take_news(&mut membership, None);
         }
         if membership.client.next_due().is_some_and(|due| due <= now) {
             membership.client.look(now);

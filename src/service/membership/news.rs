@@ -10,13 +10,27 @@ use crate::registry::Replica;
 use crate::service::Service;
 
 impl<S: BuildHasher> Service<S> {
-    /// Does what the node tells; the node knows of these changes.
-    pub(super) fn take_news(&mut self, membership: &mut Membership) {
+    /// Does what the node tells; the node knows of these changes. What is gone because its place was taken
+    /// has this successor.
+    pub(super) fn take_news(
+        &mut self,
+        membership: &mut Membership,
+        successor: Option<&(Name, Record)>,
+    ) {
         debug_assert_eq!(membership.fed, self.registry.changes().len());
         while let Some(news) = membership.node.next_news() {
             match news {
                 News::Replica(name, record) => self.put_replica(membership, &name, &record),
-                News::Gone(name, reason) => self.drop_registration(membership, name.id, reason),
+                News::Gone(name, reason) => {
+                    let is_replaced = reason == Reason::Deregistered
+                        && successor.is_some_and(|new| self.takes_place(membership, new, &name));
+                    let reason = if is_replaced {
+                        Reason::Replaced
+                    } else {
+                        reason
+                    };
+                    self.drop_registration(membership, name.id, reason);
+                }
                 News::OtherCluster(name) => membership.other_cluster = Some(name),
             }
         }
@@ -43,6 +57,22 @@ impl<S: BuildHasher> Service<S> {
         if self.registry.put_replica(self.turn.now, &replica).is_err() {
             membership.counts.left_out += 1;
         }
+    }
+
+    /// Whether the new registration is at the very place of another one, which is still there.
+    fn takes_place(
+        &self,
+        membership: &Membership,
+        (new, record): &(Name, Record),
+        old: &Name,
+    ) -> bool {
+        let now = self.turn.now;
+        let there = match membership.uuids.get(&old.id) {
+            Some(uuid) => self.registry.get(now, uuid),
+            None => self.registry.replica(now, &old.id.as_uuid()),
+        };
+        new.service_type == old.service_type
+            && there.is_some_and(|there| there.address == record.address)
     }
 
     /// Removes it, whoever owned it.

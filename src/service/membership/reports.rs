@@ -4,8 +4,8 @@ use std::hash::BuildHasher;
 
 use super::Membership;
 use super::holdings::Own;
-use crate::cluster::LeaseCommand;
-use crate::etcd::Report;
+use crate::cluster::{LeaseCommand, Name, Record};
+use crate::etcd::{Event, Report};
 use crate::service::Service;
 use crate::time::Moment;
 
@@ -15,6 +15,7 @@ impl<S: BuildHasher> Service<S> {
         let now = self.turn.uptime;
         while let Some(report) = membership.client.next_report() {
             membership.note(&report, now);
+            let successor = membership.successor(&report);
             let own = Own {
                 registry: &self.registry,
                 uuids: &membership.uuids,
@@ -28,7 +29,7 @@ impl<S: BuildHasher> Service<S> {
                     LeaseCommand::LetGo(lease) => membership.client.let_go(lease),
                 }
             }
-            self.take_news(membership);
+            self.take_news(membership, successor.as_ref());
         }
     }
 
@@ -51,6 +52,15 @@ impl<S: BuildHasher> Service<S> {
 }
 
 impl Membership {
+    /// What was registered together with this removal.
+    fn successor(&self, report: &Report) -> Option<(Name, Record)> {
+        let Report::Changed(Event::Delete(pair)) = report else {
+            return None;
+        };
+        let put = self.client.put_next(pair.mod_revision)?;
+        self.node.registration(put)
+    }
+
     fn note(&mut self, report: &Report, now: Moment) {
         match report {
             Report::LoadBegins => self.counts.loads += 1,

@@ -8,6 +8,8 @@ mod readiness;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use crate::common::{Client, Service, command, finish, wait_until};
@@ -102,8 +104,6 @@ fn what_is_registered_at_one_node_is_known_at_all_and_any_node_takes_its_heartbe
 
 /// The key of the only registration in etcd, in the form of a UUID.
 fn etcd_key(etcd: &Etcd) -> String {
-    use base64::Engine as _;
-    use base64::engine::general_purpose::STANDARD;
     let (from, end) = (
         STANDARD.encode("/discovery/v1/reg/"),
         STANDARD.encode("/discovery/v1/reg0"),
@@ -203,11 +203,27 @@ fn a_registration_that_replaces_does_so_at_every_node() {
     };
     let (a, b) = (node(&etcd, "a"), node(&etcd, "b"));
     let (mut at_a, mut at_b) = (a.connect(), b.connect());
-    let first = at_a.ask("register web 10.0.0.1 80");
+    let first = at_a.register("web", "10.0.0.1", 80);
     until_owned(&mut at_b, "web", 1, "a");
+    let mut watcher = a.connect();
+    watcher.send("watch web\n");
+    watcher.line();
     at_b.ask("register web 10.0.0.1 80 replace");
     until_owned(&mut at_a, "web", 1, "b");
     assert_eq!(list(&mut at_a, "web").len(), 1);
+    // So `run` learns that somebody else is there now, and waits.
+    let why = at_a.ask(&format!("why {first}"));
+    assert!(why.contains(r#""reason":"replaced""#), "{why}");
+    let told = watcher.line();
+    assert!(told.contains(r#""reason":"replaced""#), "{told}");
+    let second = at_a.register("web", "10.0.0.1", 81);
+    until_owned(&mut at_b, "web", 1, "a");
+    assert_eq!(at_b.ask(&format!("deregister {second}")), "OK");
+    let why = wait_until("it is removed", || {
+        let why = at_a.ask(&format!("why {second}"));
+        (!why.contains("live")).then_some(why)
+    });
+    assert!(why.contains(r#""reason":"deregistered""#), "{why}");
     assert_eq!(at_a.ask(&format!("heartbeat {first}")), "NOT FOUND");
 }
 

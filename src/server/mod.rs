@@ -322,7 +322,9 @@ impl Server {
 
     fn read_tokens_again(&mut self) {
         let Some(path) = &self.token_file else {
-            info!("SIGHUP: there is no token file to read again");
+            if self.etcd_user.is_none() {
+                info!("SIGHUP: there is no token file to read again");
+            }
             return;
         };
         match read_tokens(path) {
@@ -343,7 +345,10 @@ impl Server {
             return;
         };
         match cluster::read_user(user) {
-            Ok(user) => self.engine.handler_mut().set_etcd_user(user),
+            Ok(user) => {
+                self.engine.handler_mut().set_etcd_user(user);
+                info!("read the password for etcd again");
+            }
             Err(error) => error!("{error}; the old password stays"),
         }
     }

@@ -24,7 +24,8 @@ impl<N: Network, H: Handler> Engine<N, H> {
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         let is_late = |deadline| self.clock.uptime() >= deadline;
-        self.stopping && (self.sessions.len() == 0 || self.stop_by.is_some_and(is_late))
+        let is_done = self.sessions.len() == 0 && self.handler.is_finished();
+        self.stopping && (is_done || self.stop_by.is_some_and(is_late))
     }
 
     /// Closes every connection at once, before the process ends: those that are owed something are reset,

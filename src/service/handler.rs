@@ -91,6 +91,11 @@ pub trait Handler: Responder {
     /// The engine stops: from now on no request may wait.
     fn stop(&mut self) {}
 
+    /// Whether nothing is left to do after [`stop`](Self::stop) for which a process should live on a little.
+    fn is_finished(&self) -> bool {
+        true
+    }
+
     /// The session needs the next part of its answer or snapshot. The service delivers it as soon as the
     /// budgets allow.
     fn wants_part(&mut self, session: usize);

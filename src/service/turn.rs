@@ -143,6 +143,10 @@ impl<S: BuildHasher> Handler for Service<S> {
         self.leave_cluster();
     }
 
+    fn is_finished(&self) -> bool {
+        self.has_left_cluster()
+    }
+
     fn wants_part(&mut self, session: usize) {
         self.queue_for_part(session);
     }

@@ -294,6 +294,13 @@ impl Node {
         self.is_leaving = true;
     }
 
+    /// Whether nothing is left to write for a node that stops, or it cannot be written now.
+    #[must_use]
+    pub fn has_left(&self) -> bool {
+        let is_told = self.own_key.state == Some(NodeState::Leaving);
+        !self.is_watching() || is_told && self.is_settled()
+    }
+
     /// When the node must look next, or has a call to make.
     #[must_use]
     pub fn next_due(&self) -> Option<Moment> {

@@ -105,6 +105,13 @@ impl<S: BuildHasher> Service<S> {
         }
     }
 
+    /// Whether etcd knows that the node stops, and all that it owns; or does not answer, so that nobody can
+    /// tell it.
+    pub(super) fn has_left_cluster(&self) -> bool {
+        let membership = self.membership.as_ref();
+        membership.is_none_or(|membership| membership.node.has_left())
+    }
+
     pub(super) fn begin_turn_as_node(&mut self) {
         if let Some(membership) = &mut self.membership {
             membership.fed = 0;

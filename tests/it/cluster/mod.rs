@@ -228,6 +228,41 @@ fn a_registration_that_replaces_does_so_at_every_node() {
 }
 
 #[test]
+fn what_was_answered_by_a_node_that_stops_is_in_etcd() {
+    let Some(etcd) = Etcd::start(ETCD) else {
+        return;
+    };
+    let (mut a, b) = (node(&etcd, "a"), node(&etcd, "b"));
+    let (mut at_a, mut at_b) = (a.connect(), b.connect());
+    at_a.ask("register web 10.0.0.1 80");
+    until_owned(&mut at_b, "web", 1, "a");
+    let ports = 81..=400;
+    for port in ports.clone() {
+        at_a.send(format!("register web 10.0.0.1 {port}\n"));
+    }
+    for _ in ports {
+        assert_eq!(at_a.line().len(), 36);
+    }
+    a.signal("TERM");
+    assert!(a.wait().success());
+    until_owned(&mut at_b, "web", 321, "a");
+    let range =
+        r#"{"key":"L2Rpc2NvdmVyeS92MS9ub2RlLw==","range_end":"L2Rpc2NvdmVyeS92MS9ub2RlMA=="}"#;
+    let nodes = etcd.ask("/v3/kv/range", range);
+    let values = nodes["kvs"].as_array().expect("two nodes").iter();
+    let text = |pair: &Value| {
+        let value = STANDARD.decode(pair["value"].as_str().expect("a value"));
+        String::from_utf8(value.expect("base64")).expect("UTF-8")
+    };
+    let told: Vec<String> = values.map(text).collect();
+    let leaving = told
+        .iter()
+        .filter(|value| value.contains("leaving"))
+        .count();
+    assert_eq!((told.len(), leaving), (2, 1), "{told:?}");
+}
+
+#[test]
 fn a_node_does_not_join_a_cluster_of_another_name() {
     let Some(etcd) = Etcd::start(ETCD) else {
         return;
